@@ -1,0 +1,289 @@
+//! What went wrong, by who is to blame, and what the caller is told of it: a major status, a
+//! minor code, and one sentence for each mechanism that was considered.
+#![forbid(unsafe_code)]
+
+use crate::oid::Oid;
+
+/// A major status of RFC 2744 section 3.9.1.
+pub type Major = u32;
+
+/// The routine errors of RFC 2744 that this project returns.
+#[allow(missing_docs, reason = "RFC 2744 section 3.9.1 defines each")]
+pub mod major {
+    use super::Major;
+    pub const COMPLETE: Major = 0;
+    pub const CONTINUE_NEEDED: Major = 1;
+    pub const BAD_MECH: Major = 1 << 16;
+    pub const NO_CRED: Major = 7 << 16;
+    pub const NO_CONTEXT: Major = 8 << 16;
+    pub const DEFECTIVE_TOKEN: Major = 9 << 16;
+    pub const FAILURE: Major = 13 << 16;
+    pub const UNAVAILABLE: Major = 16 << 16;
+    pub const NAME_NOT_MN: Major = 18 << 16;
+}
+
+/// Minor codes. The first five are those of MIT's SPNEGO; the rest follow in a range of our own.
+/// Each is explained by `gss_display_status`, in full when the failure happened on the same thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Minor {
+    /// No mechanism can be offered or accepted.
+    NoMechs = 0x2000_0001,
+    /// No credential could be acquired for any mechanism.
+    NoCreds = 0x2000_0002,
+    /// The acceptor did not name the mechanism it chose.
+    NoMechFromAcceptor = 0x2000_0003,
+    /// The peer refused the negotiation.
+    Rejected = 0x2000_0004,
+    /// The acceptor accepted a mechanism without answering its token.
+    NoTokenFromAcceptor = 0x2000_0005,
+    /// The peer's token is not well formed.
+    InvalidToken = 0x2000_1001,
+    /// The peer's token is well formed and against the protocol.
+    Misbehaved = 0x2000_1002,
+    /// A mechListMIC is missing where it is mandatory.
+    MicMissing = 0x2000_1003,
+    /// The peer's mechListMIC does not verify: the list was altered on the way.
+    MicWrong = 0x2000_1004,
+    /// The negotiated mechanism failed.
+    MechFailed = 0x2000_1005,
+    /// The caller's arguments or their order are wrong.
+    CallerMisused = 0x2000_1006,
+    /// The security context failed before, or is not established yet.
+    ContextUnusable = 0x2000_1007,
+    /// A configuration file or variable is wrong.
+    Configuration = 0x2000_1008,
+    /// A defect of this library, or out of memory.
+    Internal = 0x2000_1009,
+}
+
+/// Why a mechanism did not do what was asked of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MechError {
+    /// The mechanism.
+    pub mech: Oid,
+    /// The major status it returned.
+    pub major: Major,
+    /// What that means for the negotiation.
+    pub cause: Cause,
+    /// Its own sentence, captured when it failed; never a secret.
+    pub reason: String,
+    /// The token it wants the peer to have in spite of the failure (a KRB-ERROR, say).
+    pub token: Option<Vec<u8>>,
+}
+
+/// What a mechanism's error means for the negotiation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// It cannot be used here and now (no credential, unknown service, expired, no KDC): another
+    /// mechanism may be taken in its place.
+    Unusable,
+    /// It was tried and says no (wrong password, revoked account, bad token): final.
+    Refused,
+}
+
+/// A failed negotiation step, by blame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The peer sent something that is not a token: what, and where.
+    InvalidToken(String),
+    /// The peer sent a token that the protocol forbids here.
+    PeerMisbehaved(Misbehaviour),
+    /// The peer said reject. `negotiated`: a mechanism had been agreed on before.
+    Rejected {
+        /// Whether a mechanism had been agreed on.
+        negotiated: bool,
+        /// The mechanisms of the negotiation and what became of each.
+        considered: Vec<MechError>,
+    },
+    /// No mechanism is left to offer or to accept, and why each was dropped.
+    NoMech {
+        /// Every mechanism that was considered, the first failure first.
+        considered: Vec<MechError>,
+        /// What the failure is called when no mechanism was considered at all.
+        summary: &'static str,
+    },
+    /// The negotiated mechanism failed, and those dropped before it.
+    Mech {
+        /// The failure that ended the negotiation.
+        error: MechError,
+        /// Mechanisms dropped earlier.
+        considered: Vec<MechError>,
+    },
+    /// The caller broke the interface's rules.
+    CallerMisused(&'static str),
+    /// A defect of ours.
+    Internal(&'static str),
+}
+
+/// The ways in which a well-formed token can be against RFC 4178.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Misbehaviour {
+    /// A mandatory mechListMIC is missing.
+    MissingMic,
+    /// The mechListMIC does not verify, in the mechanism's words.
+    WrongMic(String),
+    /// A second mechListMIC.
+    SecondMic,
+    /// The acceptor chose a mechanism that was not offered.
+    NotOffered(Oid),
+    /// The acceptor accepted the optimistic mechanism but answered no token of it.
+    NoTokenFromAcceptor(Oid),
+    /// Anything else, as a sentence.
+    Other(&'static str),
+}
+
+/// A failed step: what to tell the caller, and what to tell the peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What happened.
+    pub error: Error,
+    /// An encoded NegTokenResp with negState reject for the peer, when one is owed.
+    pub reject: Option<Vec<u8>>,
+}
+
+impl Error {
+    /// The major status of this error.
+    pub fn major(&self) -> Major {
+        match self {
+            Self::InvalidToken(_) | Self::PeerMisbehaved(_) => major::DEFECTIVE_TOKEN,
+            Self::Rejected {
+                negotiated: false, ..
+            } => major::BAD_MECH,
+            Self::Rejected {
+                negotiated: true, ..
+            } => major::FAILURE,
+            Self::NoMech { considered, .. } => considered
+                .first()
+                .map_or(major::BAD_MECH, |first| first.major),
+            Self::Mech { error, .. } => error.major,
+            Self::CallerMisused(_) | Self::Internal(_) => major::FAILURE,
+        }
+    }
+
+    /// The minor code of this error.
+    pub fn minor(&self) -> Minor {
+        match self {
+            Self::InvalidToken(_) => Minor::InvalidToken,
+            Self::PeerMisbehaved(Misbehaviour::MissingMic) => Minor::MicMissing,
+            Self::PeerMisbehaved(Misbehaviour::WrongMic(_)) => Minor::MicWrong,
+            Self::PeerMisbehaved(Misbehaviour::NoTokenFromAcceptor(_)) => {
+                Minor::NoTokenFromAcceptor
+            }
+            Self::PeerMisbehaved(_) => Minor::Misbehaved,
+            Self::Rejected { .. } => Minor::Rejected,
+            Self::NoMech { .. } => Minor::NoMechs,
+            Self::Mech { .. } => Minor::MechFailed,
+            Self::CallerMisused(_) => Minor::CallerMisused,
+            Self::Internal(_) => Minor::Internal,
+        }
+    }
+
+    /// One sentence for each mechanism considered, or one for the error itself; never empty.
+    pub fn sentences(&self) -> Vec<String> {
+        match self {
+            Self::InvalidToken(what) => vec![format!("the peer's token is malformed: {what}")],
+            Self::PeerMisbehaved(how) => vec![how.sentence()],
+            Self::Rejected { considered, .. } => {
+                let refusal = "the peer rejected the negotiation".to_owned();
+                std::iter::once(refusal)
+                    .chain(considered.iter().map(MechError::sentence))
+                    .collect()
+            }
+            Self::NoMech {
+                considered,
+                summary,
+            } if considered.is_empty() => {
+                vec![(*summary).to_owned()]
+            }
+            Self::NoMech { considered, .. } => considered.iter().map(MechError::sentence).collect(),
+            Self::Mech { error, considered } => std::iter::once(error)
+                .chain(considered)
+                .map(MechError::sentence)
+                .collect(),
+            Self::CallerMisused(what) => vec![(*what).to_owned()],
+            Self::Internal(what) => vec![format!("internal error of gss-spnego: {what}")],
+        }
+    }
+}
+
+impl Misbehaviour {
+    fn sentence(&self) -> String {
+        match self {
+            Self::MissingMic => "mechListMIC is missing where RFC 4178 section 5 requires it: the \
+                 list of mechanisms may have been altered on the way"
+                .to_owned(),
+            Self::WrongMic(reason) => format!(
+                "mechListMIC does not verify, the list of mechanisms was altered on the way \
+                 ({reason})"
+            ),
+            Self::SecondMic => "the peer sent a second mechListMIC".to_owned(),
+            Self::NotOffered(mech) => {
+                format!("the peer chose a mechanism that was not offered: {mech}")
+            }
+            Self::NoTokenFromAcceptor(mech) => {
+                format!("the acceptor accepted {mech:?} but sent no token of it")
+            }
+            Self::Other(what) => (*what).to_owned(),
+        }
+    }
+}
+
+impl MechError {
+    /// "krb5: no credentials cache found".
+    pub fn sentence(&self) -> String {
+        format!("{:?}: {}", self.mech, self.reason)
+    }
+}
+
+impl Minor {
+    /// What the code means when the failure itself is no longer at hand.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::NoMechs => "no mechanism can be negotiated",
+            Self::NoCreds => "no credential could be acquired for any mechanism",
+            Self::NoMechFromAcceptor => "the acceptor did not name the mechanism it chose",
+            Self::Rejected => "the peer rejected the negotiation",
+            Self::NoTokenFromAcceptor => "the acceptor sent no token of the mechanism it accepted",
+            Self::InvalidToken => "the peer's token is malformed",
+            Self::Misbehaved => "the peer's token is against the protocol (RFC 4178)",
+            Self::MicMissing => "a mandatory mechListMIC is missing (RFC 4178 section 5)",
+            Self::MicWrong => "mechListMIC does not verify: the list of mechanisms was altered",
+            Self::MechFailed => "the negotiated mechanism failed",
+            Self::CallerMisused => "the arguments do not fit this call",
+            Self::ContextUnusable => "the security context is not established, or has failed",
+            Self::Configuration => "the configuration of gss-spnego is wrong",
+            Self::Internal => "internal error of gss-spnego",
+        }
+    }
+
+    /// The code as C sees it.
+    pub fn code(self) -> u32 {
+        #[expect(clippy::as_conversions, reason = "the discriminants are the codes")]
+        {
+            self as u32
+        }
+    }
+
+    /// The code with this value.
+    pub fn from_code(code: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|minor| minor.code() == code)
+    }
+
+    const ALL: [Self; 14] = [
+        Self::NoMechs,
+        Self::NoCreds,
+        Self::NoMechFromAcceptor,
+        Self::Rejected,
+        Self::NoTokenFromAcceptor,
+        Self::InvalidToken,
+        Self::Misbehaved,
+        Self::MicMissing,
+        Self::MicWrong,
+        Self::MechFailed,
+        Self::CallerMisused,
+        Self::ContextUnusable,
+        Self::Configuration,
+        Self::Internal,
+    ];
+}

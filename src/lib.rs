@@ -1,0 +1,12 @@
+//! gss-spnego: SPNEGO (RFC 4178 and MS-SPNG) as a GSS-API mechanism plugin. The map of the house:
+//! `ffi` is the door, `glue` and `ntlm` are the mechanisms, `negotiate` is the protocol, `wire` the
+//! octets, and the words that all of them use come first.
+
+// Words.
+pub mod error;
+pub mod oid;
+pub mod policy;
+pub mod secret;
+pub mod trace;
+// Protocol.
+pub mod negotiate;

@@ -1,0 +1,169 @@
+//! Object identifiers as content octets, and the ones this project knows by name.
+//! A mechanism is compared by its octets; Kerberos goes by three OIDs that mean one mechanism.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+
+/// An object identifier: the content octets of its DER encoding, held inline.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Oid {
+    length: u8,
+    octets: [u8; Self::LONGEST],
+}
+
+impl Oid {
+    /// The longest identifier held, in content octets. Every mechanism in use has at most 12;
+    /// a longer one in a peer's list is a mechanism nobody here can know, and is passed over.
+    pub const LONGEST: usize = 31;
+
+    /// Take an identifier from its content octets; `None` when empty or over [`Self::LONGEST`].
+    pub fn new(content: &[u8]) -> Option<Self> {
+        if content.is_empty() {
+            return None;
+        }
+        let mut octets = [0; Self::LONGEST];
+        octets.get_mut(..content.len())?.copy_from_slice(content);
+        Some(Self {
+            length: u8::try_from(content.len()).ok()?,
+            octets,
+        })
+    }
+
+    const fn known<const N: usize>(content: [u8; N]) -> Self {
+        let mut octets = [0; Self::LONGEST];
+        let mut at = 0;
+        while at < N {
+            #[expect(
+                clippy::indexing_slicing,
+                reason = "evaluated when the library is compiled"
+            )]
+            {
+                octets[at] = content[at];
+            }
+            at += 1;
+        }
+        #[expect(
+            clippy::as_conversions,
+            reason = "N is checked by the array it is copied to"
+        )]
+        Self {
+            length: N as u8,
+            octets,
+        }
+    }
+
+    /// The content octets.
+    pub fn content(&self) -> &[u8] {
+        self.octets
+            .get(..usize::from(self.length))
+            .unwrap_or_default()
+    }
+
+    /// Whether this is one of the identifiers of Kerberos 5 (the standard one, the one Windows 2000
+    /// truncated to 16-bit arcs, the one before RFC 1964).
+    pub fn is_krb5(&self) -> bool {
+        [KRB5, KRB5_MS, KRB5_OLD].contains(self)
+    }
+
+    /// Whether both name the same mechanism: equal, or both Kerberos 5.
+    pub fn same_mech(&self, other: &Self) -> bool {
+        self == other || (self.is_krb5() && other.is_krb5())
+    }
+
+    /// The name a person knows the mechanism by, if it has one.
+    pub fn name(&self) -> Option<&'static str> {
+        NAMES
+            .iter()
+            .find(|(oid, _)| oid == self)
+            .map(|(_, name)| *name)
+    }
+}
+
+/// SPNEGO, RFC 4178: 1.3.6.1.5.5.2.
+pub const SPNEGO: Oid = Oid::known([0x2b, 6, 1, 5, 5, 2]);
+/// Kerberos 5, RFC 1964: 1.2.840.113554.1.2.2.
+pub const KRB5: Oid = Oid::known([0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 1, 2, 2]);
+/// Kerberos 5 as Windows 2000 mis-encoded it, MS-SPNG note 9: 1.2.840.48018.1.2.2.
+pub const KRB5_MS: Oid = Oid::known([0x2a, 0x86, 0x48, 0x82, 0xf7, 0x12, 1, 2, 2]);
+/// Kerberos 5 before RFC 1964: 1.3.5.1.5.2.
+pub const KRB5_OLD: Oid = Oid::known([0x2b, 5, 1, 5, 2]);
+/// Kerberos 5 user-to-user: 1.2.840.113554.1.2.2.3.
+pub const KRB5_U2U: Oid = Oid::known([0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 1, 2, 2, 3]);
+/// IAKERB: 1.3.6.1.5.2.5.
+pub const IAKERB: Oid = Oid::known([0x2b, 6, 1, 5, 2, 5]);
+/// NTLM, MS-NLMP: 1.3.6.1.4.1.311.2.2.10.
+pub const NTLMSSP: Oid = Oid::known([0x2b, 6, 1, 4, 1, 0x82, 0x37, 2, 2, 0x0a]);
+/// NEGOEX: 1.3.6.1.4.1.311.2.2.30.
+pub const NEGOEX: Oid = Oid::known([0x2b, 6, 1, 4, 1, 0x82, 0x37, 2, 2, 0x1e]);
+/// The private identifier under which both glues load this plugin: 2.25.4014056348.
+pub const OURS: Oid = Oid::known([0x69, 0x8e, 0xfa, 0x86, 0xc7, 0x1c]);
+
+const NAMES: [(Oid, &str); 8] = [
+    (SPNEGO, "spnego"),
+    (KRB5, "krb5"),
+    (KRB5_MS, "krb5 (Microsoft OID)"),
+    (KRB5_OLD, "krb5 (old OID)"),
+    (KRB5_U2U, "krb5 user-to-user"),
+    (IAKERB, "iakerb"),
+    (NTLMSSP, "ntlmssp"),
+    (NEGOEX, "negoex"),
+];
+
+/// Dotted decimal, as in configuration files.
+impl fmt::Display for Oid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut arc: u128 = 0;
+        let mut first = true;
+        for octet in self.content() {
+            // An arc of more than 128 bits cannot be printed as a number; 31 octets may hold one.
+            arc = (arc << 7) | u128::from(octet & 0x7f);
+            if octet & 0x80 != 0 {
+                continue;
+            }
+            if first {
+                let root = (arc / 40).min(2);
+                write!(f, "{root}.{}", arc - root * 40)?;
+                first = false;
+            } else {
+                write!(f, ".{arc}")?;
+            }
+            arc = 0;
+        }
+        Ok(())
+    }
+}
+
+/// The name where there is one, the dotted form otherwise: for sentences and traces.
+impl fmt::Debug for Oid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => fmt::Display::fmt(self, f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dotted_form_is_the_one_of_configuration_files() {
+        assert_eq!(SPNEGO.to_string(), "1.3.6.1.5.5.2");
+        assert_eq!(KRB5_MS.to_string(), "1.2.840.48018.1.2.2");
+        assert_eq!(OURS.to_string(), "2.25.4014056348");
+    }
+
+    #[test]
+    fn kerberos_is_one_mechanism_under_three_identifiers() {
+        assert!(KRB5.same_mech(&KRB5_MS) && KRB5_MS.same_mech(&KRB5_OLD));
+        assert!(!KRB5.same_mech(&KRB5_U2U) && !NTLMSSP.same_mech(&KRB5));
+    }
+
+    #[test]
+    fn empty_and_overlong_identifiers_are_refused() {
+        assert_eq!(Oid::new(&[]), None);
+        assert_eq!(Oid::new(&[1; 32]), None);
+        assert_eq!(Oid::new(&[0x2b, 6, 1, 5, 5, 2]), Some(SPNEGO));
+    }
+}
