@@ -103,6 +103,11 @@ pub enum Error {
         /// What the failure is called when no mechanism was considered at all.
         summary: &'static str,
     },
+    /// No credential could be acquired, and why not for each mechanism.
+    NoCred {
+        /// Every mechanism that was considered.
+        considered: Vec<MechError>,
+    },
     /// The negotiated mechanism failed, and those dropped before it.
     Mech {
         /// The failure that ended the negotiation.
@@ -110,6 +115,10 @@ pub enum Error {
         /// Mechanisms dropped earlier.
         considered: Vec<MechError>,
     },
+    /// The call needs an established context, and this one is not, or failed.
+    NoContext(&'static str),
+    /// Neither the mechanism nor this library has that service.
+    Unavailable(&'static str),
     /// The caller broke the interface's rules.
     CallerMisused(&'static str),
     /// A defect of ours.
@@ -157,6 +166,8 @@ impl Error {
                 .first()
                 .map_or(major::BAD_MECH, |first| first.major),
             Self::Mech { error, .. } => error.major,
+            Self::NoContext(_) => major::NO_CONTEXT,
+            Self::Unavailable(_) => major::UNAVAILABLE,
             Self::CallerMisused(_) | Self::Internal(_) => major::FAILURE,
         }
     }
@@ -173,8 +184,10 @@ impl Error {
             Self::PeerMisbehaved(_) => Minor::Misbehaved,
             Self::Rejected { .. } => Minor::Rejected,
             Self::NoMech { .. } => Minor::NoMechs,
+            Self::NoCred { .. } => Minor::NoCreds,
             Self::Mech { .. } => Minor::MechFailed,
-            Self::CallerMisused(_) => Minor::CallerMisused,
+            Self::NoContext(_) => Minor::ContextUnusable,
+            Self::Unavailable(_) | Self::CallerMisused(_) => Minor::CallerMisused,
             Self::Internal(_) => Minor::Internal,
         }
     }
@@ -201,7 +214,9 @@ impl Error {
                 .chain(considered)
                 .map(MechError::sentence)
                 .collect(),
-            Self::CallerMisused(what) => vec![(*what).to_owned()],
+            Self::NoContext(what) | Self::Unavailable(what) | Self::CallerMisused(what) => {
+                vec![(*what).to_owned()]
+            }
             Self::Internal(what) => vec![format!("internal error of gss-spnego: {what}")],
         }
     }

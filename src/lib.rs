@@ -10,3 +10,9 @@ pub mod secret;
 pub mod trace;
 // Protocol.
 pub mod negotiate;
+// Mechanisms.
+mod glue;
+// The door.
+mod ffi;
+// Generated.
+mod sys;

@@ -30,7 +30,7 @@ impl Oid {
         })
     }
 
-    const fn known<const N: usize>(content: [u8; N]) -> Self {
+    pub(crate) const fn known<const N: usize>(content: [u8; N]) -> Self {
         let mut octets = [0; Self::LONGEST];
         let mut at = 0;
         while at < N {
