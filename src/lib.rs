@@ -8,6 +8,8 @@ pub mod oid;
 pub mod policy;
 pub mod secret;
 pub mod trace;
+// Octets.
+pub mod wire;
 // Protocol.
 pub mod negotiate;
 // Mechanisms.
