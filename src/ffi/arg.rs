@@ -433,10 +433,18 @@ impl<T: Kind> Argument for In<'_, T> {
 }
 
 impl<'a, T: Kind> In<'a, T> {
+    /// The handle, if it is one of this kind; for the way of every message.
+    #[inline]
+    pub(super) fn quick(&self) -> Option<&'a Handle<T>> {
+        // SAFETY: as in `given`.
+        unsafe { self.handle.cast::<Handle<T>>().as_ref() }.filter(|handle| handle.is_whole())
+    }
+
     /// The handle; `None` for the null handle.
     ///
     /// # Errors
     /// `CallerMisused` when it is not a handle of this kind.
+    #[inline]
     pub(crate) fn given(&self) -> Result<Option<&'a Handle<T>>, Error> {
         // SAFETY: null, or a handle that `Handle::give` made and nobody has taken back: C lends it
         // for the call (RFC 2744 3.5).
@@ -515,7 +523,7 @@ impl<'a, T: Kind> InOutHandle<'a, T> {
     pub(crate) fn given(&self) -> Result<Option<&'a Handle<T>>, Error> {
         // SAFETY: null, or the caller's place, valid for the call.
         let place = unsafe { self.place.as_ref() };
-        let place = place.ok_or(Error::CallerMisused("there is no place for the handle"))?;
+        let place = place.ok_or_else(|| Error::CallerMisused("there is no place for the handle"))?;
         // SAFETY: null, or a handle of ours that nobody has taken back.
         match unsafe { place.cast::<Handle<T>>().as_ref() } {
             Some(handle) => handle.checked().map(Some),

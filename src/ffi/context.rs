@@ -331,7 +331,7 @@ pub(super) fn inquire_context(
     mut locally_initiated: Out<'_, c_int>,
     mut open: Out<'_, c_int>,
 ) -> Status {
-    let context = context.given()?.ok_or(NO_CONTEXT)?.read()?;
+    let context = context.given()?.ok_or_else(|| NO_CONTEXT)?.read()?;
     let facts = match context.inner() {
         Some(inner) => inner.facts(source.is_wanted(), target.is_wanted())?,
         None => ContextFacts::default(),
@@ -364,7 +364,7 @@ pub(super) fn set_sec_context_option(
     let Some(context) = context.given()? else {
         return Err(Error::Unavailable("the option is for a context that does not exist yet"));
     };
-    let option = option.value().ok_or(Error::CallerMisused("an option is named by an OID"))?;
+    let option = option.value().ok_or_else(|| Error::CallerMisused("an option is named by an OID"))?;
     let context = context.read()?;
     let Some(inner) = context.inner() else {
         return Err(UNFINISHED);
@@ -379,7 +379,7 @@ pub(super) fn export_sec_context(
     mut context: InOutHandle<'_, Context>,
     mut token: OutOctets<'_>,
 ) -> Status {
-    let handle = context.given()?.ok_or(NO_CONTEXT)?;
+    let handle = context.given()?.ok_or_else(|| NO_CONTEXT)?;
     let mut there = handle.write()?;
     let locally_initiated = there.locally_initiated();
     there.established()?;
@@ -454,7 +454,7 @@ impl Inner {
     fn set_option(&self, option: &Oid, value: &[u8]) -> Result<Major, Error> {
         match self {
             Self::Glue(mech) => {
-                call::set_context_option(mech.context().ok_or(FAILED)?, option, value)
+                call::set_context_option(mech.context().ok_or_else(|| FAILED)?, option, value)
             }
         }
     }

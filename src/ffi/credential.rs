@@ -208,7 +208,7 @@ pub(super) fn acquire_cred_impersonate_name(
     actual: OutOidSet<'_>,
     time_rec: Out<'_, u32>,
 ) -> Status {
-    let impersonator = impersonator.given()?.ok_or(NO_CREDENTIAL)?.read()?;
+    let impersonator = impersonator.given()?.ok_or_else(|| NO_CREDENTIAL)?.read()?;
     let source = Source::Impersonator(impersonator.cred());
     let wanted = Wanted { name, lifetime, usage, source };
     wanted.acquire(glue, &impersonator.mechs, cred, actual, time_rec)
@@ -264,7 +264,7 @@ pub(super) fn add_cred_impersonate_name(
     if input.given()?.is_some() || !output.is_wanted() {
         return Ok(DUPLICATE_ELEMENT);
     }
-    let impersonator = impersonator.given()?.ok_or(NO_CREDENTIAL)?.read()?;
+    let impersonator = impersonator.given()?.ok_or_else(|| NO_CREDENTIAL)?.read()?;
     let (initiates, accepts) = roles(usage);
     let wanted = Wanted {
         name,
@@ -357,7 +357,7 @@ pub(super) fn set_cred_option(
     option: OidIn<'_>,
     value: Octets<'_>,
 ) -> Status {
-    let option = option.value().ok_or(Error::CallerMisused("an option is named by an OID"))?;
+    let option = option.value().ok_or_else(|| Error::CallerMisused("an option is named by an OID"))?;
     match cred.given()? {
         Some(given) => {
             let mut given = given.write()?;
@@ -391,7 +391,7 @@ pub(super) fn export_cred(
     cred: In<'_, Credential>,
     mut token: OutOctets<'_>,
 ) -> Status {
-    let cred = cred.given()?.ok_or(NO_CREDENTIAL)?;
+    let cred = cred.given()?.ok_or_else(|| NO_CREDENTIAL)?;
     token.put_buffer(call::export_cred(cred.read()?.cred())?);
     Ok(major::COMPLETE)
 }
@@ -421,7 +421,7 @@ pub(super) fn set_neg_mechs(
     cred: In<'_, Credential>,
     mechs: OidSetIn<'_>,
 ) -> Status {
-    let cred = cred.given()?.ok_or(NO_CREDENTIAL)?;
+    let cred = cred.given()?.ok_or_else(|| NO_CREDENTIAL)?;
     cred.write()?.order = Some(mechs.members());
     Ok(major::COMPLETE)
 }
@@ -463,7 +463,7 @@ pub(super) fn store_cred_into(
     mut stored: OutOidSet<'_>,
     mut stored_usage: Out<'_, c_int>,
 ) -> Status {
-    let cred = cred.given()?.ok_or(NO_CREDENTIAL)?.read()?;
+    let cred = cred.given()?.ok_or_else(|| NO_CREDENTIAL)?.read()?;
     let mut failures = Vec::new();
     let mut done = Vec::new();
     for mech in cred.usable() {

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::glue::Mechglue;
 use crate::oid::{self, Oid};
 use crate::sys::*;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -59,9 +60,16 @@ impl<T: Kind> Handle<T> {
         Some(owned.value.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Whether this is of its kind.
+    #[inline]
+    pub(super) fn is_whole(&self) -> bool {
+        self.tag == T::TAG
+    }
+
     /// This handle, if it is of its kind.
+    #[inline]
     pub(crate) fn checked(&self) -> Result<&Self, Error> {
-        if self.tag == T::TAG {
+        if self.is_whole() {
             Ok(self)
         } else {
             Err(Error::CallerMisused("the handle is not of the kind that this call takes"))
@@ -72,6 +80,7 @@ impl<T: Kind> Handle<T> {
     ///
     /// # Errors
     /// `Internal` after a panic in a call that was changing it.
+    #[inline]
     pub(crate) fn read(&self) -> Result<RwLockReadGuard<'_, T>, Error> {
         self.value.read().map_err(|_| POISONED)
     }
@@ -92,8 +101,11 @@ pub(super) trait Lend<'a> {
     /// What keeps the inner handle alive meanwhile.
     type Lent: Lent;
 
-    /// Lend it.
-    fn lend(&self, glue: &'static Mechglue) -> Result<Self::Lent, Error>;
+    /// Lend it, if it can be. Never panics: this stands outside the guard of the door.
+    fn lend(&self, glue: &'static Mechglue) -> Option<Self::Lent>;
+
+    /// Why it could not be lent.
+    fn refusal(&self, glue: &'static Mechglue) -> Error;
 }
 
 /// An inner handle that is lent.
@@ -105,56 +117,87 @@ pub(super) trait Lent {
     fn raw(&self) -> Self::C;
 
     /// The mechanism that failures of the call are named after.
-    fn mech(&self) -> &Oid;
+    fn mech(&self) -> Oid;
 }
 
 /// A read lock, and the inner handle of what it guards.
 pub(super) struct Locked<'a, T: Kind> {
-    _guard: RwLockReadGuard<'a, T>,
+    guard: RwLockReadGuard<'a, T>,
     inner: *mut T::C,
-    mech: Oid,
-}
-
-impl<T: Kind> Lent for Locked<'_, T> {
-    type C = *mut T::C;
-
-    fn raw(&self) -> Self::C {
-        self.inner
-    }
-
-    fn mech(&self) -> &Oid {
-        &self.mech
-    }
 }
 
 impl<'a> Lend<'a> for In<'a, Context> {
     type Lent = Locked<'a, Context>;
 
-    fn lend(&self, _: &'static Mechglue) -> Result<Self::Lent, Error> {
-        let guard = self.given()?.ok_or(NO_CONTEXT)?.read()?;
-        let Inner::Glue(mech) = guard.established()?;
-        let inner = mech.context().ok_or(NO_CONTEXT)?.raw();
-        let mech = *mech.mech();
-        Ok(Locked { _guard: guard, inner, mech })
+    #[inline]
+    fn lend(&self, _: &'static Mechglue) -> Option<Self::Lent> {
+        let guard = self.quick()?.value.read().ok()?;
+        let Context::Established { inner: Inner::Glue(mech), .. } = &*guard else {
+            return None;
+        };
+        let inner = mech.context()?.raw();
+        Some(Locked { guard, inner })
+    }
+
+    fn refusal(&self, _: &'static Mechglue) -> Error {
+        let established = || {
+            let context = self.given()?.ok_or_else(|| NO_CONTEXT)?.read()?;
+            context.established().map(|_| NO_CONTEXT)
+        };
+        established().unwrap_or_else(|error| error)
     }
 }
 
-impl<'a> Lend<'a> for In<'a, Name> {
-    type Lent = Locked<'a, Name>;
+impl Lent for Locked<'_, Context> {
+    type C = gss_ctx_id_t;
 
-    fn lend(&self, glue: &'static Mechglue) -> Result<Self::Lent, Error> {
-        let guard = self.given()?.ok_or(NO_NAME)?.read()?;
-        let inner = guard.for_glue(glue)?.raw();
-        Ok(Locked { _guard: guard, inner, mech: oid::KRB5 })
+    fn raw(&self) -> Self::C {
+        self.inner
+    }
+
+    fn mech(&self) -> Oid {
+        self.guard.established().map_or(oid::SPNEGO, |inner| *inner.mech())
     }
 }
 
-impl<'a> Lend<'a> for In<'a, Credential> {
-    type Lent = Locked<'a, Credential>;
+/// Names and credentials are lent from a lock too; making a name ready may allocate, so a panic is
+/// caught here.
+macro_rules! lend_from_lock {
+    ($Kind:ty, $missing:expr, |$guard:ident, $glue:ident| $inner:expr) => {
+        impl<'a> Lend<'a> for In<'a, $Kind> {
+            type Lent = Locked<'a, $Kind>;
 
-    fn lend(&self, _: &'static Mechglue) -> Result<Self::Lent, Error> {
-        let guard = self.given()?.ok_or(NO_CREDENTIAL)?.read()?;
-        let inner = guard.cred().raw();
-        Ok(Locked { _guard: guard, inner, mech: oid::KRB5 })
-    }
+            fn lend(&self, $glue: &'static Mechglue) -> Option<Self::Lent> {
+                catch_unwind(AssertUnwindSafe(|| self.locked($glue))).ok()?.ok()
+            }
+
+            fn refusal(&self, glue: &'static Mechglue) -> Error {
+                self.locked(glue).err().unwrap_or(POISONED)
+            }
+        }
+
+        impl<'a> In<'a, $Kind> {
+            fn locked(&self, $glue: &'static Mechglue) -> Result<Locked<'a, $Kind>, Error> {
+                let $guard = self.given()?.ok_or_else(|| $missing)?.read()?;
+                let inner = $inner;
+                Ok(Locked { guard: $guard, inner })
+            }
+        }
+
+        impl Lent for Locked<'_, $Kind> {
+            type C = *mut <$Kind as Kind>::C;
+
+            fn raw(&self) -> Self::C {
+                self.inner
+            }
+
+            /// The glue finds the sentence by the code alone.
+            fn mech(&self) -> Oid {
+                oid::KRB5
+            }
+        }
+    };
 }
+
+lend_from_lock!(Name, NO_NAME, |guard, glue| guard.for_glue(glue)?.raw());
+lend_from_lock!(Credential, NO_CREDENTIAL, |guard, _glue| guard.cred().raw());

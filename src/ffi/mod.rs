@@ -12,8 +12,6 @@ mod report;
 mod table;
 
 use crate::error::{Error, Minor, major};
-use crate::glue::environment;
-use crate::policy;
 use arg::{Argument, Out, Status};
 use std::alloc::{GlobalAlloc, Layout};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,7 +20,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// A panic stops here and is a failure; what it was changing stays locked for ever.
 fn guard(mut minor: Out<'_, u32>, body: impl FnOnce() -> Status) -> u32 {
     minor.clear();
-    policy::install(environment::variable);
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(status)) => status,
         Ok(Err(error)) => {

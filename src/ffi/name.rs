@@ -40,7 +40,7 @@ impl Name {
         if let Some(name) = self.glue.get() {
             return Ok(name);
         }
-        let given = self.given.as_ref().ok_or(Error::Internal("a name without content"))?;
+        let given = self.given.as_ref().ok_or_else(|| Error::Internal("a name without content"))?;
         let made = call::import_name(glue, &given.text, given.kind.as_ref())?;
         Ok(self.glue.get_or_init(|| made))
     }
@@ -101,7 +101,7 @@ pub(super) fn duplicate_name(
     name: In<'_, Name>,
     mut copy: OutHandle<'_, Name>,
 ) -> Status {
-    let name = name.given()?.ok_or(NO_NAME)?;
+    let name = name.given()?.ok_or_else(|| NO_NAME)?;
     copy.put(name.read()?.duplicate(glue)?);
     Ok(major::COMPLETE)
 }
@@ -122,7 +122,7 @@ pub(super) fn display_name(
     mut text: OutOctets<'_>,
     mut kind: OutOid<'_>,
 ) -> Status {
-    let name = name.given()?.ok_or(NO_NAME)?;
+    let name = name.given()?.ok_or_else(|| NO_NAME)?;
     let (shown, shown_kind) = call::display_name(glue, name.read()?.for_glue(glue)?)?;
     text.put_buffer(shown);
     if let Some(shown_kind) = shown_kind {
@@ -138,7 +138,7 @@ pub(super) fn export_name(
     name: In<'_, Name>,
     mut token: OutOctets<'_>,
 ) -> Status {
-    let name = name.given()?.ok_or(NO_NAME)?;
+    let name = name.given()?.ok_or_else(|| NO_NAME)?;
     let name = name.read()?;
     match call::export_name(glue, name.for_glue(glue)?) {
         Ok(exported) => token.put_buffer(exported),
@@ -170,7 +170,7 @@ pub(super) fn compare_name(
     other: In<'_, Name>,
     mut equal: Out<'_, c_int>,
 ) -> Status {
-    let (one, other) = (one.given()?.ok_or(NO_NAME)?, other.given()?.ok_or(NO_NAME)?);
+    let (one, other) = (one.given()?.ok_or_else(|| NO_NAME)?, other.given()?.ok_or_else(|| NO_NAME)?);
     // The same handle twice must not be locked twice while a writer waits between.
     if std::ptr::eq(one, other) {
         equal.put(1);
@@ -190,7 +190,7 @@ pub(super) fn localname(
     _: OidIn<'_>,
     mut account: OutOctets<'_>,
 ) -> Status {
-    let name = name.given()?.ok_or(NO_NAME)?;
+    let name = name.given()?.ok_or_else(|| NO_NAME)?;
     account.put_buffer(call::localname(glue, name.read()?.for_glue(glue)?)?);
     Ok(major::COMPLETE)
 }
@@ -202,7 +202,7 @@ pub(super) fn authorize_localname(
     user: Octets<'_>,
     kind: OidIn<'_>,
 ) -> Status {
-    let name = name.given()?.ok_or(NO_NAME)?;
+    let name = name.given()?.ok_or_else(|| NO_NAME)?;
     let user = call::import_name(glue, user.bytes(), kind.value().as_ref())?;
     call::authorize_localname(glue, name.read()?.for_glue(glue)?, &user)
 }

@@ -12,8 +12,9 @@ use super::name::Name;
 use super::{context, credential, guard, mechanism, name};
 use crate::error::{Error, major};
 use crate::glue::owned::{Bindings, LentOid, Store};
-use crate::glue::{Mechglue, call, catalog, statics};
+use crate::glue::{Mechglue, call, catalog, environment, statics};
 use crate::oid;
+use crate::policy;
 use crate::sys::{
     gss_OID, gss_OID_set, gss_any, gss_buffer_desc, gss_iov_buffer_desc,
 };
@@ -40,16 +41,14 @@ macro_rules! surface {
             // library alone.
             #[unsafe(no_mangle)]
             pub(crate) unsafe extern "C" fn $export(
-                minor: Out<'_, u32>,
+                #[allow(unused_mut, reason = "a row with a body hands it on")] mut minor: Out<'_, u32>,
                 $(mut $argument: $type),*
             ) -> u32 {
                 const _: Option<
                     unsafe extern "C" fn(*mut u32, $(<$type as Argument>::C),*) -> u32,
                 > = prototype!($($header)?);
                 $(Argument::clear(&mut $argument);)*
-                guard(minor, move || {
-                    surface!(@$how Mechglue::mit(), $($body)::+, $($argument),*)
-                })
+                surface!(@$how minor, Mechglue::mit(), $($body)::+, $($argument),*)
             }
         )*
 
@@ -57,24 +56,36 @@ macro_rules! surface {
         #[cfg(test)]
         pub(super) const EXPORTS: &[&str] = &[$(stringify!($export)),*];
     };
-    (@body $glue:expr, $($body:ident)::+, $($argument:ident),*) => {
-        $($body)::+($glue, $($argument),*)
+    (@body $place:ident, $glue:expr, $($body:ident)::+, $($argument:ident),*) => {
+        guard($place, move || $($body)::+($glue, $($argument),*))
     };
-    (@forward $glue:expr, $function:ident, $handle:ident $(, $argument:ident)*) => {{
+    // The way of every message: nothing here may panic before the glue has answered, so there is
+    // nothing to guard until it reports a failure.
+    (@forward $place:ident, $glue:expr, $function:ident, $handle:ident $(, $argument:ident)*) => {{
         let glue = $glue;
-        let lent = $handle.lend(glue)?;
+        let Some(lent) = $handle.lend(glue) else {
+            return refused($place, move || $handle.refusal(glue));
+        };
         let mut minor = 0;
         // SAFETY: the inner handle is alive while `lent` is; the other arguments are the caller's
         // own, as gssapi.h asks of callers of this function.
         let status = unsafe {
             glue.$function(&raw mut minor, lent.raw() $(, $argument.lower())*)
         };
-        let outcome = call::outcome(glue, lent.mech(), status, minor);
-        if outcome.is_err() {
+        if call::is_failure(status) {
             $($argument.failed();)*
+            return refused($place, move || call::failure(glue, &lent.mech(), status, minor));
         }
-        outcome
+        $place.clear();
+        status
     }};
+}
+
+/// The end of a row that forwards and fails.
+#[cold]
+#[inline(never)]
+fn refused(minor: Out<'_, u32>, why: impl FnOnce() -> Error) -> u32 {
+    guard(minor, move || Err(why()))
 }
 
 type Iov<'a> = Through<'a, gss_iov_buffer_desc>;
@@ -315,6 +326,7 @@ surface! {
 // SAFETY: the name is this library's to export.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn gss_mech_interposer(_: gss_OID) -> gss_OID_set {
+    policy::install(environment::variable);
     std::panic::catch_unwind(|| call::oid_set(Mechglue::mit(), &[oid::SPNEGO]))
         .ok()
         .and_then(Result::ok)

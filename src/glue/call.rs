@@ -20,10 +20,25 @@ pub(crate) fn outcome(
     status: Major,
     minor: u32,
 ) -> Result<Major, Error> {
-    if status & ERRORS == 0 {
+    if !is_failure(status) {
         return Ok(status);
     }
-    Err(Error::Mech { error: failed(glue, mech, status, minor), considered: Vec::new() })
+    Err(failure(glue, mech, status, minor))
+}
+
+/// The failure that a status with an error in it means, in the mechanism's words.
+pub(crate) fn failure(
+    glue: &'static Mechglue,
+    mech: &Oid,
+    status: Major,
+    minor: u32,
+) -> Error {
+    Error::Mech { error: failed(glue, mech, status, minor), considered: Vec::new() }
+}
+
+/// Whether a status has an error in it, and not only supplementary information.
+pub(crate) const fn is_failure(status: Major) -> bool {
+    status & ERRORS != 0
 }
 
 /// The calling errors and routine errors of RFC 2744 section 3.9.1.
