@@ -88,6 +88,14 @@ impl<'a, T: Copy> Out<'a, T> {
     }
 }
 
+impl<T: Copy + Default> Out<'_, T> {
+    /// What the glue has written there on our behalf.
+    pub(super) fn read(&self) -> T {
+        // SAFETY: null, or the caller's value, which has been written.
+        unsafe { self.place.as_ref() }.copied().unwrap_or_default()
+    }
+}
+
 /// A value that C keeps and a call may change; it is not cleared.
 #[repr(transparent)]
 pub(crate) struct InOut<'a, T> {

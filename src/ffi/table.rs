@@ -47,7 +47,6 @@ macro_rules! surface {
                 const _: Option<
                     unsafe extern "C" fn(*mut u32, $(<$type as Argument>::C),*) -> u32,
                 > = prototype!($($header)?);
-                $(Argument::clear(&mut $argument);)*
                 surface!(@$how minor, Mechglue::mit(), $($body)::+, $($argument),*)
             }
         )*
@@ -56,27 +55,28 @@ macro_rules! surface {
         #[cfg(test)]
         pub(super) const EXPORTS: &[&str] = &[$(stringify!($export)),*];
     };
-    (@body $place:ident, $glue:expr, $($body:ident)::+, $($argument:ident),*) => {
+    (@body $place:ident, $glue:expr, $($body:ident)::+, $($argument:ident),*) => {{
+        $(Argument::clear(&mut $argument);)*
         guard($place, move || $($body)::+($glue, $($argument),*))
-    };
+    }};
     // The way of every message: nothing here may panic before the glue has answered, so there is
-    // nothing to guard until it reports a failure.
+    // nothing to guard until it reports a failure. The glue's function clears the outs itself.
     (@forward $place:ident, $glue:expr, $function:ident, $handle:ident $(, $argument:ident)*) => {{
         let glue = $glue;
         let Some(lent) = $handle.lend(glue) else {
+            $(Argument::clear(&mut $argument);)*
             return refused($place, move || $handle.refusal(glue));
         };
-        let mut minor = 0;
         // SAFETY: the inner handle is alive while `lent` is; the other arguments are the caller's
         // own, as gssapi.h asks of callers of this function.
         let status = unsafe {
-            glue.$function(&raw mut minor, lent.raw() $(, $argument.lower())*)
+            glue.$function($place.lower(), lent.raw() $(, $argument.lower())*)
         };
         if call::is_failure(status) {
             $($argument.failed();)*
+            let minor = $place.read();
             return refused($place, move || call::failure(glue, &lent.mech(), status, minor));
         }
-        $place.clear();
         status
     }};
 }

@@ -114,10 +114,7 @@ fn invite<S: Mechs>(mechs: &mut S) -> Result<(Acceptor<S::Mech>, Reply), Failure
 
 /// Choose a mechanism from the initiator's list and run it on the optimistic token, if that is
 /// for it.
-fn answer<S: Mechs>(
-    token: &[u8],
-    mechs: &mut S,
-) -> Result<(Acceptor<S::Mech>, Reply), Failure> {
+fn answer<S: Mechs>(token: &[u8], mechs: &mut S) -> Result<(Acceptor<S::Mech>, Reply), Failure> {
     let init = NegTokenInit::decode(token).map_err(|malformed| refuse(malformed.into()))?;
     let choice = choose(&init, mechs).map_err(refuse)?;
     trace!("{:?}: chosen", choice.common.offered);
@@ -342,7 +339,7 @@ fn conclude<M: Mech, T: AsRef<[u8]>>(
         Verdict::Skip => (NegState::AcceptCompleted, None),
         Verdict::Answer(mic) => (NegState::AcceptCompleted, Some(mic)),
         // The initiator was done when it sent its MIC.
-        Verdict::Agreed => return established(running, None),
+        Verdict::Agreed => return established(*running, None),
     };
     let encoded = NegTokenResp {
         neg_state: Some(neg_state),
@@ -352,13 +349,13 @@ fn conclude<M: Mech, T: AsRef<[u8]>>(
     }
     .encode();
     match neg_state {
-        NegState::AcceptCompleted => established(running, Some(encoded)),
+        NegState::AcceptCompleted => established(*running, Some(encoded)),
         _ => Ok((Acceptor::Running(running), unfinished(Some(encoded)))),
     }
 }
 
 fn established<M: Mech>(
-    running: Box<Running<M>>,
+    running: Running<M>,
     token: Option<Vec<u8>>,
 ) -> Result<(Acceptor<M>, Reply), Failure> {
     let mech = running.into_established()?;
@@ -369,4 +366,289 @@ fn established<M: Mech>(
 fn unfinished(token: Option<Vec<u8>>) -> Reply {
     let complete = false;
     Reply { token, complete }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::negotiate::script::{Role, Script, Scripted, Side};
+    use crate::oid::{IAKERB, KRB5, KRB5_MS, NTLMSSP, SPNEGO};
+    use crate::wire::{Writer, element_length};
+
+    type State = Acceptor<Scripted>;
+
+    fn side(scripts: impl Into<Vec<Script>>) -> Side {
+        Side::new(Role::Acceptor, scripts)
+    }
+
+    fn offer(mechs: &[Oid], mech_token: Option<&[u8]>) -> Vec<u8> {
+        NegTokenInit {
+            mech_types: MechList::encode(mechs),
+            mech_token,
+            mech_list_mic: None,
+        }
+        .encode()
+    }
+
+    fn element(tag: u8, content: &[u8]) -> Vec<u8> {
+        let mut writer = Writer::new(element_length(content.len()));
+        writer.element(tag, content);
+        writer.finish()
+    }
+
+    fn response<'a>() -> NegTokenResp<'a> {
+        NegTokenResp::default()
+    }
+
+    /// A side that was offered its mechanism with the first token, and its state after that.
+    fn begun(script: &Script) -> (Side, State) {
+        let mut side = side([script.clone()]);
+        let offer = offer(&[script.mech], Some(&script.token(0)));
+        let (state, reply) = State::Start.step(&offer, &mut side).unwrap();
+        assert!(!reply.complete);
+        (side, state)
+    }
+
+    fn refused(result: Result<(State, Reply), Failure>) -> Error {
+        let failure = result.unwrap_err();
+        let reject = failure.reject.expect("a reject for the initiator");
+        let reject = NegTokenResp::decode(&reject).unwrap();
+        assert_eq!(reject.neg_state, Some(NegState::Reject));
+        assert_eq!(reject.supported_mech, None);
+        failure.error
+    }
+
+    #[test]
+    fn what_is_no_offer_is_rejected() {
+        for token in [
+            &b"\x60\x02\x06\x00"[..],
+            b"NTLMSSP\0\x01\0\0\0",
+            b"\xa1\x02\x30\x00",
+            b"\xa0\x02\x30\x00",
+        ] {
+            let error = refused(State::Start.step(token, &mut side([Script::new(KRB5, 2)])));
+            assert!(matches!(error, Error::InvalidToken(_)), "{token:?}");
+        }
+        let error = refused(State::Hinted.step(b"", &mut side([Script::new(KRB5, 2)])));
+        assert!(matches!(error, Error::InvalidToken(_)));
+    }
+
+    #[test]
+    fn a_token_of_another_mechanism_than_the_first_is_refused() {
+        for (mech, token) in [
+            (KRB5, &b"NTLMSSP\0\x01\0\0\0"[..]),
+            (NTLMSSP, b"\x6e\x03abc"),
+            (KRB5_MS, b"\x60\x08\x06\x06\x2b\x06\x01\x05\x02\x05"),
+        ] {
+            let mut side = side([Script::new(KRB5, 2), Script::new(NTLMSSP, 3)]);
+            let error = refused(State::Start.step(&offer(&[mech], Some(token)), &mut side));
+            assert!(matches!(
+                error,
+                Error::PeerMisbehaved(Misbehaviour::Other(_))
+            ));
+            assert!(side.log.borrow().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_token_sent_after_the_choice_must_belong_to_it_too() {
+        let mut side = side([Script::new(KRB5, 2)]);
+        let offer = offer(&[KRB5], None);
+        let (state, _) = State::Start.step(&offer, &mut side).unwrap();
+        let foreign = NegTokenResp {
+            response_token: Some(b"NTLMSSP\0\x01\0\0\0"),
+            ..response()
+        };
+        refused(state.step(&foreign.encode(), &mut side));
+        assert_eq!(*side.log.borrow(), ["vouch krb5"]);
+    }
+
+    #[test]
+    fn an_empty_optimistic_token_counts_as_none() {
+        let mut side = side([Script::new(KRB5, 2)]);
+        let offer = offer(&[KRB5], Some(b""));
+        let (state, reply) = State::Start.step(&offer, &mut side).unwrap();
+        assert!(state.mech().is_none());
+        assert_eq!(state.offered(), Some(KRB5));
+        let reply = reply.token.unwrap();
+        let reply = NegTokenResp::decode(&reply).unwrap();
+        assert_eq!(reply.neg_state, Some(NegState::AcceptIncomplete));
+        assert_eq!(reply.supported_mech, Some(KRB5.content()));
+        assert_eq!(reply.response_token, None);
+    }
+
+    #[test]
+    fn spnego_within_spnego_and_identifiers_of_any_length_are_passed_over() {
+        let mut side = side([Script::new(KRB5, 2)]);
+        let entries = [
+            element(6, SPNEGO.content()),
+            element(6, &[0x2a; 200]),
+            element(6, KRB5.content()),
+        ];
+        let list = element(0xa0, &element(0x30, &entries.concat()));
+        let init = element(0xa0, &element(0x30, &list));
+        let token = element(0x60, &[element(6, SPNEGO.content()), init].concat());
+        let (state, reply) = State::Start.step(&token, &mut side).unwrap();
+        assert_eq!(state.offered(), Some(KRB5));
+        let reply = reply.token.unwrap();
+        assert_eq!(
+            NegTokenResp::decode(&reply).unwrap().neg_state,
+            Some(NegState::RequestMic)
+        );
+    }
+
+    /// CVE-2014-4344: a continuation with nothing in it.
+    #[test]
+    fn a_continuation_with_neither_token_nor_mic_is_refused() {
+        let empty = response().encode();
+        let (mut waiting, state) = begun(&Script::new(KRB5, 4));
+        refused(state.step(&empty, &mut waiting));
+
+        let mut unstarted = side([Script::new(KRB5, 2)]);
+        let offer = offer(&[KRB5], None);
+        let (state, _) = State::Start.step(&offer, &mut unstarted).unwrap();
+        refused(state.step(&empty, &mut unstarted));
+
+        let (mut finished, state) = begun(&Script {
+            demands_mic: true,
+            ..Script::new(KRB5, 2)
+        });
+        let error = refused(state.step(&empty, &mut finished));
+        assert_eq!(error, Error::PeerMisbehaved(Misbehaviour::MissingMic));
+    }
+
+    #[test]
+    fn a_mic_without_the_token_that_the_mechanism_waits_for_is_refused() {
+        let (mut side, state) = begun(&Script::new(KRB5, 4));
+        let mic = NegTokenResp {
+            mech_list_mic: Some(b"mic"),
+            ..response()
+        };
+        refused(state.step(&mic.encode(), &mut side));
+    }
+
+    #[test]
+    fn a_mic_before_the_mechanism_is_done_does_not_count() {
+        let script = Script::new(NTLMSSP, 5);
+        let mut side = side([script.clone()]);
+        side.prefers = true;
+        side.scripts.insert(0, Script::new(KRB5, 2));
+        let early = NegTokenInit {
+            mech_types: MechList::encode(&[NTLMSSP]),
+            mech_token: Some(&script.token(0)),
+            mech_list_mic: Some(b"too early to be verified"),
+        };
+        let (state, _) = State::Start.step(&early.encode(), &mut side).unwrap();
+        let early = NegTokenResp {
+            response_token: Some(&script.token(2)),
+            mech_list_mic: Some(b"too early to be verified"),
+            ..response()
+        };
+        let (state, _) = state.step(&early.encode(), &mut side).unwrap();
+        assert!(!side.log.borrow().contains(&"verify ntlmssp".to_owned()));
+        let last = NegTokenResp {
+            response_token: Some(&script.token(4)),
+            ..response()
+        };
+        let error = refused(state.step(&last.encode(), &mut side));
+        assert_eq!(error, Error::PeerMisbehaved(Misbehaviour::MissingMic));
+    }
+
+    #[test]
+    fn a_token_for_a_mechanism_that_is_done_is_refused() {
+        let (mut side, state) = begun(&Script {
+            demands_mic: true,
+            ..Script::new(KRB5, 2)
+        });
+        let surplus = NegTokenResp {
+            response_token: Some(b"surplus"),
+            mech_list_mic: Some(b"mic"),
+            ..response()
+        };
+        let error = refused(state.step(&surplus.encode(), &mut side));
+        assert!(matches!(
+            error,
+            Error::PeerMisbehaved(Misbehaviour::Other(_))
+        ));
+    }
+
+    #[test]
+    fn supported_mech_and_neg_state_of_an_initiator_mean_nothing() {
+        let script = Script::new(NTLMSSP, 3);
+        for neg_state in [
+            None,
+            Some(NegState::AcceptCompleted),
+            Some(NegState::RequestMic),
+        ] {
+            let (mut side, state) = begun(&script);
+            let last = NegTokenResp {
+                neg_state,
+                supported_mech: Some(IAKERB.content()),
+                response_token: Some(&script.token(2)),
+                ..response()
+            };
+            let (state, reply) = state.step(&last.encode(), &mut side).unwrap();
+            assert_eq!(state.into_established().unwrap().mech(), NTLMSSP);
+            let reply = reply.token.unwrap();
+            let expected = NegTokenResp {
+                neg_state: Some(NegState::AcceptCompleted),
+                ..response()
+            };
+            assert_eq!(NegTokenResp::decode(&reply), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn a_later_token_may_wear_the_header_of_a_first_one() {
+        let script = Script::new(NTLMSSP, 3);
+        let (mut side, state) = begun(&script);
+        let bare = NegTokenResp {
+            response_token: Some(&script.token(2)),
+            ..response()
+        }
+        .encode();
+        let token = element(0x60, &[element(6, SPNEGO.content()), bare].concat());
+        let (state, _) = state.step(&token, &mut side).unwrap();
+        assert!(state.is_established());
+    }
+
+    #[test]
+    fn an_initiators_reject_ends_it_without_an_answer() {
+        let (mut side, state) = begun(&Script::new(KRB5, 4));
+        let reject = NegTokenResp {
+            neg_state: Some(NegState::Reject),
+            ..response()
+        };
+        let failure = state.step(&reject.encode(), &mut side).unwrap_err();
+        assert!(matches!(
+            failure.error,
+            Error::Rejected {
+                negotiated: true,
+                ..
+            }
+        ));
+        assert_eq!(failure.reject, None);
+    }
+
+    #[test]
+    fn an_established_context_takes_no_more_tokens() {
+        let mut side = side([Script::new(KRB5, 2)]);
+        let offer = offer(&[KRB5], Some(&Script::new(KRB5, 2).token(0)));
+        let (state, reply) = State::Start.step(&offer, &mut side).unwrap();
+        assert!(reply.complete && state.is_established());
+        let failure = state.step(&offer, &mut side).unwrap_err();
+        assert!(matches!(failure.error, Error::CallerMisused(_)));
+    }
+
+    #[test]
+    fn a_mechanism_is_started_under_the_name_the_candidates_give_it() {
+        let mut side = side([Script::new(KRB5, 2)]);
+        let offer = offer(&[KRB5_MS, KRB5], Some(&Script::new(KRB5, 2).token(0)));
+        let (state, reply) = State::Start.step(&offer, &mut side).unwrap();
+        assert_eq!(state.into_established().unwrap().mech(), KRB5);
+        let reply = reply.token.unwrap();
+        let reply = NegTokenResp::decode(&reply).unwrap();
+        assert_eq!(reply.neg_state, Some(NegState::AcceptCompleted));
+        assert_eq!(reply.supported_mech, Some(KRB5_MS.content()));
+    }
 }

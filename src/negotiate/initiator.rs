@@ -268,7 +268,7 @@ fn proceed<S: Mechs>(
         Verdict::Answer(mic) => (NegState::AcceptCompleted, Some(mic)),
         Verdict::Ask(mic) => (NegState::AcceptIncomplete, Some(mic)),
         Verdict::Skip | Verdict::Agreed if out.is_none() => {
-            return established(running, None);
+            return established(*running, None);
         }
         // The last token has to be answered, even when nothing but that is missing: peers count
         // on an even number of tokens.
@@ -282,7 +282,7 @@ fn proceed<S: Mechs>(
     }
     .encode();
     match neg_state {
-        NegState::AcceptCompleted => established(running, Some(encoded)),
+        NegState::AcceptCompleted => established(*running, Some(encoded)),
         _ => Ok((Initiator::Running(running), unfinished(encoded))),
     }
 }
@@ -299,11 +299,9 @@ fn expected_token<'a, M: Mech>(
         )),
         // IIS 6 sends an empty token where it has none.
         (Context::Unstarted | Context::Established(_), None | Some([])) => Ok(None),
-        (Context::Unstarted | Context::Established(_), Some(_)) => {
-            Err(Error::PeerMisbehaved(Misbehaviour::Other(
-                "the acceptor sent a token that the mechanism does not wait for",
-            )))
-        }
+        (Context::Unstarted | Context::Established(_), Some(_)) => Err(Error::PeerMisbehaved(
+            Misbehaviour::Other("the acceptor sent a token that the mechanism does not wait for"),
+        )),
     }
 }
 
@@ -322,7 +320,7 @@ fn fail(reply: &NegTokenResp<'_>, error: Error) -> Failure {
 }
 
 fn established<M: Mech>(
-    running: Box<Running<M>>,
+    running: Running<M>,
     token: Option<Vec<u8>>,
 ) -> Result<(Initiator<M>, Reply), Failure> {
     let mech = running.into_established()?;
@@ -334,5 +332,419 @@ fn unfinished(token: Vec<u8>) -> Reply {
     Reply {
         token: Some(token),
         complete: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::major;
+    use crate::negotiate::script::{Role, Script, Scripted, Side};
+    use crate::oid::{IAKERB, KRB5, KRB5_MS, NTLMSSP};
+
+    type State = Initiator<Scripted>;
+
+    /// A side that offers these, and its state after the offer.
+    fn offered(scripts: impl Into<Vec<Script>>) -> (Side, State) {
+        let mut side = Side::new(Role::Initiator, scripts);
+        let (state, reply) = State::Start.step(None, &mut side).unwrap();
+        assert!(!reply.complete);
+        (side, state)
+    }
+
+    fn reply<'a>() -> NegTokenResp<'a> {
+        NegTokenResp::default()
+    }
+
+    fn step(
+        state: State,
+        reply: NegTokenResp<'_>,
+        side: &mut Side,
+    ) -> Result<(State, Reply), Failure> {
+        state.step(Some(&reply.encode()), side)
+    }
+
+    fn refused(result: Result<(State, Reply), Failure>) -> Error {
+        let failure = result.unwrap_err();
+        let reject = failure.reject.expect("a reject for the acceptor");
+        let reject = NegTokenResp::decode(&reject).unwrap();
+        assert_eq!(reject.neg_state, Some(NegState::Reject));
+        failure.error
+    }
+
+    fn misbehaved(result: Result<(State, Reply), Failure>) -> Misbehaviour {
+        let error = refused(result);
+        assert_eq!(error.major(), major::DEFECTIVE_TOKEN);
+        let Error::PeerMisbehaved(how) = error else {
+            panic!("{error:?}");
+        };
+        how
+    }
+
+    #[test]
+    fn neg_state_and_supported_mech_may_be_missing_from_the_first_reply() {
+        let kerberos = Script::new(KRB5, 2);
+        let (mut side, state) = offered([kerberos.clone()]);
+        let bare = NegTokenResp {
+            response_token: Some(&kerberos.token(1)),
+            ..reply()
+        };
+        let (state, reply) = step(state, bare, &mut side).unwrap();
+        assert!(state.is_established() && reply.complete);
+        assert_eq!(reply.token, None);
+    }
+
+    #[test]
+    fn kerberos_may_be_answered_under_its_other_identifier() {
+        let kerberos = Script::new(KRB5, 2);
+        let (mut side, state) = offered([kerberos.clone(), Script::new(NTLMSSP, 3)]);
+        let answer = NegTokenResp {
+            neg_state: Some(NegState::AcceptCompleted),
+            supported_mech: Some(KRB5_MS.content()),
+            response_token: Some(&kerberos.token(1)),
+            ..reply()
+        };
+        let (state, _) = step(state, answer, &mut side).unwrap();
+        assert_eq!(state.into_established().unwrap().mech(), KRB5);
+    }
+
+    #[test]
+    fn supported_mech_in_a_later_reply_is_ignored() {
+        let kerberos = Script::new(KRB5, 4);
+        let (mut side, state) = offered([kerberos.clone(), Script::new(NTLMSSP, 3)]);
+        let first = NegTokenResp {
+            neg_state: Some(NegState::AcceptIncomplete),
+            supported_mech: Some(KRB5.content()),
+            response_token: Some(&kerberos.token(1)),
+            ..reply()
+        };
+        let (state, _) = step(state, first, &mut side).unwrap();
+        assert_eq!(state.offered(), Some(KRB5));
+        for repeated in [KRB5, NTLMSSP, IAKERB] {
+            let (mut side, state) = offered([kerberos.clone(), Script::new(NTLMSSP, 3)]);
+            let (state, _) = step(state, first, &mut side).unwrap();
+            let later = NegTokenResp {
+                neg_state: Some(NegState::AcceptCompleted),
+                supported_mech: Some(repeated.content()),
+                response_token: Some(&kerberos.token(3)),
+                ..reply()
+            };
+            let (state, _) = step(state, later, &mut side).unwrap();
+            assert_eq!(state.into_established().unwrap().mech(), KRB5);
+        }
+    }
+
+    #[test]
+    fn request_mic_in_a_later_reply_asks_for_nothing() {
+        let kerberos = Script::new(KRB5, 4);
+        let (mut side, state) = offered([kerberos.clone()]);
+        let answer = |neg_state| NegTokenResp {
+            neg_state: Some(neg_state),
+            ..reply()
+        };
+        let first = NegTokenResp {
+            response_token: Some(&kerberos.token(1)),
+            ..answer(NegState::AcceptIncomplete)
+        };
+        let (state, _) = step(state, first, &mut side).unwrap();
+        let later = NegTokenResp {
+            response_token: Some(&kerberos.token(3)),
+            ..answer(NegState::RequestMic)
+        };
+        let (state, _) = step(state, later, &mut side).unwrap();
+        assert!(state.is_established());
+    }
+
+    #[test]
+    fn request_mic_for_the_first_choice_makes_the_mic_mandatory() {
+        for tokens in [1, 2] {
+            let kerberos = Script::new(KRB5, tokens);
+            let (mut side, state) = offered([kerberos.clone()]);
+            let token = kerberos.token(1);
+            let answer = NegTokenResp {
+                neg_state: Some(NegState::RequestMic),
+                supported_mech: Some(KRB5.content()),
+                response_token: (tokens == 2).then_some(&token[..]),
+                ..reply()
+            };
+            let how = misbehaved(step(state, answer, &mut side));
+            assert_eq!(how, Misbehaviour::MissingMic);
+        }
+    }
+
+    #[test]
+    fn a_mechanism_that_was_not_offered_is_refused() {
+        let (mut side, state) = offered([Script::new(KRB5, 2), Script::new(NTLMSSP, 3)]);
+        let answer = NegTokenResp {
+            neg_state: Some(NegState::RequestMic),
+            supported_mech: Some(IAKERB.content()),
+            ..reply()
+        };
+        let how = misbehaved(step(state, answer, &mut side));
+        assert_eq!(how, Misbehaviour::NotOffered(IAKERB));
+
+        let (mut side, state) = offered([Script::new(KRB5, 2)]);
+        let answer = NegTokenResp {
+            supported_mech: Some(&[0x2a; 40]),
+            ..answer
+        };
+        let how = misbehaved(step(state, answer, &mut side));
+        assert!(matches!(how, Misbehaviour::Other(_)));
+    }
+
+    #[test]
+    fn an_acceptor_that_saw_no_token_has_to_name_its_choice() {
+        let mut side = Side::new(Role::Initiator, [Script::new(KRB5, 2)]);
+        side.rules.optimistic_token = false;
+        let (state, _) = State::Start.step(None, &mut side).unwrap();
+        assert!(state.mech().is_none());
+        let how = misbehaved(step(state, reply(), &mut side));
+        assert_eq!(how, Misbehaviour::NoMechFromAcceptor);
+    }
+
+    /// What legacy Windows does: NTLM, and not a word about MICs.
+    fn legacy_fallback(legacy_windows: bool) -> (Side, State, Reply) {
+        let ntlm = Script::new(NTLMSSP, 3);
+        let (mut side, state) = offered([Script::new(KRB5, 2), ntlm.clone()]);
+        side.rules.legacy_windows = legacy_windows;
+        let answer = NegTokenResp {
+            neg_state: Some(NegState::AcceptIncomplete),
+            supported_mech: Some(NTLMSSP.content()),
+            ..reply()
+        };
+        let (state, _) = step(state, answer, &mut side).unwrap();
+        let challenge = NegTokenResp {
+            neg_state: Some(NegState::AcceptIncomplete),
+            response_token: Some(&ntlm.token(1)),
+            ..reply()
+        };
+        let (state, reply) = step(state, challenge, &mut side).unwrap();
+        assert!(!reply.complete);
+        (side, state, reply)
+    }
+
+    const COMPLETED: NegTokenResp<'_> = NegTokenResp {
+        neg_state: Some(NegState::AcceptCompleted),
+        supported_mech: None,
+        response_token: None,
+        mech_list_mic: None,
+    };
+
+    #[test]
+    fn ntlm_chosen_without_request_mic_is_protected_all_the_same() {
+        let (mut side, state, sent) = legacy_fallback(false);
+        let sent = sent.token.unwrap();
+        assert!(NegTokenResp::decode(&sent).unwrap().mech_list_mic.is_some());
+        let failure = step(state, COMPLETED, &mut side).unwrap_err();
+        assert_eq!(
+            failure.error,
+            Error::PeerMisbehaved(Misbehaviour::MissingMic)
+        );
+        assert_eq!(failure.reject, None);
+    }
+
+    #[test]
+    fn legacy_windows_is_left_alone_with_mics_where_the_rules_allow_it() {
+        let (mut side, state, sent) = legacy_fallback(true);
+        let sent = sent.token.unwrap();
+        assert_eq!(NegTokenResp::decode(&sent).unwrap().mech_list_mic, None);
+        let (state, _) = step(state, COMPLETED, &mut side).unwrap();
+        assert_eq!(state.into_established().unwrap().mech(), NTLMSSP);
+    }
+
+    #[test]
+    fn a_reselecting_reply_carries_no_token() {
+        for (token, is_fine) in [(None, true), (Some(&b""[..]), true), (Some(b"x"), false)] {
+            let (mut side, state) = offered([Script::new(KRB5, 2), Script::new(NTLMSSP, 3)]);
+            let answer = NegTokenResp {
+                neg_state: Some(NegState::RequestMic),
+                supported_mech: Some(NTLMSSP.content()),
+                response_token: token,
+                ..reply()
+            };
+            assert_eq!(step(state, answer, &mut side).is_ok(), is_fine, "{token:?}");
+        }
+    }
+
+    #[test]
+    fn a_reselected_mechanism_that_cannot_start_ends_the_negotiation() {
+        let ntlm = Script::new(NTLMSSP, 3);
+        let (mut side, state) = offered([Script::new(KRB5, 2), ntlm.clone()]);
+        side.scripts[1] = ntlm.failing(0, Cause::Unusable);
+        let answer = NegTokenResp {
+            neg_state: Some(NegState::RequestMic),
+            supported_mech: Some(NTLMSSP.content()),
+            ..reply()
+        };
+        let error = refused(step(state, answer, &mut side));
+        assert_eq!(error.major(), major::NO_CRED);
+    }
+
+    #[test]
+    fn a_token_that_is_missing_is_told_from_one_that_is_too_many() {
+        let accepted = NegTokenResp {
+            supported_mech: Some(KRB5.content()),
+            neg_state: Some(NegState::AcceptIncomplete),
+            ..reply()
+        };
+        let (mut side, state) = offered([Script::new(KRB5, 2)]);
+        let how = misbehaved(step(state, accepted, &mut side));
+        assert_eq!(how, Misbehaviour::NoTokenFromAcceptor(KRB5));
+
+        let (mut side, state) = offered([Script::new(KRB5, 1)]);
+        let surplus = NegTokenResp {
+            response_token: Some(b"surplus"),
+            ..accepted
+        };
+        let how = misbehaved(step(state, surplus, &mut side));
+        assert!(matches!(how, Misbehaviour::Other(_)));
+    }
+
+    #[test]
+    fn an_empty_token_is_none_to_a_mechanism_that_is_done() {
+        let (mut side, state) = offered([Script::new(KRB5, 1)]);
+        let iis_6 = NegTokenResp {
+            supported_mech: Some(KRB5.content()),
+            response_token: Some(b""),
+            ..COMPLETED
+        };
+        let (state, reply) = step(state, iis_6, &mut side).unwrap();
+        assert!(state.is_established() && reply.token.is_none());
+    }
+
+    #[test]
+    fn a_mechanism_that_sent_its_last_token_waits_for_the_acceptors_word() {
+        let ntlm = Script::new(NTLMSSP, 3);
+        let (mut side, state) = offered([ntlm.clone()]);
+        let challenge = NegTokenResp {
+            neg_state: Some(NegState::AcceptIncomplete),
+            supported_mech: Some(NTLMSSP.content()),
+            response_token: Some(&ntlm.token(1)),
+            ..reply()
+        };
+        let (state, reply) = step(state, challenge, &mut side).unwrap();
+        assert!(!reply.complete && !state.is_established());
+        let sent = reply.token.unwrap();
+        let sent = NegTokenResp::decode(&sent).unwrap();
+        assert_eq!(sent.neg_state, Some(NegState::AcceptIncomplete));
+        let (state, reply) = step(state, COMPLETED, &mut side).unwrap();
+        assert!(reply.complete && reply.token.is_none() && state.is_established());
+    }
+
+    #[test]
+    fn a_mic_that_repeats_the_token_never_stands_for_one() {
+        let kerberos = Script::new(KRB5, 2);
+        let token = kerberos.token(1);
+        let copied = NegTokenResp {
+            supported_mech: Some(KRB5.content()),
+            response_token: Some(&token),
+            mech_list_mic: Some(&token),
+            ..COMPLETED
+        };
+        let (mut side, state) = offered([kerberos.clone()]);
+        let (state, reply) = step(state, copied, &mut side).unwrap();
+        assert!(state.is_established() && reply.token.is_none());
+
+        let (mut side, state) = offered([kerberos]);
+        let copied = NegTokenResp {
+            neg_state: Some(NegState::RequestMic),
+            ..copied
+        };
+        let how = misbehaved(step(state, copied, &mut side));
+        assert_eq!(how, Misbehaviour::MissingMic);
+    }
+
+    #[test]
+    fn a_mic_before_the_mechanism_is_done_does_not_count() {
+        let ntlm = Script::new(NTLMSSP, 5);
+        let (mut side, state) = offered([ntlm.clone()]);
+        let early = NegTokenResp {
+            neg_state: Some(NegState::RequestMic),
+            supported_mech: Some(NTLMSSP.content()),
+            response_token: Some(&ntlm.token(1)),
+            mech_list_mic: Some(b"too early to be verified"),
+        };
+        let (state, _) = step(state, early, &mut side).unwrap();
+        let next = NegTokenResp {
+            neg_state: Some(NegState::AcceptIncomplete),
+            response_token: Some(&ntlm.token(3)),
+            ..reply()
+        };
+        let (state, _) = step(state, next, &mut side).unwrap();
+        assert!(!side.log.borrow().contains(&"verify ntlmssp".to_owned()));
+        let failure = step(state, COMPLETED, &mut side).unwrap_err();
+        assert_eq!(
+            failure.error,
+            Error::PeerMisbehaved(Misbehaviour::MissingMic)
+        );
+    }
+
+    #[test]
+    fn a_reject_says_whether_a_mechanism_had_been_agreed_on() {
+        let kerberos = Script::new(KRB5, 4);
+        let reject = NegTokenResp {
+            neg_state: Some(NegState::Reject),
+            ..reply()
+        };
+        let (mut side, state) = offered([
+            Script::new(IAKERB, 2).failing(0, Cause::Unusable),
+            kerberos.clone(),
+        ]);
+        let failure = step(state, reject, &mut side).unwrap_err();
+        assert_eq!(failure.error.major(), major::BAD_MECH);
+        assert_eq!(failure.reject, None);
+        // Why the first choice was not even offered is part of the story.
+        assert!(failure.error.sentences()[1].starts_with("iakerb: "));
+
+        let (mut side, state) = offered([kerberos.clone()]);
+        let first = NegTokenResp {
+            neg_state: Some(NegState::AcceptIncomplete),
+            supported_mech: Some(KRB5.content()),
+            response_token: Some(&kerberos.token(1)),
+            ..reply()
+        };
+        let (state, _) = step(state, first, &mut side).unwrap();
+        let failure = step(state, reject, &mut side).unwrap_err();
+        assert_eq!(failure.error.major(), major::FAILURE);
+    }
+
+    #[test]
+    fn a_reject_is_one_even_if_the_mechanism_likes_its_token() {
+        let kerberos = Script::new(KRB5, 2);
+        let (mut side, state) = offered([kerberos.clone()]);
+        let reject = NegTokenResp {
+            neg_state: Some(NegState::Reject),
+            response_token: Some(&kerberos.token(1)),
+            ..reply()
+        };
+        let failure = step(state, reject, &mut side).unwrap_err();
+        assert!(matches!(failure.error, Error::Rejected { .. }));
+        assert_eq!(failure.reject, None);
+    }
+
+    #[test]
+    fn what_is_no_token_is_answered_with_a_reject() {
+        for input in [
+            None,
+            Some(&b""[..]),
+            Some(b"\xa1\x05"),
+            Some(b"HTTP/1.1 401"),
+        ] {
+            let (mut side, state) = offered([Script::new(KRB5, 2)]);
+            let error = refused(state.step(input, &mut side));
+            assert!(matches!(error, Error::InvalidToken(_)), "{input:?}");
+        }
+    }
+
+    #[test]
+    fn an_established_context_takes_no_more_tokens() {
+        let (mut side, state) = offered([Script::new(KRB5, 1)]);
+        let completed = NegTokenResp {
+            supported_mech: Some(KRB5.content()),
+            ..COMPLETED
+        };
+        let (state, _) = step(state, completed, &mut side).unwrap();
+        let failure = step(state, completed, &mut side).unwrap_err();
+        assert!(matches!(failure.error, Error::CallerMisused(_)));
     }
 }

@@ -7,8 +7,9 @@ mod initiator;
 mod mic;
 mod running;
 #[doc(hidden)]
-#[cfg(any())]
 pub mod script;
+#[cfg(test)]
+mod tests;
 
 pub use acceptor::Acceptor;
 pub use initiator::Initiator;

@@ -84,11 +84,7 @@ impl<M: Mech> Running<M> {
     ///
     /// # Errors
     /// Those of [`Mic::settle`].
-    pub(super) fn settle(
-        &mut self,
-        received: Option<&[u8]>,
-        turn: Turn,
-    ) -> Result<Verdict, Error> {
+    pub(super) fn settle(&mut self, received: Option<&[u8]>, turn: Turn) -> Result<Verdict, Error> {
         let Context::Established(mech) = &mut self.context else {
             return Ok(Verdict::Wait);
         };

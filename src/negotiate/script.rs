@@ -5,8 +5,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use crate::error::{Cause, Error, MechError, major};
-use crate::negotiate::{Acceptor, Initiator, Mech, Mechs, Step};
+use crate::error::{Cause, Error, Failure, MechError, major};
+use crate::negotiate::{Acceptor, Initiator, Mech, Mechs, Reply, Step};
 use crate::oid::Oid;
 use crate::policy::Rules;
 
@@ -125,10 +125,14 @@ impl Scripted {
     fn hear(&mut self, token: &[u8]) -> Result<Step<Vec<u8>>, MechError> {
         self.fail_at(self.next)?;
         if token == self.script.error_token() {
-            return Err(self.script.error(Cause::Refused, "the peer's mechanism failed"));
+            return Err(self
+                .script
+                .error(Cause::Refused, "the peer's mechanism failed"));
         }
         if token != self.script.token(self.next) {
-            return Err(self.script.error(Cause::Refused, "not the token that comes next"));
+            return Err(self
+                .script
+                .error(Cause::Refused, "not the token that comes next"));
         }
         self.next = self.next.saturating_add(1);
         if self.next >= self.script.tokens {
@@ -151,7 +155,9 @@ impl Scripted {
 
 impl Mech for Scripted {
     fn sign(&mut self, message: &[u8]) -> Result<Vec<u8>, MechError> {
-        self.log.borrow_mut().push(format!("sign {:?}", self.mech()));
+        self.log
+            .borrow_mut()
+            .push(format!("sign {:?}", self.mech()));
         Ok(self.mic(self.role, message).to_vec())
     }
 
@@ -180,7 +186,9 @@ impl Mech for Scripted {
 
 impl Drop for Scripted {
     fn drop(&mut self) {
-        self.log.borrow_mut().push(format!("drop {:?}", self.mech()));
+        self.log
+            .borrow_mut()
+            .push(format!("drop {:?}", self.mech()));
     }
 }
 
@@ -266,7 +274,9 @@ impl Mechs for Side {
     }
 
     fn step(&mut self, mech: &mut Scripted, token: &[u8]) -> Result<Step<Vec<u8>>, MechError> {
-        self.log.borrow_mut().push(format!("step {:?}", mech.mech()));
+        self.log
+            .borrow_mut()
+            .push(format!("step {:?}", mech.mech()));
         mech.hear(token)
     }
 
@@ -306,29 +316,28 @@ pub fn converse(
 ) -> Outcome {
     let mut initiator = Ok(Initiator::Start);
     let mut acceptor = Ok(Acceptor::Start);
-    let mut tokens: Vec<Vec<u8>> = Vec::new();
-    let mut arrived = None;
-    while tokens.len() < LONGEST {
-        let (state, sent) = match tokens.len() % 2 {
-            0 => {
-                let (state, sent) = advance(initiator, Initiator::is_established, |state| {
-                    state.step(arrived.as_deref(), initiators)
-                });
-                initiator = state;
-                ((), sent)
-            }
-            _ => {
-                let (state, sent) = advance(acceptor, Acceptor::is_established, |state| {
-                    state.step(arrived.as_deref().unwrap_or_default(), acceptors)
-                });
-                acceptor = state;
-                ((), sent)
-            }
-        };
-        let () = state;
-        let Some(sent) = sent else { break };
-        arrived = Some(meddle(tokens.len(), sent.clone()));
+    let mut tokens = Vec::new();
+    let mut carry = |sent: Vec<u8>| {
+        let arrives = meddle(tokens.len(), sent.clone());
         tokens.push(sent);
+        (tokens.len() < LONGEST).then_some(arrives)
+    };
+    let mut sent;
+    let mut arrived = None;
+    loop {
+        (initiator, sent) = turn(initiator, Initiator::is_established, |state| {
+            state.step(arrived.as_deref(), initiators)
+        });
+        let Some(token) = sent.and_then(&mut carry) else {
+            break;
+        };
+        (acceptor, sent) = turn(acceptor, Acceptor::is_established, |state| {
+            state.step(&token, acceptors)
+        });
+        arrived = sent.and_then(&mut carry);
+        if arrived.is_none() {
+            break;
+        }
     }
     Outcome {
         initiator: end(initiator.map(Initiator::into_established)),
@@ -336,3 +345,29 @@ pub fn converse(
         tokens,
     }
 }
+
+/// Let one side take its turn, if it is not over for it.
+fn turn<S>(
+    state: Result<S, Error>,
+    is_over: impl FnOnce(&S) -> bool,
+    step: impl FnOnce(S) -> Result<(S, Reply), Failure>,
+) -> (Result<S, Error>, Option<Vec<u8>>) {
+    match state {
+        Ok(state) if !is_over(&state) => match step(state) {
+            Ok((state, reply)) => (Ok(state), reply.token),
+            Err(failure) => (Err(failure.error), failure.reject),
+        },
+        over => (over, None),
+    }
+}
+
+fn end(state: Result<Option<Scripted>, Error>) -> End {
+    match state {
+        Ok(Some(mech)) => End::Established(mech.mech()),
+        Ok(None) => End::Open,
+        Err(error) => End::Failed(error),
+    }
+}
+
+/// Over twice the tokens of the longest script in use: a conversation that goes on is a defect.
+const LONGEST: usize = 24;
