@@ -2,6 +2,9 @@
 //! mechanisms come as the traits [`Mech`] and [`Mechs`], and a step returns what to send.
 #![forbid(unsafe_code)]
 
+pub mod conversation;
+pub mod fragment;
+
 use crate::error::MechError;
 use crate::oid::Oid;
 use crate::policy::Rules;
