@@ -127,6 +127,8 @@ pub enum Misbehaviour {
     SecondMic,
     /// The acceptor chose a mechanism that was not offered.
     NotOffered(Oid),
+    /// The acceptor did not name the mechanism it chose, and no token of one was offered.
+    NoMechFromAcceptor,
     /// The acceptor accepted the optimistic mechanism but answered no token of it.
     NoTokenFromAcceptor(Oid),
     /// Anything else, as a sentence.
@@ -170,6 +172,7 @@ impl Error {
             Self::PeerMisbehaved(Misbehaviour::NoTokenFromAcceptor(_)) => {
                 Minor::NoTokenFromAcceptor
             }
+            Self::PeerMisbehaved(Misbehaviour::NoMechFromAcceptor) => Minor::NoMechFromAcceptor,
             Self::PeerMisbehaved(_) => Minor::Misbehaved,
             Self::Rejected { .. } => Minor::Rejected,
             Self::NoMech { .. } => Minor::NoMechs,
@@ -220,6 +223,9 @@ impl Misbehaviour {
             Self::SecondMic => "the peer sent a second mechListMIC".to_owned(),
             Self::NotOffered(mech) => {
                 format!("the peer chose a mechanism that was not offered: {mech}")
+            }
+            Self::NoMechFromAcceptor => {
+                "the acceptor did not name the mechanism it chose".to_owned()
             }
             Self::NoTokenFromAcceptor(mech) => {
                 format!("the acceptor accepted {mech:?} but sent no token of it")

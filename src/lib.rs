@@ -8,5 +8,7 @@ pub mod oid;
 pub mod policy;
 pub mod secret;
 pub mod trace;
+// Octets.
+pub mod wire;
 // Protocol.
 pub mod negotiate;
