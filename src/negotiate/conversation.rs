@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Failure, Misbehaviour};
 use crate::negotiate::fragment::{Assembled, Assembler, Fragmenter};
-use crate::negotiate::{Mech, Mechs, Reply};
+use crate::negotiate::{Acceptor, Initiator, Mech, Mechs, Reply, refuse};
 
 /// One side of the negotiation, as fragmentation sees it: whole tokens in, whole tokens out.
 pub trait Role: Sized {
@@ -20,6 +20,31 @@ pub trait Role: Sized {
         token: Option<&[u8]>,
         mechs: &mut impl Mechs<Mech = Self::Mech>,
     ) -> Result<(Self, Reply), Failure>;
+}
+
+impl<M: Mech> Role for Initiator<M> {
+    type Mech = M;
+
+    fn step(
+        self,
+        token: Option<&[u8]>,
+        mechs: &mut impl Mechs<Mech = M>,
+    ) -> Result<(Self, Reply), Failure> {
+        // The method of the role itself, which is not this one.
+        Self::step(self, token, mechs)
+    }
+}
+
+impl<M: Mech> Role for Acceptor<M> {
+    type Mech = M;
+
+    fn step(
+        self,
+        token: Option<&[u8]>,
+        mechs: &mut impl Mechs<Mech = M>,
+    ) -> Result<(Self, Reply), Failure> {
+        Self::step(self, token.unwrap_or_default(), mechs)
+    }
 }
 
 /// A role, and the message that is on its way in pieces. While there is none, it costs a look at
@@ -70,13 +95,16 @@ impl<R: Role> Conversation<R> {
         token: Option<&[u8]>,
         mechs: &mut impl Mechs<Mech = R::Mech>,
     ) -> Result<(Self, Reply), Failure> {
-        match self.pending {
-            None => match Assembler::begin(token.unwrap_or_default()).map_err(fatal)? {
-                None => whole(self.role, token, mechs),
-                Some(begun) => Ok(wait(self.role, begun)),
+        let arrived = token.unwrap_or_default();
+        let stepped = match self.pending {
+            None => match Assembler::begin(arrived) {
+                Ok(None) => whole(self.role, token, mechs),
+                Ok(Some(begun)) => Ok(wait(self.role, begun)),
+                Err(error) => Err(refuse(error)),
             },
-            Some(pending) => more(self.role, *pending, token.unwrap_or_default(), mechs),
-        }
+            Some(pending) => more(self.role, *pending, arrived, mechs),
+        };
+        stepped.map_err(|failure| withhold(failure, mechs.rules().max_output_token_size))
     }
 }
 
@@ -87,17 +115,16 @@ fn whole<R: Role>(
     token: Option<&[u8]>,
     mechs: &mut impl Mechs<Mech = R::Mech>,
 ) -> Result<(Conversation<R>, Reply), Failure> {
-    let stepped = role.step(token, mechs);
+    let (role, reply) = role.step(token, mechs)?;
     let largest = mechs.rules().max_output_token_size;
-    if largest == 0 {
-        return stepped.map(|(role, reply)| (Conversation::new(role), reply));
-    }
-    match stepped {
-        Ok((role, reply)) => Ok(send(role, reply, largest)),
-        Err(mut failure) => {
-            failure.reject = failure.reject.filter(|reject| reject.len() <= largest);
-            Err(failure)
-        }
+    match reply.token {
+        Some(token) if is_over(&token, largest) => Ok(send_next(
+            role,
+            Fragmenter::new(token),
+            reply.complete,
+            largest,
+        )),
+        _ => Ok((with(role, None), reply)),
     }
 }
 
@@ -110,7 +137,7 @@ fn more<R: Role>(
     mechs: &mut impl Mechs<Mech = R::Mech>,
 ) -> Result<(Conversation<R>, Reply), Failure> {
     match pending {
-        Pending::Receiving(assembler) => match assembler.take(piece).map_err(fatal)? {
+        Pending::Receiving(assembler) => match assembler.take(piece).map_err(refuse)? {
             Assembled::Waiting(assembler) => Ok(wait(role, assembler)),
             Assembled::Whole(token) => whole(role, Some(&token), mechs),
         },
@@ -118,7 +145,7 @@ fn more<R: Role>(
             let largest = mechs.rules().max_output_token_size;
             Ok(send_next(role, rest, complete, largest))
         }
-        Pending::Sending { .. } => Err(fatal(Error::PeerMisbehaved(Misbehaviour::Other(
+        Pending::Sending { .. } => Err(refuse(Error::PeerMisbehaved(Misbehaviour::Other(
             "the peer sent a token while fragments of ours were still to come (MS-SPNG 3.1.5.6)",
         )))),
     }
@@ -131,15 +158,6 @@ fn wait<R>(role: R, assembler: Assembler) -> (Conversation<R>, Reply) {
         complete: false,
     };
     (with(role, Some(Pending::Receiving(assembler))), waiting)
-}
-
-fn send<R>(role: R, reply: Reply, largest: usize) -> (Conversation<R>, Reply) {
-    match reply.token {
-        Some(token) if token.len() > largest => {
-            send_next(role, Fragmenter::new(token), reply.complete, largest)
-        }
-        _ => (with(role, None), reply),
-    }
 }
 
 /// Completion is withheld until the last piece has left (MS-SPNG 3.1.5.6).
@@ -158,17 +176,20 @@ fn send_next<R>(
     (with(role, sending), reply)
 }
 
+#[cold]
+fn withhold(mut failure: Failure, largest: usize) -> Failure {
+    failure.reject = failure.reject.filter(|reject| !is_over(reject, largest));
+    failure
+}
+
+fn is_over(token: &[u8], largest: usize) -> bool {
+    largest != 0 && token.len() > largest
+}
+
 fn with<R>(role: R, pending: Option<Pending>) -> Conversation<R> {
     Conversation {
         role,
         pending: pending.map(Box::new),
-    }
-}
-
-fn fatal(error: Error) -> Failure {
-    Failure {
-        error,
-        reject: None,
     }
 }
 
@@ -281,6 +302,15 @@ mod tests {
     const ANSWER: &[u8] = &[0xa1, 6, 1, 2, 3, 4, 5, 6];
 
     #[test]
+    fn without_fragments_there_is_one_pointer_more() {
+        let pointer = size_of::<usize>();
+        assert_eq!(
+            size_of::<Conversation<Vec<u8>>>(),
+            size_of::<Vec<u8>>() + pointer
+        );
+    }
+
+    #[test]
     fn whole_tokens_reach_the_role_as_they_came() {
         let mechs = &mut NoMechs::with_largest(0);
         let conversation = Scripted::conversation(vec![
@@ -353,6 +383,10 @@ mod tests {
         let (conversation, _) = conversation.step(Some(TOKEN), mechs).unwrap();
         let failure = conversation.step(Some(TOKEN), mechs).unwrap_err();
         assert!(matches!(failure.error, Error::PeerMisbehaved(_)));
+        assert_eq!(
+            failure.reject, None,
+            "a reject of 9 octets is no piece of 5"
+        );
     }
 
     #[test]
@@ -363,6 +397,7 @@ mod tests {
             let (conversation, _) = conversation.step(Some(&TOKEN[..3]), mechs).unwrap();
             let failure = conversation.step(Some(second), mechs).unwrap_err();
             assert!(matches!(failure.error, Error::InvalidToken(_)));
+            assert!(failure.reject.is_some());
         }
     }
 
