@@ -9,6 +9,8 @@
 
 #[path = "fuzz/bodies/fragments.rs"]
 mod fragments;
+#[path = "fuzz/bodies/negotiations.rs"]
+mod negotiations;
 #[path = "fuzz/bodies/wire.rs"]
 mod wire;
 
@@ -23,6 +25,11 @@ fn wire_holds_over_its_corpus_and_mutations() {
 #[test]
 fn fragments_hold_over_their_corpus_and_mutations() {
     run("fragments", fragments::body);
+}
+
+#[test]
+fn negotiations_hold_over_their_corpus_and_mutations() {
+    run("negotiations", negotiations::body);
 }
 
 fn run(target: &str, body: fn(&[u8])) {
