@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 mod acceptor;
+pub mod conversation;
+pub mod fragment;
 mod initiator;
 mod mic;
 mod running;

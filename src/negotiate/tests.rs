@@ -1,4 +1,5 @@
 //! Both roles against each other, over scripted mechanisms, honestly and with someone between.
+#![forbid(unsafe_code)]
 
 use super::script::{End, Outcome, Role, Script, Side, converse};
 use crate::error::{Cause, Error, Misbehaviour, major};
