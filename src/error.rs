@@ -167,6 +167,9 @@ impl Error {
             Self::NoMech { considered, .. } => considered
                 .first()
                 .map_or(major::BAD_MECH, |first| first.major),
+            Self::NoCred { considered } => considered
+                .first()
+                .map_or(major::NO_CRED, |first| first.major),
             Self::Mech { error, .. } => error.major,
             Self::NoContext(_) => major::NO_CONTEXT,
             Self::Unavailable(_) => major::UNAVAILABLE,
@@ -212,7 +215,12 @@ impl Error {
             } if considered.is_empty() => {
                 vec![(*summary).to_owned()]
             }
-            Self::NoMech { considered, .. } => considered.iter().map(MechError::sentence).collect(),
+            Self::NoCred { considered } if considered.is_empty() => {
+                vec![Minor::NoCreds.sentence().to_owned()]
+            }
+            Self::NoMech { considered, .. } | Self::NoCred { considered } => {
+                considered.iter().map(MechError::sentence).collect()
+            }
             Self::Mech { error, considered } => std::iter::once(error)
                 .chain(considered)
                 .map(MechError::sentence)

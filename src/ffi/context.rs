@@ -14,9 +14,7 @@ use crate::glue::call::{self, ContextFacts};
 use crate::glue::mech::GlueMech;
 use crate::glue::owned::{self, Bindings};
 use crate::glue::Mechglue;
-use crate::negotiate::acceptor::Acceptor;
-use crate::negotiate::initiator::Initiator;
-use crate::negotiate::Reply;
+use crate::negotiate::{Acceptor, Initiator, Reply};
 use crate::oid::{self, Oid};
 use crate::sys::{GSS_C_DELEG_FLAG, GSS_C_PROT_READY_FLAG, GSS_C_TRANS_FLAG};
 use std::ffi::c_int;
@@ -169,10 +167,7 @@ pub(super) fn init_sec_context(
     let step = |role: Initiator<Inner>, mut held: Held, token: Option<&[u8]>| {
         let mut call = Call { glue, side, credential, bindings, held: &mut held };
         let (role, reply) = role.step(token, &mut call)?;
-        Ok::<_, Failure>(match role.into_established() {
-            Ok(inner) => (Context::Established { inner, locally_initiated: true }, reply),
-            Err(role) => (Context::Initiating(Box::new(Negotiating { role, held })), reply),
-        })
+        Ok::<_, Failure>((Context::of_initiator(role, held), reply))
     };
     let Some(handle) = context.given()? else {
         let token = token.given().filter(|token| !token.is_empty());
@@ -221,10 +216,7 @@ pub(super) fn accept_sec_context(
     let step = |role: Acceptor<Inner>, mut held: Held| {
         let mut call = Call { glue, side, credential, bindings, held: &mut held };
         let (role, reply) = role.step(token.bytes(), &mut call)?;
-        Ok::<_, Failure>(match role.into_established() {
-            Ok(inner) => (Context::Established { inner, locally_initiated: false }, reply),
-            Err(role) => (Context::Accepting(Box::new(Negotiating { role, held })), reply),
-        })
+        Ok::<_, Failure>((Context::of_acceptor(role, held), reply))
     };
     let Some(handle) = context.given()? else {
         let (mut made, reply) = match step(Acceptor::default(), Held::default()) {
@@ -252,6 +244,27 @@ pub(super) fn accept_sec_context(
 }
 
 impl Context {
+    fn of_initiator(role: Initiator<Inner>, held: Held) -> Self {
+        if !role.is_established() {
+            return Self::Initiating(Box::new(Negotiating { role, held }));
+        }
+        Self::finished(role.into_established(), true)
+    }
+
+    fn of_acceptor(role: Acceptor<Inner>, held: Held) -> Self {
+        if !role.is_established() {
+            return Self::Accepting(Box::new(Negotiating { role, held }));
+        }
+        Self::finished(role.into_established(), false)
+    }
+
+    fn finished(inner: Option<Inner>, locally_initiated: bool) -> Self {
+        match inner {
+            Some(inner) => Self::Established { inner, locally_initiated },
+            None => Self::Failed { locally_initiated },
+        }
+    }
+
     fn take_if_initiating(&mut self) -> Result<Self, Error> {
         match self {
             Self::Initiating(_) => Ok(self.take()),

@@ -74,6 +74,11 @@ impl<'a> MechList<'a> {
         self.iter().flatten().find(|entry| entry.same_mech(mech))
     }
 
+    /// The same list, borrowed.
+    pub fn borrow(&self) -> MechList<'_> {
+        MechList(Cow::Borrowed(&self.0))
+    }
+
     /// The list with octets of its own, to be kept.
     pub fn into_owned(self) -> MechList<'static> {
         MechList(Cow::Owned(self.0.into_owned()))
