@@ -6,7 +6,7 @@ use super::credential::Credential;
 use super::name::Name;
 use crate::error::{Cause, Error, MechError, major};
 use crate::glue::mech::{self, Accept, Acquire, GlueMech, Initiate, Source};
-use crate::glue::owned::{Bindings, Buffer, Cred, Store};
+use crate::glue::owned::{self, Bindings, Buffer, Cred, Store};
 use crate::glue::{Mechglue, availability, catalog};
 use crate::negotiate::{Mech, Mechs, Step};
 use crate::oid::{self, Oid};
@@ -60,10 +60,13 @@ impl Mech for Inner {
     }
 }
 
-/// Credentials acquired for one context because its caller gave none, each at most once, held
-/// until the context is established.
+/// What one context holds until it is established: credentials acquired because its caller gave
+/// none, each at most once, and the target as a name of the glue's.
 #[derive(Default)]
-pub(crate) struct Held(Vec<(Oid, Cred)>);
+pub(crate) struct Held {
+    creds: Vec<(Oid, Cred)>,
+    target: Option<owned::Name>,
+}
 
 /// One call of init or accept: its arguments, and the credentials its context holds.
 pub(crate) struct Call<'a> {
@@ -105,7 +108,7 @@ impl<'a> Call<'a> {
 
     /// Get hold of a credential for a mechanism that shall not look for its default at every leg.
     fn hold(&mut self, mech: &Oid) -> Result<(), MechError> {
-        if self.held.0.iter().any(|(held, _)| held == mech) {
+        if self.held.creds.iter().any(|(held, _)| held == mech) {
             return Ok(());
         }
         let how = Acquire {
@@ -115,7 +118,7 @@ impl<'a> Call<'a> {
             source: Source::Store(Store::NONE),
         };
         let acquired = mech::acquire(self.glue, &[*mech], how)?;
-        self.held.0.push((*mech, acquired.cred));
+        self.held.creds.push((*mech, acquired.cred));
         Ok(())
     }
 
@@ -123,8 +126,18 @@ impl<'a> Call<'a> {
     fn cred<'b>(credential: Option<&'b Credential>, held: &'b Held, mech: &Oid) -> Option<&'b Cred> {
         match credential {
             Some(credential) => Some(credential.cred()),
-            None => held.0.iter().find(|(held, _)| held == mech).map(|(_, cred)| cred),
+            None => held.creds.iter().find(|(held, _)| held == mech).map(|(_, cred)| cred),
         }
+    }
+
+    /// The target as a name of the glue's, made once in a context.
+    fn hold_target(&mut self, mech: &Oid, target: Option<&Name>) -> Result<(), MechError> {
+        if self.held.target.is_none() {
+            let target = target.ok_or_else(|| unusable(mech, "the caller names no target"))?;
+            let made = target.copy_for_glue(self.glue).map_err(|error| of_mech(mech, error))?;
+            self.held.target = Some(made);
+        }
+        Ok(())
     }
 
     fn initiate<'b>(
@@ -133,16 +146,18 @@ impl<'a> Call<'a> {
         mech: &Oid,
         bindings: Bindings<'b>,
         (flags, lifetime): (u32, u32),
-    ) -> Initiate<'b> {
+    ) -> Result<Initiate<'b>, MechError> {
         // RFC 4178 section 3.1: integrity is always asked for, since the mechListMIC needs it;
         // unless the caller's credential says to ask for nothing (GSS_KRB5_CRED_NO_CI_FLAGS_X).
         let asks = credential.is_none_or(Credential::asks_integrity);
-        Initiate {
+        let target = held.target.as_ref();
+        Ok(Initiate {
             cred: Self::cred(credential, held, mech),
+            target: target.ok_or_else(|| unusable(mech, "the caller names no target"))?,
             flags: if asks { flags | GSS_C_INTEG_FLAG } else { flags },
             lifetime,
             bindings,
-        }
+        })
     }
 
     fn run(
@@ -152,18 +167,15 @@ impl<'a> Call<'a> {
     ) -> Result<(GlueMech, Step<Buffer>), MechError> {
         match self.side {
             Side::Initiator { target, flags, lifetime } => {
-                let target = target
-                    .ok_or_else(|| unusable(mech, "the caller names no target"))?
-                    .for_glue(self.glue)
-                    .map_err(|error| of_mech(mech, error))?;
+                self.hold_target(mech, target)?;
                 let call = Self::initiate(
                     self.credential,
                     self.held,
                     mech,
                     self.bindings,
                     (flags, lifetime),
-                );
-                GlueMech::initiate(mech, target, call)
+                )?;
+                GlueMech::initiate(mech, call)
             }
             Side::Acceptor { wants_source, wants_delegated } => {
                 let call = Accept {
@@ -237,7 +249,7 @@ impl Mechs for Call<'_> {
                     &oid,
                     self.bindings,
                     (flags, lifetime),
-                );
+                )?;
                 running.step_initiator(call, Some(token))?
             }
             Side::Acceptor { wants_source, wants_delegated } => {

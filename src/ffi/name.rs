@@ -45,6 +45,18 @@ impl Name {
         Ok(self.glue.get_or_init(|| made))
     }
 
+    /// A copy as one of the glue's, for a context to keep: nothing is kept here for a name that is
+    /// released after one call.
+    ///
+    /// # Errors
+    /// What the glue says of it.
+    pub(crate) fn copy_for_glue(&self, glue: &'static Mechglue) -> Result<owned::Name, Error> {
+        match (self.glue.get(), &self.given) {
+            (None, Some(given)) => call::import_name(glue, &given.text, given.kind.as_ref()),
+            _ => call::duplicate_name(glue, self.for_glue(glue)?),
+        }
+    }
+
     fn duplicate(&self, glue: &'static Mechglue) -> Result<Self, Error> {
         match &self.given {
             // What was done to the glue's copy (attributes) has to come along.

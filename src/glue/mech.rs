@@ -28,6 +28,8 @@ pub(crate) struct GlueMech {
 pub(crate) struct Initiate<'a> {
     /// The credential; `None`: the mechanism's default.
     pub(crate) cred: Option<&'a Cred>,
+    /// Whom to reach.
+    pub(crate) target: &'a Name,
     /// Request flags of RFC 2744 section 5.19.
     pub(crate) flags: u32,
     /// Desired lifetime in seconds, 0: the default.
@@ -72,15 +74,16 @@ impl GlueMech {
         imported
     }
 
-    /// Begin as an initiator. The target is made the mechanism's own name once and kept for the
-    /// later legs: the glue would import it anew for each.
+    /// Begin as an initiator. Kerberos gets the target as its own name, made once and kept for the
+    /// later legs: the glue would make it anew for each, with a Kerberos context every time.
     pub(crate) fn initiate(
         mech: &Oid,
-        target: &Name,
         call: Initiate<'_>,
     ) -> Result<(Self, Step<Buffer>), MechError> {
         let mut started = Self::new(mech);
-        started.target = Some(canonicalize(target, mech)?);
+        if mech.is_krb5() {
+            started.target = Some(canonicalize(call.target, mech)?);
+        }
         let step = started.step_initiator(call, None)?;
         Ok((started, step))
     }
@@ -103,9 +106,7 @@ impl GlueMech {
         call: Initiate<'_>,
         token: Option<&[u8]>,
     ) -> Result<Step<Buffer>, MechError> {
-        let Some(target) = self.target.as_ref() else {
-            return Err(self.spoilt());
-        };
+        let target = self.target.as_ref().unwrap_or(call.target);
         let glue = target.glue();
         let mut lent_mech = LentOid::new(&self.mech);
         let mut lent_token = LentBuffer::new(token.unwrap_or_default());
