@@ -48,7 +48,10 @@ mod generate {
             .expect("cbindgen reads src/ffi/public.rs");
         let mut text = Vec::new();
         made.write(&mut text);
-        check("include/gss_spnego.h", &String::from_utf8(text).expect("a header is text"));
+        check(
+            "include/gss_spnego.h",
+            &String::from_utf8(text).expect("a header is text"),
+        );
     }
 
     fn check(path: &str, made: &str) {

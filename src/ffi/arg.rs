@@ -71,7 +71,10 @@ impl<T: Copy + Default> Argument for Out<'_, T> {
 impl<'a, T: Copy> Out<'a, T> {
     /// A place of ours.
     pub(crate) fn to(place: &'a mut T) -> Self {
-        Self { place, caller: PhantomData }
+        Self {
+            place,
+            caller: PhantomData,
+        }
     }
 
     /// Write, if anybody wants it.
@@ -201,7 +204,10 @@ impl Argument for OutOctets<'_> {
     }
 
     fn clear(&mut self) {
-        self.write(gss_buffer_desc { length: 0, value: ptr::null_mut() });
+        self.write(gss_buffer_desc {
+            length: 0,
+            value: ptr::null_mut(),
+        });
     }
 }
 
@@ -211,11 +217,6 @@ impl OutOctets<'_> {
             // SAFETY: RFC 2744 3.2: null, or the caller's descriptor.
             unsafe { self.descriptor.write(value) };
         }
-    }
-
-    /// Whether there is a descriptor.
-    pub(crate) fn is_wanted(&self) -> bool {
-        !self.descriptor.is_null()
     }
 
     /// Hand over octets of ours. Their memory is `malloc`'s (the allocator of this library), so it
@@ -258,11 +259,6 @@ impl OidIn<'_> {
         // SAFETY: RFC 2744 3.3: null, or an OID valid for the call.
         unsafe { owned::read_oid(self.pointer) }
     }
-
-    /// Whether there is one.
-    pub(crate) fn is_given(&self) -> bool {
-        !self.pointer.is_null()
-    }
 }
 
 /// A place for an OID; what is put there is static and not released by anybody.
@@ -297,11 +293,6 @@ impl OutOid<'_> {
         if !self.place.is_null() {
             self.write(statics::oid(oid));
         }
-    }
-
-    /// Whether anybody wants it.
-    pub(crate) fn is_wanted(&self) -> bool {
-        !self.place.is_null()
     }
 }
 
@@ -353,7 +344,10 @@ impl Argument for OutOidSet<'_> {
 impl OutOidSet<'_> {
     /// No place.
     pub(crate) fn nowhere() -> Self {
-        Self { place: ptr::null_mut(), caller: PhantomData }
+        Self {
+            place: ptr::null_mut(),
+            caller: PhantomData,
+        }
     }
 
     /// Hand over a set made by the glue.
@@ -400,8 +394,7 @@ impl<T> Argument for Through<'_, T> {
     }
 }
 
-impl<T> Through<'_, T> {
-}
+impl<T> Through<'_, T> {}
 
 /// A place for a buffer set, which the glue makes and the caller releases.
 #[repr(transparent)]
@@ -531,8 +524,12 @@ impl<'a, T: Kind> InOutHandle<'a, T> {
     pub(crate) fn given(&self) -> Result<Option<&'a T>, Error> {
         // SAFETY: null, or the caller's place, valid for the call.
         let place = unsafe { self.place.as_ref() };
-        let handle = *place.ok_or_else(|| Error::CallerMisused("there is no place for the handle"))?;
-        In { handle, caller: PhantomData }.given()
+        let handle = *place.ok_or(Error::CallerMisused("there is no place for the handle"))?;
+        In {
+            handle,
+            caller: PhantomData,
+        }
+        .given()
     }
 
     /// Give a new handle to the caller.

@@ -2,18 +2,16 @@
 //! of a context, also while it is not established yet.
 #![forbid(unsafe_code)]
 
-use super::arg::{
-    In, InOutHandle, Octets, OidIn, Out, OutHandle, OutOctets, OutOid, Status,
-};
+use super::arg::{In, InOutHandle, Octets, OidIn, Out, OutHandle, OutOctets, OutOid, Status};
 use super::credential::Shared;
 use super::handle::{lock, read};
 use super::inner::{Call, Held, Inner, Side};
 use super::name::Name;
 use crate::error::{Error, Failure, Major, major};
+use crate::glue::Mechglue;
 use crate::glue::call::{self, ContextFacts};
 use crate::glue::mech::GlueMech;
 use crate::glue::owned::{self, Bindings};
-use crate::glue::Mechglue;
 use crate::negotiate::{Acceptor, Initiator, Reply};
 use crate::oid::{self, Oid};
 use crate::sys::{GSS_C_DELEG_FLAG, GSS_C_PROT_READY_FLAG, GSS_C_TRANS_FLAG};
@@ -186,7 +184,10 @@ impl Outs<'_> {
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "the arguments of RFC 2744 section 5.19")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the arguments of RFC 2744 section 5.19"
+)]
 pub(super) fn init_sec_context(
     glue: &'static Mechglue,
     cred: In<'_, Shared>,
@@ -202,20 +203,35 @@ pub(super) fn init_sec_context(
     ret_flags: Out<'_, u32>,
     time_rec: Out<'_, u32>,
 ) -> Status {
-    let mut outs = Outs { mech, output, flags: ret_flags, lifetime: time_rec };
+    let mut outs = Outs {
+        mech,
+        output,
+        flags: ret_flags,
+        lifetime: time_rec,
+    };
     let cred = cred.given()?.map(read).transpose()?;
-    let side = Side::Initiator { target: target.given()?, flags, lifetime };
+    let side = Side::Initiator {
+        target: target.given()?,
+        flags,
+        lifetime,
+    };
     let credential = cred.as_deref();
     let step = |role: Initiator<Inner>, mut held: Held, token: Option<&[u8]>| {
-        let mut call = Call { glue, side, credential, bindings, held: &mut held };
+        let mut call = Call {
+            glue,
+            side,
+            credential,
+            bindings,
+            held: &mut held,
+        };
         let (role, reply) = role.step(token, &mut call)?;
         Ok::<_, Failure>((Stepped::of_initiator(role, held), reply))
     };
     let Some(there) = context.given()? else {
         let token = token.given().filter(|token| !token.is_empty());
         // Nothing has been sent yet: no reject is owed, and no context is left.
-        let (made, reply) = step(Initiator::default(), Held::default(), token)
-            .map_err(|failure| failure.error)?;
+        let (made, reply) =
+            step(Initiator::default(), Held::default(), token).map_err(|failure| failure.error)?;
         let status = outs.settle(&made, reply)?;
         context.put(made.into_context(true));
         return Ok(status);
@@ -235,7 +251,10 @@ pub(super) fn init_sec_context(
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "the arguments of RFC 2744 section 5.1")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the arguments of RFC 2744 section 5.1"
+)]
 pub(super) fn accept_sec_context(
     glue: &'static Mechglue,
     mut context: InOutHandle<'_, Context>,
@@ -249,7 +268,12 @@ pub(super) fn accept_sec_context(
     time_rec: Out<'_, u32>,
     mut delegated: OutHandle<'_, Shared>,
 ) -> Status {
-    let mut outs = Outs { mech, output, flags: ret_flags, lifetime: time_rec };
+    let mut outs = Outs {
+        mech,
+        output,
+        flags: ret_flags,
+        lifetime: time_rec,
+    };
     let cred = cred.given()?.map(read).transpose()?;
     let side = Side::Acceptor {
         wants_source: source.is_wanted(),
@@ -257,7 +281,13 @@ pub(super) fn accept_sec_context(
     };
     let credential = cred.as_deref();
     let step = |role: Acceptor<Inner>, mut held: Held| {
-        let mut call = Call { glue, side, credential, bindings, held: &mut held };
+        let mut call = Call {
+            glue,
+            side,
+            credential,
+            bindings,
+            held: &mut held,
+        };
         let (role, reply) = role.step(token.bytes(), &mut call)?;
         Ok::<_, Failure>((Stepped::of_acceptor(role, held), reply))
     };
@@ -333,7 +363,10 @@ pub(super) fn delete_sec_context(
     Ok(major::COMPLETE)
 }
 
-#[expect(clippy::too_many_arguments, reason = "the arguments of RFC 2744 section 5.21")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the arguments of RFC 2744 section 5.21"
+)]
 pub(super) fn inquire_context(
     _: &'static Mechglue,
     context: In<'_, Context>,
@@ -345,10 +378,12 @@ pub(super) fn inquire_context(
     mut locally_initiated: Out<'_, c_int>,
     mut open: Out<'_, c_int>,
 ) -> Status {
-    let context = context.given()?.ok_or_else(|| NO_CONTEXT)?;
+    let context = context.given()?.ok_or(NO_CONTEXT)?;
     let (wants_source, wants_target) = (source.is_wanted(), target.is_wanted());
     let facts = context.with_inner(|inner| {
-        inner.map_or(Ok(ContextFacts::default()), |inner| inner.facts(wants_source, wants_target))
+        inner.map_or(Ok(ContextFacts::default()), |inner| {
+            inner.facts(wants_source, wants_target)
+        })
     })??;
     let established = context.established.get();
     if let Some(name) = facts.source {
@@ -381,9 +416,13 @@ pub(super) fn set_sec_context_option(
     value: Octets<'_>,
 ) -> Status {
     let Some(context) = context.given()? else {
-        return Err(Error::Unavailable("the option is for a context that does not exist yet"));
+        return Err(Error::Unavailable(
+            "the option is for a context that does not exist yet",
+        ));
     };
-    let option = option.value().ok_or_else(|| Error::CallerMisused("an option is named by an OID"))?;
+    let option = option
+        .value()
+        .ok_or(Error::CallerMisused("an option is named by an OID"))?;
     context.with_inner(|inner| match inner {
         Some(inner) => inner.set_option(&option, value.bytes()),
         None => Err(UNFINISHED),
@@ -397,7 +436,7 @@ pub(super) fn export_sec_context(
     mut context: InOutHandle<'_, Context>,
     mut token: OutOctets<'_>,
 ) -> Status {
-    context.given()?.ok_or_else(|| NO_CONTEXT)?.established()?;
+    context.given()?.ok_or(NO_CONTEXT)?.established()?;
     let Some(taken) = context.take() else {
         return Err(NO_CONTEXT);
     };
@@ -468,7 +507,7 @@ impl Inner {
     fn set_option(&self, option: &Oid, value: &[u8]) -> Result<Major, Error> {
         match self {
             Self::Glue(mech) => {
-                call::set_context_option(mech.context().ok_or_else(|| FAILED)?, option, value)
+                call::set_context_option(mech.context().ok_or(FAILED)?, option, value)
             }
         }
     }

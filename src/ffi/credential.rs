@@ -31,7 +31,12 @@ pub(crate) type Shared = RwLock<Credential>;
 
 impl Credential {
     fn new(cred: owned::Cred, mechs: Vec<Oid>) -> Self {
-        Self { cred, mechs, order: None, asks_integrity: true }
+        Self {
+            cred,
+            mechs,
+            order: None,
+            asks_integrity: true,
+        }
     }
 
     /// The glue's credential.
@@ -82,7 +87,7 @@ fn acquire(
     let mut considered = Vec::new();
     let mut usable = Vec::new();
     for mech in policy::current().mechs.order(mechs) {
-        match worth_asking(&mech, &how) {
+        match worth_asking(glue, &mech, &how) {
             Ok(()) => usable.push(mech),
             Err(error) => considered.push(error),
         }
@@ -91,29 +96,31 @@ fn acquire(
         return Err(Error::NoCred { considered });
     }
     match mech::acquire(glue, &usable, how) {
-        Ok(Acquired { cred, mechs, lifetime }) => Ok((Credential::new(cred, mechs), lifetime)),
+        Ok(Acquired {
+            cred,
+            mechs,
+            lifetime,
+        }) => Ok((Credential::new(cred, mechs), lifetime)),
         Err(error) if usable.len() == 1 => {
             considered.insert(0, error);
             Err(Error::NoCred { considered })
         }
         // The glue tells one reason for all; each mechanism is asked for its own.
         Err(_) => {
-            let reasons = usable.iter().filter_map(|mech| mech::acquire(glue, &[*mech], how).err());
+            let reasons = usable
+                .iter()
+                .filter_map(|mech| mech::acquire(glue, &[*mech], how).err());
             considered.splice(0..0, reasons);
             Err(Error::NoCred { considered })
         }
     }
 }
 
-/// An initiator's NTLM credential is asked for only where there is something to make it of.
-fn worth_asking(mech: &Oid, how: &Acquire<'_>) -> Result<(), MechError> {
+/// An NTLM credential is asked for only where there is something to make it of.
+fn worth_asking(glue: &'static Mechglue, mech: &Oid, how: &Acquire<'_>) -> Result<(), MechError> {
     match how.source {
-        Source::Store(store)
-            if *mech == oid::NTLMSSP
-                && !store.is_given()
-                && u32::try_from(how.usage) != Ok(GSS_C_ACCEPT) =>
-        {
-            availability::ntlm_source()
+        Source::Store(store) if *mech == oid::NTLMSSP && !store.is_given() => {
+            availability::ntlm(glue)
         }
         _ => Ok(()),
     }
@@ -136,7 +143,11 @@ impl Wanted<'_> {
         mut actual: OutOidSet<'_>,
         mut time_rec: Out<'_, u32>,
     ) -> Status {
-        let name = self.name.given()?.map(|name| name.for_glue(glue)).transpose()?;
+        let name = self
+            .name
+            .given()?
+            .map(|name| name.for_glue(glue))
+            .transpose()?;
         let how = Acquire {
             name,
             lifetime: self.lifetime,
@@ -153,7 +164,10 @@ impl Wanted<'_> {
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "the arguments of RFC 2744 section 5.2")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the arguments of RFC 2744 section 5.2"
+)]
 pub(super) fn acquire_cred(
     glue: &'static Mechglue,
     name: In<'_, Name>,
@@ -164,11 +178,19 @@ pub(super) fn acquire_cred(
     actual: OutOidSet<'_>,
     time_rec: Out<'_, u32>,
 ) -> Status {
-    let wanted = Wanted { name, lifetime, usage, source: Source::Store(Store::NONE) };
+    let wanted = Wanted {
+        name,
+        lifetime,
+        usage,
+        source: Source::Store(Store::NONE),
+    };
     wanted.acquire(glue, &catalog::available(glue), cred, actual, time_rec)
 }
 
-#[expect(clippy::too_many_arguments, reason = "the arguments of gss_acquire_cred_from")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the arguments of gss_acquire_cred_from"
+)]
 pub(super) fn acquire_cred_from(
     glue: &'static Mechglue,
     name: In<'_, Name>,
@@ -180,11 +202,19 @@ pub(super) fn acquire_cred_from(
     actual: OutOidSet<'_>,
     time_rec: Out<'_, u32>,
 ) -> Status {
-    let wanted = Wanted { name, lifetime, usage, source: Source::Store(store) };
+    let wanted = Wanted {
+        name,
+        lifetime,
+        usage,
+        source: Source::Store(store),
+    };
     wanted.acquire(glue, &catalog::available(glue), cred, actual, time_rec)
 }
 
-#[expect(clippy::too_many_arguments, reason = "the arguments of gss_acquire_cred_with_password")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the arguments of gss_acquire_cred_with_password"
+)]
 pub(super) fn acquire_cred_with_password(
     glue: &'static Mechglue,
     name: In<'_, Name>,
@@ -196,11 +226,19 @@ pub(super) fn acquire_cred_with_password(
     actual: OutOidSet<'_>,
     time_rec: Out<'_, u32>,
 ) -> Status {
-    let wanted = Wanted { name, lifetime, usage, source: Source::Password(password.bytes()) };
+    let wanted = Wanted {
+        name,
+        lifetime,
+        usage,
+        source: Source::Password(password.bytes()),
+    };
     wanted.acquire(glue, &catalog::available(glue), cred, actual, time_rec)
 }
 
-#[expect(clippy::too_many_arguments, reason = "the arguments of gss_acquire_cred_impersonate_name")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the arguments of gss_acquire_cred_impersonate_name"
+)]
 pub(super) fn acquire_cred_impersonate_name(
     glue: &'static Mechglue,
     impersonator: In<'_, Shared>,
@@ -212,15 +250,23 @@ pub(super) fn acquire_cred_impersonate_name(
     actual: OutOidSet<'_>,
     time_rec: Out<'_, u32>,
 ) -> Status {
-    let impersonator = read(impersonator.given()?.ok_or_else(|| NO_CREDENTIAL)?)?;
+    let impersonator = read(impersonator.given()?.ok_or(NO_CREDENTIAL)?)?;
     let source = Source::Impersonator(impersonator.cred());
-    let wanted = Wanted { name, lifetime, usage, source };
+    let wanted = Wanted {
+        name,
+        lifetime,
+        usage,
+        source,
+    };
     wanted.acquire(glue, &impersonator.mechs, cred, actual, time_rec)
 }
 
 /// Add an element to a credential. There is one element for each mechanism, and this mechanism's
 /// is there already in a credential of ours (RFC 2744 section 5.3: GSS_S_DUPLICATE_ELEMENT).
-#[expect(clippy::too_many_arguments, reason = "the arguments of RFC 2744 section 5.3")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the arguments of RFC 2744 section 5.3"
+)]
 pub(super) fn add_cred(
     glue: &'static Mechglue,
     input: In<'_, Shared>,
@@ -238,8 +284,17 @@ pub(super) fn add_cred(
         return Ok(DUPLICATE_ELEMENT);
     }
     let accepts = u32::try_from(usage) == Ok(GSS_C_ACCEPT);
-    let lifetime = if accepts { acceptor_lifetime } else { initiator_lifetime };
-    let wanted = Wanted { name, lifetime, usage, source: Source::Store(Store::NONE) };
+    let lifetime = if accepts {
+        acceptor_lifetime
+    } else {
+        initiator_lifetime
+    };
+    let wanted = Wanted {
+        name,
+        lifetime,
+        usage,
+        source: Source::Store(Store::NONE),
+    };
     let mut lifetime = 0;
     let time_rec = Out::to(&mut lifetime);
     let status = wanted.acquire(glue, &catalog::available(glue), output, actual, time_rec)?;
@@ -250,7 +305,10 @@ pub(super) fn add_cred(
 }
 
 /// As [`add_cred`], for a name that the impersonator may act for.
-#[expect(clippy::too_many_arguments, reason = "the arguments of gss_add_cred_impersonate_name")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the arguments of gss_add_cred_impersonate_name"
+)]
 pub(super) fn add_cred_impersonate_name(
     glue: &'static Mechglue,
     input: In<'_, Shared>,
@@ -268,11 +326,15 @@ pub(super) fn add_cred_impersonate_name(
     if input.given()?.is_some() || !output.is_wanted() {
         return Ok(DUPLICATE_ELEMENT);
     }
-    let impersonator = read(impersonator.given()?.ok_or_else(|| NO_CREDENTIAL)?)?;
+    let impersonator = read(impersonator.given()?.ok_or(NO_CREDENTIAL)?)?;
     let (initiates, accepts) = roles(usage);
     let wanted = Wanted {
         name,
-        lifetime: if initiates { initiator_lifetime } else { acceptor_lifetime },
+        lifetime: if initiates {
+            initiator_lifetime
+        } else {
+            acceptor_lifetime
+        },
         usage,
         source: Source::Impersonator(impersonator.cred()),
     };
@@ -290,10 +352,7 @@ fn roles(usage: c_int) -> (bool, bool) {
     (usage != Ok(GSS_C_ACCEPT), usage != Ok(GSS_C_INITIATE))
 }
 
-pub(super) fn release_cred(
-    _: &'static Mechglue,
-    mut cred: InOutHandle<'_, Shared>,
-) -> Status {
+pub(super) fn release_cred(_: &'static Mechglue, mut cred: InOutHandle<'_, Shared>) -> Status {
     drop(cred.take());
     Ok(major::COMPLETE)
 }
@@ -361,7 +420,9 @@ pub(super) fn set_cred_option(
     option: OidIn<'_>,
     value: Octets<'_>,
 ) -> Status {
-    let option = option.value().ok_or_else(|| Error::CallerMisused("an option is named by an OID"))?;
+    let option = option
+        .value()
+        .ok_or(Error::CallerMisused("an option is named by an OID"))?;
     match cred.given()? {
         Some(given) => {
             let mut given = write(given)?;
@@ -385,7 +446,10 @@ impl Credential {
     fn of_glue(cred: owned::Cred) -> Result<Self, Error> {
         let facts = call::inquire_cred(&cred, false, true)?;
         let mechs = facts.mechs.map(|set| set.members()).unwrap_or_default();
-        let negotiable = mechs.into_iter().filter(|mech| *mech != oid::SPNEGO).collect();
+        let negotiable = mechs
+            .into_iter()
+            .filter(|mech| *mech != oid::SPNEGO)
+            .collect();
         Ok(Self::new(cred, negotiable))
     }
 }
@@ -395,7 +459,7 @@ pub(super) fn export_cred(
     cred: In<'_, Shared>,
     mut token: OutOctets<'_>,
 ) -> Status {
-    let cred = cred.given()?.ok_or_else(|| NO_CREDENTIAL)?;
+    let cred = cred.given()?.ok_or(NO_CREDENTIAL)?;
     token.put_buffer(call::export_cred(read(cred)?.cred())?);
     Ok(major::COMPLETE)
 }
@@ -405,7 +469,10 @@ pub(super) fn import_cred(
     token: Octets<'_>,
     mut cred: OutHandle<'_, Shared>,
 ) -> Status {
-    cred.put(RwLock::new(Credential::of_glue(call::import_cred(glue, token.bytes())?)?));
+    cred.put(RwLock::new(Credential::of_glue(call::import_cred(
+        glue,
+        token.bytes(),
+    )?)?));
     Ok(major::COMPLETE)
 }
 
@@ -425,7 +492,7 @@ pub(super) fn set_neg_mechs(
     cred: In<'_, Shared>,
     mechs: OidSetIn<'_>,
 ) -> Status {
-    let cred = cred.given()?.ok_or_else(|| NO_CREDENTIAL)?;
+    let cred = cred.given()?.ok_or(NO_CREDENTIAL)?;
     write(cred)?.order = Some(mechs.members());
     Ok(major::COMPLETE)
 }
@@ -455,7 +522,10 @@ pub(super) fn store_cred(
 }
 
 /// Store each mechanism's part; what could be stored is told, and that none could is an error.
-#[expect(clippy::too_many_arguments, reason = "the arguments of gss_store_cred_into")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the arguments of gss_store_cred_into"
+)]
 pub(super) fn store_cred_into(
     glue: &'static Mechglue,
     cred: In<'_, Shared>,
@@ -467,14 +537,14 @@ pub(super) fn store_cred_into(
     mut stored: OutOidSet<'_>,
     mut stored_usage: Out<'_, c_int>,
 ) -> Status {
-    let cred = read(cred.given()?.ok_or_else(|| NO_CREDENTIAL)?)?;
+    let cred = read(cred.given()?.ok_or(NO_CREDENTIAL)?)?;
     let mut failures = Vec::new();
     let mut done = Vec::new();
     for mech in cred.usable() {
         let (overwrite, make_default) = (overwrite != 0, make_default != 0);
         match call::store_cred(cred.cred(), usage, &mech, overwrite, make_default, store) {
             Ok(now) => {
-                stored_usage.put(now.usage);
+                stored_usage.put(now);
                 done.push(mech);
             }
             Err(Error::Mech { error, .. }) => failures.push(error),
@@ -482,7 +552,9 @@ pub(super) fn store_cred_into(
         }
     }
     if done.is_empty() {
-        return Err(Error::NoCred { considered: failures });
+        return Err(Error::NoCred {
+            considered: failures,
+        });
     }
     if stored.is_wanted() {
         stored.put(call::oid_set(glue, &[oid::SPNEGO])?);
@@ -493,8 +565,12 @@ pub(super) fn store_cred_into(
 pub(super) const NO_CREDENTIAL: Error = Error::CallerMisused("a credential is needed here");
 
 /// How the default credential is acquired for an inquiry: to initiate, as the glue's own default.
-const DEFAULT: Acquire<'static> =
-    Acquire { name: None, lifetime: u32::MAX, usage: 1, source: Source::Store(Store::NONE) };
+const DEFAULT: Acquire<'static> = Acquire {
+    name: None,
+    lifetime: u32::MAX,
+    usage: 1,
+    source: Source::Store(Store::NONE),
+};
 
 /// GSS_S_DUPLICATE_ELEMENT of RFC 2744.
 const DUPLICATE_ELEMENT: u32 = 17 << 16;

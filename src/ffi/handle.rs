@@ -128,8 +128,11 @@ impl<'a> Lend<'a> for In<'a, Context> {
     }
 
     fn refusal(&self, _: &'static Mechglue) -> Error {
-        let context = self.given().and_then(|given| given.ok_or_else(|| NO_CONTEXT));
-        context.and_then(Context::established).err().unwrap_or(NO_CONTEXT)
+        let context = self.given().and_then(|given| given.ok_or(NO_CONTEXT));
+        context
+            .and_then(Context::established)
+            .err()
+            .unwrap_or(NO_CONTEXT)
     }
 }
 
@@ -138,7 +141,8 @@ impl Lent for &GlueMech {
 
     #[inline]
     fn raw(&self) -> Self::C {
-        self.context().map_or(std::ptr::null_mut(), owned::Context::raw)
+        self.context()
+            .map_or(std::ptr::null_mut(), owned::Context::raw)
     }
 
     fn mech(&self) -> Oid {
@@ -155,8 +159,10 @@ impl<'a> Lend<'a> for In<'a, Name> {
     }
 
     fn refusal(&self, glue: &'static Mechglue) -> Error {
-        let name = self.given().and_then(|given| given.ok_or_else(|| NO_NAME));
-        name.and_then(|name| name.for_glue(glue)).err().unwrap_or(POISONED)
+        let name = self.given().and_then(|given| given.ok_or(NO_NAME));
+        name.and_then(|name| name.for_glue(glue))
+            .err()
+            .unwrap_or(POISONED)
     }
 }
 
@@ -181,7 +187,7 @@ impl<'a> Lend<'a> for In<'a, Shared> {
     }
 
     fn refusal(&self, _: &'static Mechglue) -> Error {
-        let cred = self.given().and_then(|given| given.ok_or_else(|| NO_CREDENTIAL));
+        let cred = self.given().and_then(|given| given.ok_or(NO_CREDENTIAL));
         cred.err().unwrap_or(POISONED)
     }
 }

@@ -123,10 +123,18 @@ impl<'a> Call<'a> {
     }
 
     /// The credential for a leg: the caller's, or one that is held, or none for the default.
-    fn cred<'b>(credential: Option<&'b Credential>, held: &'b Held, mech: &Oid) -> Option<&'b Cred> {
+    fn cred<'b>(
+        credential: Option<&'b Credential>,
+        held: &'b Held,
+        mech: &Oid,
+    ) -> Option<&'b Cred> {
         match credential {
             Some(credential) => Some(credential.cred()),
-            None => held.creds.iter().find(|(held, _)| held == mech).map(|(_, cred)| cred),
+            None => held
+                .creds
+                .iter()
+                .find(|(held, _)| held == mech)
+                .map(|(_, cred)| cred),
         }
     }
 
@@ -134,7 +142,9 @@ impl<'a> Call<'a> {
     fn hold_target(&mut self, mech: &Oid, target: Option<&Name>) -> Result<(), MechError> {
         if self.held.target.is_none() {
             let target = target.ok_or_else(|| unusable(mech, "the caller names no target"))?;
-            let made = target.copy_for_glue(self.glue).map_err(|error| of_mech(mech, error))?;
+            let made = target
+                .copy_for_glue(self.glue)
+                .map_err(|error| of_mech(mech, error))?;
             self.held.target = Some(made);
         }
         Ok(())
@@ -154,7 +164,11 @@ impl<'a> Call<'a> {
         Ok(Initiate {
             cred: Self::cred(credential, held, mech),
             target: target.ok_or_else(|| unusable(mech, "the caller names no target"))?,
-            flags: if asks { flags | GSS_C_INTEG_FLAG } else { flags },
+            flags: if asks {
+                flags | GSS_C_INTEG_FLAG
+            } else {
+                flags
+            },
             lifetime,
             bindings,
         })
@@ -166,7 +180,11 @@ impl<'a> Call<'a> {
         token: Option<&[u8]>,
     ) -> Result<(GlueMech, Step<Buffer>), MechError> {
         match self.side {
-            Side::Initiator { target, flags, lifetime } => {
+            Side::Initiator {
+                target,
+                flags,
+                lifetime,
+            } => {
                 self.hold_target(mech, target)?;
                 let call = Self::initiate(
                     self.credential,
@@ -177,7 +195,10 @@ impl<'a> Call<'a> {
                 )?;
                 GlueMech::initiate(mech, call)
             }
-            Side::Acceptor { wants_source, wants_delegated } => {
+            Side::Acceptor {
+                wants_source,
+                wants_delegated,
+            } => {
                 let call = Accept {
                     cred: Self::cred(self.credential, self.held, mech),
                     bindings: self.bindings,
@@ -208,12 +229,19 @@ impl Mechs for Call<'_> {
     }
 
     fn vouch(&mut self, mech: &Oid) -> Result<(), MechError> {
-        policy::current().mechs.allows(mech).map_err(|reason| unusable(mech, &reason))?;
+        policy::current()
+            .mechs
+            .allows(mech)
+            .map_err(|reason| unusable(mech, &reason))?;
         if let Some(credential) = self.credential {
             return credential.covers(mech);
         }
-        if *mech == oid::NTLMSSP && matches!(self.side, Side::Initiator { .. }) {
-            return availability::ntlm_initiator(self.glue);
+        if *mech == oid::NTLMSSP {
+            availability::ntlm(self.glue)?;
+            // To offer it, that is enough; to accept with it, it will be asked in any case.
+            if matches!(self.side, Side::Initiator { .. }) {
+                return Ok(());
+            }
         }
         self.hold(mech)
     }
@@ -223,14 +251,17 @@ impl Mechs for Call<'_> {
         mech: &Oid,
         token: Option<&[u8]>,
     ) -> Result<(Inner, Step<Token>), MechError> {
-        policy::current().mechs.allows(mech).map_err(|reason| unusable(mech, &reason))?;
+        policy::current()
+            .mechs
+            .allows(mech)
+            .map_err(|reason| unusable(mech, &reason))?;
         // Kerberos finds its default as fast at each leg as it is acquired once; the others are
         // asked once in a context, NTLM above all (it reads files and hashes at every asking).
         // Under Kerberos's other identifiers the glue has the same mechanism.
         let inner = if mech.is_krb5() { oid::KRB5 } else { *mech };
         if self.credential.is_none() && !mech.is_krb5() {
-            if *mech == oid::NTLMSSP && matches!(self.side, Side::Initiator { .. }) {
-                availability::ntlm_source()?;
+            if *mech == oid::NTLMSSP {
+                availability::ntlm(self.glue)?;
             }
             self.hold(mech)?;
         }
@@ -242,7 +273,9 @@ impl Mechs for Call<'_> {
         let Inner::Glue(running) = mech;
         let oid = *running.mech();
         let step = match self.side {
-            Side::Initiator { flags, lifetime, .. } => {
+            Side::Initiator {
+                flags, lifetime, ..
+            } => {
                 let call = Self::initiate(
                     self.credential,
                     self.held,
@@ -252,7 +285,10 @@ impl Mechs for Call<'_> {
                 )?;
                 running.step_initiator(call, Some(token))?
             }
-            Side::Acceptor { wants_source, wants_delegated } => {
+            Side::Acceptor {
+                wants_source,
+                wants_delegated,
+            } => {
                 let call = Accept {
                     cred: Self::cred(self.credential, self.held, &oid),
                     bindings: self.bindings,

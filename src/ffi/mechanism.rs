@@ -1,7 +1,7 @@
 //! SPNEGO as a mechanism: what it is, what it is called, and why it failed.
 #![forbid(unsafe_code)]
 
-use super::arg::{Octets, OidIn, OutOctets, OutOid, OutOidSet, InOut, Status};
+use super::arg::{InOut, Octets, OidIn, OutOctets, OutOid, OutOidSet, Status};
 use super::report;
 use crate::error::{Minor, major};
 use crate::glue::{Mechglue, call};
@@ -87,9 +87,7 @@ pub(super) fn display_status(
     let at = position.read().unwrap_or_default();
     let (sentence, more) = match (code, Minor::from_code(code)) {
         (0, _) => ("no error".to_owned(), false),
-        (_, Some(minor)) => {
-            report::sentence(minor, usize::try_from(at).unwrap_or_default())
-        }
+        (_, Some(minor)) => report::sentence(minor, usize::try_from(at).unwrap_or_default()),
         (_, None) => (format!("gss-spnego has no error code {code:#x}"), false),
     };
     position.put(if more { at.saturating_add(1) } else { 0 });
@@ -103,8 +101,10 @@ const BAD_STATUS: u32 = 5 << 16;
 const SASL_NAME: &[u8] = b"SPNEGO";
 
 /// GSS_C_MA_MECH_NEGO and GSS_C_MA_ITOK_FRAMED, 1.3.6.1.5.5.13.{4,9}.
-const ATTRIBUTES: [Oid; 2] =
-    [Oid::known([0x2b, 6, 1, 5, 5, 13, 4]), Oid::known([0x2b, 6, 1, 5, 5, 13, 9])];
+const ATTRIBUTES: [Oid; 2] = [
+    Oid::known([0x2b, 6, 1, 5, 5, 13, 4]),
+    Oid::known([0x2b, 6, 1, 5, 5, 13, 9]),
+];
 
 /// GSS_C_NT_USER_NAME, GSS_C_NT_MACHINE_UID_NAME, GSS_C_NT_STRING_UID_NAME (RFC 2744 appendix A,
 /// 1.2.840.113554.1.2.1.{1,2,3}) and GSS_C_NT_HOSTBASED_SERVICE (1.2.840.113554.1.2.1.4).
@@ -114,4 +114,3 @@ const NAME_TYPES: [Oid; 4] = [
     Oid::known([0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 1, 2, 1, 3]),
     Oid::known([0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 1, 2, 1, 4]),
 ];
-

@@ -52,9 +52,12 @@ unsafe impl GlobalAlloc for Malloc {
         let mut memory = std::ptr::null_mut();
         // SAFETY: the result is a local; an alignment over 16 is a power of two and a multiple of
         // a pointer's size.
-        let error =
-            unsafe { libc::posix_memalign(&raw mut memory, layout.align(), layout.size()) };
-        if error == 0 { memory.cast() } else { std::ptr::null_mut() }
+        let error = unsafe { libc::posix_memalign(&raw mut memory, layout.align(), layout.size()) };
+        if error == 0 {
+            memory.cast()
+        } else {
+            std::ptr::null_mut()
+        }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, _: Layout) {

@@ -25,11 +25,20 @@ struct Given {
 impl Name {
     /// A name that the glue made.
     pub(crate) fn of_glue(name: owned::Name) -> Self {
-        Self { given: None, glue: OnceLock::from(name) }
+        Self {
+            given: None,
+            glue: OnceLock::from(name),
+        }
     }
 
     fn given(text: &[u8], kind: Option<Oid>) -> Self {
-        Self { given: Some(Given { text: text.to_vec(), kind }), glue: OnceLock::new() }
+        Self {
+            given: Some(Given {
+                text: text.to_vec(),
+                kind,
+            }),
+            glue: OnceLock::new(),
+        }
     }
 
     /// The name as one of the glue's, imported on first need.
@@ -40,7 +49,10 @@ impl Name {
         if let Some(name) = self.glue.get() {
             return Ok(name);
         }
-        let given = self.given.as_ref().ok_or_else(|| Error::Internal("a name without content"))?;
+        let given = self
+            .given
+            .as_ref()
+            .ok_or(Error::Internal("a name without content"))?;
         let made = call::import_name(glue, &given.text, given.kind.as_ref())?;
         Ok(self.glue.get_or_init(|| made))
     }
@@ -60,10 +72,14 @@ impl Name {
     fn duplicate(&self, glue: &'static Mechglue) -> Result<Self, Error> {
         match &self.given {
             // What was done to the glue's copy (attributes) has to come along.
-            Some(given) if self.glue.get().is_none() => {
-                Ok(Self { given: Some(given.clone()), glue: OnceLock::new() })
-            }
-            _ => Ok(Self::of_glue(call::duplicate_name(glue, self.for_glue(glue)?)?)),
+            Some(given) if self.glue.get().is_none() => Ok(Self {
+                given: Some(given.clone()),
+                glue: OnceLock::new(),
+            }),
+            _ => Ok(Self::of_glue(call::duplicate_name(
+                glue,
+                self.for_glue(glue)?,
+            )?)),
         }
     }
 }
@@ -101,19 +117,9 @@ pub(super) fn duplicate_name(
     name: In<'_, Name>,
     mut copy: OutHandle<'_, Name>,
 ) -> Status {
-    let name = name.given()?.ok_or_else(|| NO_NAME)?;
+    let name = name.given()?.ok_or(NO_NAME)?;
     copy.put(name.duplicate(glue)?);
     Ok(major::COMPLETE)
-}
-
-/// A name for SPNEGO is a name for whichever mechanism will be chosen: it stays as it is.
-pub(super) fn canonicalize_name(
-    glue: &'static Mechglue,
-    name: In<'_, Name>,
-    _: OidIn<'_>,
-    copy: OutHandle<'_, Name>,
-) -> Status {
-    duplicate_name(glue, name, copy)
 }
 
 pub(super) fn display_name(
@@ -122,7 +128,7 @@ pub(super) fn display_name(
     mut text: OutOctets<'_>,
     mut kind: OutOid<'_>,
 ) -> Status {
-    let name = name.given()?.ok_or_else(|| NO_NAME)?;
+    let name = name.given()?.ok_or(NO_NAME)?;
     let (shown, shown_kind) = call::display_name(glue, name.for_glue(glue)?)?;
     text.put_buffer(shown);
     if let Some(shown_kind) = shown_kind {
@@ -138,7 +144,7 @@ pub(super) fn export_name(
     name: In<'_, Name>,
     mut token: OutOctets<'_>,
 ) -> Status {
-    let name = name.given()?.ok_or_else(|| NO_NAME)?;
+    let name = name.given()?.ok_or(NO_NAME)?;
     match call::export_name(glue, name.for_glue(glue)?) {
         Ok(exported) => token.put_buffer(exported),
         Err(Error::Mech { error, .. }) if error.major == major::NAME_NOT_MN => {
@@ -169,7 +175,7 @@ pub(super) fn compare_name(
     other: In<'_, Name>,
     mut equal: Out<'_, c_int>,
 ) -> Status {
-    let (one, other) = (one.given()?.ok_or_else(|| NO_NAME)?, other.given()?.ok_or_else(|| NO_NAME)?);
+    let (one, other) = (one.given()?.ok_or(NO_NAME)?, other.given()?.ok_or(NO_NAME)?);
     let same = call::compare_name(glue, one.for_glue(glue)?, other.for_glue(glue)?)?;
     equal.put(c_int::from(same));
     Ok(major::COMPLETE)
@@ -183,7 +189,7 @@ pub(super) fn localname(
     _: OidIn<'_>,
     mut account: OutOctets<'_>,
 ) -> Status {
-    let name = name.given()?.ok_or_else(|| NO_NAME)?;
+    let name = name.given()?.ok_or(NO_NAME)?;
     account.put_buffer(call::localname(glue, name.for_glue(glue)?)?);
     Ok(major::COMPLETE)
 }
@@ -195,7 +201,7 @@ pub(super) fn authorize_localname(
     user: Octets<'_>,
     kind: OidIn<'_>,
 ) -> Status {
-    let name = name.given()?.ok_or_else(|| NO_NAME)?;
+    let name = name.given()?.ok_or(NO_NAME)?;
     let user = call::import_name(glue, user.bytes(), kind.value().as_ref())?;
     call::authorize_localname(glue, name.for_glue(glue)?, &user)
 }
@@ -209,6 +215,9 @@ mod tests {
     #[test]
     fn exported_form_is_that_of_rfc_2743() {
         let token = exported(&oid::SPNEGO, b"user");
-        assert_eq!(token, b"\x04\x01\x00\x08\x06\x06\x2b\x06\x01\x05\x05\x02\x00\x00\x00\x04user");
+        assert_eq!(
+            token,
+            b"\x04\x01\x00\x08\x06\x06\x2b\x06\x01\x05\x05\x02\x00\x00\x00\x04user"
+        );
     }
 }

@@ -45,7 +45,10 @@ mod tests {
 
     #[test]
     fn each_sentence_is_read_in_turn() {
-        let error = Error::Rejected { negotiated: false, considered: vec![] };
+        let error = Error::Rejected {
+            negotiated: false,
+            considered: vec![],
+        };
         assert_eq!(keep(&error), Minor::Rejected);
         assert_eq!(
             sentence(Minor::Rejected, 0),
@@ -55,6 +58,9 @@ mod tests {
 
     #[test]
     fn a_code_without_a_failure_on_this_thread_has_its_own_sentence() {
-        assert_eq!(sentence(Minor::NoCreds, 0), (Minor::NoCreds.sentence().to_owned(), false));
+        assert_eq!(
+            sentence(Minor::NoCreds, 0),
+            (Minor::NoCreds.sentence().to_owned(), false)
+        );
     }
 }

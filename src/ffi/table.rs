@@ -15,9 +15,7 @@ use crate::glue::owned::{Bindings, LentOid, Store};
 use crate::glue::{Mechglue, call, catalog, environment, statics};
 use crate::oid;
 use crate::policy;
-use crate::sys::{
-    gss_OID, gss_OID_set, gss_any, gss_buffer_desc, gss_iov_buffer_desc,
-};
+use crate::sys::{gss_OID, gss_OID_set, gss_any, gss_buffer_desc, gss_iov_buffer_desc};
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
@@ -40,8 +38,9 @@ macro_rules! surface {
             // SAFETY: the name is this library's to export; a glue finds it by dlsym in this
             // library alone.
             #[unsafe(no_mangle)]
+            #[allow(unused_mut, reason = "which arguments change depends on the row")]
             pub(crate) unsafe extern "C" fn $export(
-                #[allow(unused_mut, reason = "a row with a body hands it on")] mut minor: Out<'_, u32>,
+                mut minor: Out<'_, u32>,
                 $(mut $argument: $type),*
             ) -> u32 {
                 const _: Option<
@@ -50,10 +49,6 @@ macro_rules! surface {
                 surface!(@$how minor, Mechglue::mit(), $($body)::+, $($argument),*)
             }
         )*
-
-        /// The names that this library exports by rows of the table.
-        #[cfg(test)]
-        pub(super) const EXPORTS: &[&str] = &[$(stringify!($export)),*];
     };
     (@body $place:ident, $glue:expr, $($body:ident)::+, $($argument:ident),*) => {{
         $(Argument::clear(&mut $argument);)*
@@ -179,9 +174,6 @@ surface! {
     ) as gss_compare_name => body name::compare_name;
     gssi_duplicate_name(name: In<'_, Name>, copy: OutHandle<'_, Name>) as gss_duplicate_name
         => body name::duplicate_name;
-    gssi_canonicalize_name(
-        name: In<'_, Name>, mech: OidIn<'_>, copy: OutHandle<'_, Name>,
-    ) as gss_canonicalize_name => body name::canonicalize_name;
     gssi_export_name(name: In<'_, Name>, token: OutOctets<'_>) as gss_export_name
         => body name::export_name;
     gssi_export_name_composite(name: In<'_, Name>, token: OutOctets<'_>)
@@ -378,6 +370,8 @@ pub(crate) unsafe extern "C" fn gssi_mech_invoke(
                 return call::outcome(glue, inner, status, minor);
             }
         }
-        Err(Error::Unavailable("no mechanism behind SPNEGO knows this object"))
+        Err(Error::Unavailable(
+            "no mechanism behind SPNEGO knows this object",
+        ))
     })
 }

@@ -1,5 +1,5 @@
 //! Whether NTLM can be offered honestly without asking for it each time: its credential costs
-//! millions of instructions, and gss-ntlmssp leaks a part of each.
+//! millions of instructions, loading it as many again, and gss-ntlmssp leaks a part of each.
 
 use super::mech::{self, Acquire, Source};
 use super::owned::Store;
@@ -8,83 +8,122 @@ use crate::error::{Cause, MechError, major};
 use crate::oid;
 use crate::sys::GSS_C_INITIATE;
 use std::ffi::c_int;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-/// Whether the system's NTLM mechanism has a default user to sign in as.
+/// Whether the system's NTLM mechanism has a user to sign in as, or users to accept.
+///
+/// gss-ntlmssp finds them in the file named by `NTLM_USER_FILE`, which is read here, or through
+/// winbind, which only the mechanism itself can ask: once for each state of winbind's place. The
+/// answer is kept and its place looked at again at most once in [`LOOK_AGAIN_AFTER`].
 ///
 /// # Errors
-/// Why it has none. A cheap look at where it could find one comes first; the mechanism itself is
-/// asked once for each state of that place, and its answer is kept.
-pub(crate) fn ntlm_initiator(glue: &'static Mechglue) -> Result<(), MechError> {
+/// Why it has none.
+pub(crate) fn ntlm(glue: &'static Mechglue) -> Result<(), MechError> {
     static ANSWER: Mutex<Option<Answer>> = Mutex::new(None);
     let mut answer = ANSWER.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(known) = answer.as_mut() {
         if known.looked.elapsed() < LOOK_AGAIN_AFTER {
             return known.verdict.clone();
         }
-        if known.source.as_ref() == source().as_ref() {
+        if known.place == place() {
             known.looked = Instant::now();
             return known.verdict.clone();
         }
     }
-    let source = source();
-    let verdict = match &source {
-        Ok(_) => ask(glue),
-        Err(why) => Err(why.clone()),
-    };
-    *answer = Some(Answer { source, verdict: verdict.clone(), looked: Instant::now() });
+    let place = place();
+    let verdict = judge(glue, &place);
+    *answer = Some(Answer {
+        place,
+        verdict: verdict.clone(),
+        looked: Instant::now(),
+    });
     verdict
 }
 
-/// Whether there is a place where the mechanism could find a user, without loading it.
-///
-/// # Errors
-/// That there is none.
-pub(crate) fn ntlm_source() -> Result<(), MechError> {
-    source().map(|_| ())
-}
-
 struct Answer {
-    source: Result<Found, MechError>,
+    place: Place,
     verdict: Result<(), MechError>,
     looked: Instant,
 }
 
-/// A place with a user in it, and when it last changed.
-#[derive(Clone, PartialEq, Eq)]
-struct Found {
-    place: PathBuf,
-    changed: Option<SystemTime>,
+/// Where users are to be found, and when that last changed.
+#[derive(PartialEq, Eq)]
+enum Place {
+    File(PathBuf, SystemTime),
+    Winbind(SystemTime),
+    MissingFile(PathBuf),
+    Nowhere,
 }
 
-/// gss-ntlmssp finds its user in the file named by `NTLM_USER_FILE`, or through winbind.
-fn source() -> Result<Found, MechError> {
-    let user_file = environment::variable("NTLM_USER_FILE").map(PathBuf::from);
-    let winbind = WINBIND_PIPES.iter().map(PathBuf::from);
-    let found = user_file.into_iter().chain(winbind).find_map(|place| {
-        let meta = fs::metadata(&place).ok()?;
-        Some(Found { place, changed: meta.modified().ok() })
-    });
-    found.ok_or_else(|| none(match environment::variable("NTLM_USER_FILE") {
-        Some(file) => format!(
-            "the file named by NTLM_USER_FILE, {}, is not there, and winbind does not run",
-            Path::new(&file).display()
-        ),
-        None => "no user: NTLM_USER_FILE is not set and winbind does not run".to_owned(),
-    }))
+fn place() -> Place {
+    let changed = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified()).ok();
+    let named = environment::variable("NTLM_USER_FILE").map(PathBuf::from);
+    if let Some(file) = &named
+        && let Some(when) = changed(file)
+    {
+        return Place::File(file.clone(), when);
+    }
+    match (
+        WINBIND_PIPES
+            .iter()
+            .find_map(|pipe| changed(Path::new(pipe))),
+        named,
+    ) {
+        (Some(when), _) => Place::Winbind(when),
+        (None, Some(file)) => Place::MissingFile(file),
+        (None, None) => Place::Nowhere,
+    }
 }
 
-fn ask(glue: &'static Mechglue) -> Result<(), MechError> {
-    let how = Acquire {
-        name: None,
-        lifetime: u32::MAX,
-        usage: c_int::try_from(GSS_C_INITIATE).unwrap_or_default(),
-        source: Source::Store(Store::NONE),
-    };
-    mech::acquire(glue, &[oid::NTLMSSP], how).map(|_| ())
+fn judge(glue: &'static Mechglue, place: &Place) -> Result<(), MechError> {
+    match place {
+        Place::File(file, _) => match names_a_user(file) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(none(format!(
+                "no user in {} (NTLM_USER_FILE)",
+                file.display()
+            ))),
+            Err(error) => Err(none(format!(
+                "{} (NTLM_USER_FILE): {error}",
+                file.display()
+            ))),
+        },
+        Place::Winbind(_) => {
+            let how = Acquire {
+                name: None,
+                lifetime: u32::MAX,
+                usage: c_int::try_from(GSS_C_INITIATE).unwrap_or_default(),
+                source: Source::Store(Store::NONE),
+            };
+            mech::acquire(glue, &[oid::NTLMSSP], how).map(|_| ())
+        }
+        Place::MissingFile(file) => Err(none(format!(
+            "{} (NTLM_USER_FILE) is not there, and winbind does not run",
+            file.display()
+        ))),
+        Place::Nowhere => Err(none(
+            "no user: NTLM_USER_FILE is not set and winbind does not run".to_owned(),
+        )),
+    }
+}
+
+/// Whether a user file has a line of the forms gss-ntlmssp reads: `DOMAIN:user:password`, or an
+/// smbpasswd line.
+fn names_a_user(file: &Path) -> std::io::Result<bool> {
+    let lines = BufReader::new(File::open(file)?.take(MOST_READ)).split(b'\n');
+    for line in lines {
+        let line = line?;
+        let fields: Vec<&[u8]> = line.split(|octet| *octet == b':').collect();
+        let is_user = |field: &&[u8]| !field.trim_ascii().is_empty();
+        if !line.starts_with(b"#") && fields.len() >= 3 && fields.get(1).is_some_and(is_user) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn none(reason: String) -> MechError {
@@ -100,6 +139,38 @@ fn none(reason: String) -> MechError {
 /// How long an answer is believed without looking at its place again.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
+/// A user file is looked through this far, in octets, for its first user.
+const MOST_READ: u64 = 64 * 1024;
+
 /// Where winbindd listens, by distribution.
-const WINBIND_PIPES: [&str; 2] =
-    ["/run/samba/winbindd/pipe", "/var/lib/samba/winbindd_privileged/pipe"];
+const WINBIND_PIPES: [&str; 2] = [
+    "/run/samba/winbindd/pipe",
+    "/var/lib/samba/winbindd_privileged/pipe",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_file_counts_when_it_names_a_user() {
+        let directory = std::env::temp_dir().join(format!("gss-spnego-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let file = directory.join("users");
+        for (text, expected) in [
+            ("DOMAIN:user:secret\n", true),
+            ("# comment\nDOMAIN:user:secret", true),
+            (
+                "user:1000:X:0123456789ABCDEF0123456789ABCDEF:[U]:LCT-1\n",
+                true,
+            ),
+            ("# DOMAIN:user:secret\n", false),
+            ("DOMAIN:user\n", false),
+            ("", false),
+        ] {
+            fs::write(&file, text).unwrap();
+            assert_eq!(names_a_user(&file).unwrap(), expected, "{text:?}");
+        }
+        fs::remove_dir_all(&directory).unwrap();
+    }
+}

@@ -27,13 +27,11 @@ pub(crate) fn outcome(
 }
 
 /// The failure that a status with an error in it means, in the mechanism's words.
-pub(crate) fn failure(
-    glue: &'static Mechglue,
-    mech: &Oid,
-    status: Major,
-    minor: u32,
-) -> Error {
-    Error::Mech { error: failed(glue, mech, status, minor), considered: Vec::new() }
+pub(crate) fn failure(glue: &'static Mechglue, mech: &Oid, status: Major, minor: u32) -> Error {
+    Error::Mech {
+        error: failed(glue, mech, status, minor),
+        considered: Vec::new(),
+    }
 }
 
 /// Whether a status has an error in it, and not only supplementary information.
@@ -52,7 +50,9 @@ fn owned<T>(
     returned: Option<T>,
 ) -> Result<T, Error> {
     outcome(glue, &oid::KRB5, status, minor)?;
-    returned.ok_or(Error::Internal("the mechglue reported success and returned nothing"))
+    returned.ok_or(Error::Internal(
+        "the mechglue reported success and returned nothing",
+    ))
 }
 
 /// GSS_Import_name. A name without a type is the default form of RFC 2743 section 4.
@@ -128,9 +128,8 @@ pub(crate) fn localname(glue: &'static Mechglue, name: &Name) -> Result<Buffer, 
     let mut account = Buffer::empty(glue);
     let mut minor = 0;
     // SAFETY: the name is alive, the result a local; MIT takes a null mech here.
-    let status = unsafe {
-        glue.gss_localname(&raw mut minor, name.raw(), ptr::null_mut(), account.out())
-    };
+    let status =
+        unsafe { glue.gss_localname(&raw mut minor, name.raw(), ptr::null_mut(), account.out()) };
     outcome(glue, &oid::KRB5, status, minor)?;
     Ok(account)
 }
@@ -171,15 +170,28 @@ pub(crate) fn inquire_cred(
         glue.gss_inquire_cred(
             &raw mut minor,
             cred.raw(),
-            if wants_name { &raw mut name } else { ptr::null_mut() },
+            if wants_name {
+                &raw mut name
+            } else {
+                ptr::null_mut()
+            },
             &raw mut lifetime,
             &raw mut usage,
-            if wants_mechs { &raw mut mechs } else { ptr::null_mut() },
+            if wants_mechs {
+                &raw mut mechs
+            } else {
+                ptr::null_mut()
+            },
         )
     };
     let (name, mechs) = (Name::take(glue, name), OidSet::take(glue, mechs));
     outcome(glue, &oid::KRB5, status, minor)?;
-    Ok(CredFacts { name, lifetime, usage, mechs })
+    Ok(CredFacts {
+        name,
+        lifetime,
+        usage,
+        mechs,
+    })
 }
 
 /// GSS_Export_cred (RFC draft; MIT 1.11).
@@ -232,19 +244,12 @@ fn set_cred_option(
     let (mut lent_option, mut lent) = (LentOid::new(option), LentBuffer::new(value));
     let mut minor = 0;
     // SAFETY: the handle is null or this glue's, option and value are lent for the call.
-    let status = unsafe {
-        glue.gss_set_cred_option(&raw mut minor, handle, lent_option.raw(), lent.raw())
-    };
+    let status =
+        unsafe { glue.gss_set_cred_option(&raw mut minor, handle, lent_option.raw(), lent.raw()) };
     (status, minor)
 }
 
-/// What is stored, and what became of it.
-pub(crate) struct Stored {
-    pub(crate) mechs: Option<OidSet>,
-    pub(crate) usage: c_int,
-}
-
-/// gss_store_cred_into, or gss_store_cred without a store.
+/// gss_store_cred_into, or gss_store_cred without a store: the usage that was stored.
 pub(crate) fn store_cred(
     cred: &Cred,
     usage: c_int,
@@ -252,7 +257,7 @@ pub(crate) fn store_cred(
     overwrite: bool,
     make_default: bool,
     store: Store<'_>,
-) -> Result<Stored, Error> {
+) -> Result<c_int, Error> {
     let glue = cred.glue();
     let mut lent = LentOid::new(mech);
     let (mut minor, mut mechs, mut stored_usage) = (0, ptr::null_mut(), 0);
@@ -287,9 +292,9 @@ pub(crate) fn store_cred(
             )
         }
     };
-    let mechs = OidSet::take(glue, mechs);
+    drop(OidSet::take(glue, mechs));
     outcome(glue, mech, status, minor)?;
-    Ok(Stored { mechs, usage: stored_usage })
+    Ok(stored_usage)
 }
 
 /// What GSS_Inquire_context tells of an inner context.
@@ -320,8 +325,16 @@ pub(crate) fn inquire_context(
         glue.gss_inquire_context(
             &raw mut minor,
             context.raw(),
-            if wants_source { &raw mut source } else { ptr::null_mut() },
-            if wants_target { &raw mut target } else { ptr::null_mut() },
+            if wants_source {
+                &raw mut source
+            } else {
+                ptr::null_mut()
+            },
+            if wants_target {
+                &raw mut target
+            } else {
+                ptr::null_mut()
+            },
             &raw mut lifetime,
             &raw mut mech,
             &raw mut flags,
@@ -333,7 +346,14 @@ pub(crate) fn inquire_context(
     outcome(glue, &oid::KRB5, status, minor)?;
     // SAFETY: null, or an OID that the glue keeps for ever.
     let mech = unsafe { read_oid(mech) };
-    Ok(ContextFacts { source, target, lifetime, mech, flags, locally_initiated: local != 0 })
+    Ok(ContextFacts {
+        source,
+        target,
+        lifetime,
+        mech,
+        flags,
+        locally_initiated: local != 0,
+    })
 }
 
 /// GSS_Context_time, in seconds.
@@ -341,7 +361,9 @@ pub(crate) fn context_time(context: &Context) -> Result<u32, Error> {
     let (mut minor, mut lifetime) = (0, 0);
     // SAFETY: the context is alive, the result a local.
     let status = unsafe {
-        context.glue().gss_context_time(&raw mut minor, context.raw(), &raw mut lifetime)
+        context
+            .glue()
+            .gss_context_time(&raw mut minor, context.raw(), &raw mut lifetime)
     };
     outcome(context.glue(), &oid::KRB5, status, minor)?;
     Ok(lifetime)
@@ -376,7 +398,10 @@ pub(crate) fn export_context(context: Context) -> (Result<Buffer, Error>, Option
     let status =
         unsafe { glue.gss_export_sec_context(&raw mut minor, &raw mut handle, token.out()) };
     let left = Context::take(glue, handle);
-    (outcome(glue, &oid::KRB5, status, minor).map(|_| token), left)
+    (
+        outcome(glue, &oid::KRB5, status, minor).map(|_| token),
+        left,
+    )
 }
 
 /// GSS_Import_sec_context.

@@ -45,15 +45,25 @@ impl Catalog {
         let sources = sources();
         let stamps = stamps(&sources);
         let mut mechs = vec![oid::KRB5];
-        for file in sources.iter().filter(|file| file.extension().is_some() || file.is_file()) {
-            let Ok(text) = fs::read_to_string(file) else { continue };
+        for file in sources
+            .iter()
+            .filter(|file| file.extension().is_some() || file.is_file())
+        {
+            let Ok(text) = fs::read_to_string(file) else {
+                continue;
+            };
             for mech in text.lines().filter_map(configured) {
                 if !mechs.contains(&mech) && negotiable(glue, &mech) {
                     mechs.push(mech);
                 }
             }
         }
-        Self { mechs: mechs.into(), sources, stamps, looked: Instant::now() }
+        Self {
+            mechs: mechs.into(),
+            sources,
+            stamps,
+            looked: Instant::now(),
+        }
     }
 }
 
@@ -70,12 +80,19 @@ fn sources() -> Vec<PathBuf> {
     [MAIN, FRAGMENTS]
         .map(PathBuf::from)
         .into_iter()
-        .chain(fragments.into_iter().map(|name| PathBuf::from(FRAGMENTS).join(name)))
+        .chain(
+            fragments
+                .into_iter()
+                .map(|name| PathBuf::from(FRAGMENTS).join(name)),
+        )
         .collect()
 }
 
 fn stamps(sources: &[PathBuf]) -> Vec<Option<SystemTime>> {
-    sources.iter().map(|path| fs::metadata(path).and_then(|meta| meta.modified()).ok()).collect()
+    sources
+        .iter()
+        .map(|path| fs::metadata(path).and_then(|meta| meta.modified()).ok())
+        .collect()
 }
 
 /// The mechanism that a line configures: `name oid library [kernel module] [[options]] [<type>]`.
@@ -98,7 +115,9 @@ fn negotiable(glue: &'static Mechglue, mech: &Oid) -> bool {
         oid::SPNEGO | oid::OURS | oid::NEGOEX => false,
         _ => {
             let attributes = attributes(glue, mech);
-            !WITHHELD.iter().any(|withheld| attributes.contains(withheld))
+            !WITHHELD
+                .iter()
+                .any(|withheld| attributes.contains(withheld))
         }
     }
 }
@@ -113,7 +132,9 @@ fn attributes(glue: &'static Mechglue, mech: &Oid) -> Vec<Oid> {
     unsafe {
         glue.gss_inquire_attrs_for_mech(&raw mut minor, lent.raw(), &raw mut set, ptr::null_mut())
     };
-    OidSet::take(glue, set).map(|set| set.members()).unwrap_or_default()
+    OidSet::take(glue, set)
+        .map(|set| set.members())
+        .unwrap_or_default()
 }
 
 /// How long what was learnt is believed without looking at the files again.

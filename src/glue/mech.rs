@@ -2,8 +2,8 @@
 //! it fails.
 
 use super::Mechglue;
+use super::owned::OidSet;
 use super::owned::{Bindings, Buffer, Context, Cred, LentBuffer, LentOid, LentOidSet, Name, Store};
-use super::owned::{OidSet, read_oid};
 use crate::error::{Cause, Major, MechError, major};
 use crate::negotiate::{Mech, Step};
 use crate::oid::{self, Oid};
@@ -111,7 +111,10 @@ impl GlueMech {
         let mut lent_mech = LentOid::new(&self.mech);
         let mut lent_token = LentBuffer::new(token.unwrap_or_default());
         let mut output = Buffer::empty(glue);
-        let mut context = self.context.take().map_or(ptr::null_mut(), Context::into_raw);
+        let mut context = self
+            .context
+            .take()
+            .map_or(ptr::null_mut(), Context::into_raw);
         let (mut minor, mut flags) = (0, 0);
         // SAFETY: every handle is this glue's and alive, lent values live to the end of this
         // function, outs are locals or null; the context is owned again right after.
@@ -149,7 +152,10 @@ impl GlueMech {
     ) -> Result<Step<Buffer>, MechError> {
         let mut lent_token = LentBuffer::new(token);
         let mut output = Buffer::empty(glue);
-        let mut context = self.context.take().map_or(ptr::null_mut(), Context::into_raw);
+        let mut context = self
+            .context
+            .take()
+            .map_or(ptr::null_mut(), Context::into_raw);
         let (mut minor, mut flags) = (0, 0);
         let (mut source, mut delegated) = (ptr::null_mut(), ptr::null_mut());
         // SAFETY: every handle is this glue's and alive, lent values live to the end of this
@@ -161,12 +167,20 @@ impl GlueMech {
                 call.cred.map_or(ptr::null_mut(), Cred::raw),
                 lent_token.raw(),
                 call.bindings.raw(),
-                if call.wants_source { &raw mut source } else { ptr::null_mut() },
+                if call.wants_source {
+                    &raw mut source
+                } else {
+                    ptr::null_mut()
+                },
                 ptr::null_mut(),
                 output.out(),
                 &raw mut flags,
                 ptr::null_mut(),
-                if call.wants_delegated { &raw mut delegated } else { ptr::null_mut() },
+                if call.wants_delegated {
+                    &raw mut delegated
+                } else {
+                    ptr::null_mut()
+                },
             )
         };
         self.context = Context::take(glue, context);
@@ -211,7 +225,9 @@ impl GlueMech {
         if self.mech != oid::NTLMSSP {
             return;
         }
-        let Some(context) = self.context.as_ref() else { return };
+        let Some(context) = self.context.as_ref() else {
+            return;
+        };
         let mut question = LentOid::new(&REQUIRES_MECHLIST_MIC);
         let (mut minor, mut answer) = (0, ptr::null_mut());
         // SAFETY: the context is alive, the question lent for the call, the answer a local.
@@ -237,7 +253,11 @@ impl GlueMech {
                 }
             });
         // SAFETY: null or the glue's own set, released once.
-        unsafe { context.glue().gss_release_buffer_set(&raw mut minor, &raw mut answer) };
+        unsafe {
+            context
+                .glue()
+                .gss_release_buffer_set(&raw mut minor, &raw mut answer)
+        };
     }
 
     /// Put NTLM's RC4 state back to what it was before the mechListMIC was made or verified, so
@@ -320,9 +340,8 @@ impl Mech for GlueMech {
         let mut lent = LentBuffer::new(message);
         let mut minor = 0;
         // SAFETY: the context is alive, the message lent for the call, the token a local.
-        let status = unsafe {
-            glue.gss_get_mic(&raw mut minor, context.raw(), 0, lent.raw(), mic.out())
-        };
+        let status =
+            unsafe { glue.gss_get_mic(&raw mut minor, context.raw(), 0, lent.raw(), mic.out()) };
         if status != major::COMPLETE {
             return Err(failed(glue, &self.mech, status, minor));
         }
@@ -489,19 +508,26 @@ pub(crate) fn acquire(
     };
     // The glue may report an interposed mechanism by a longer identifier: believe the request then.
     let reported = actual.map(|set| set.members()).unwrap_or_default();
-    let known: Vec<Oid> = mechs.iter().filter(|mech| reported.contains(mech)).copied().collect();
-    let mechs = if known.is_empty() { mechs.to_vec() } else { known };
-    Ok(Acquired { cred, mechs, lifetime })
+    let known: Vec<Oid> = mechs
+        .iter()
+        .filter(|mech| reported.contains(mech))
+        .copied()
+        .collect();
+    let mechs = if known.is_empty() {
+        mechs.to_vec()
+    } else {
+        known
+    };
+    Ok(Acquired {
+        cred,
+        mechs,
+        lifetime,
+    })
 }
 
 /// A mechanism's failure, with its own words for it, taken down at once: they are kept by thread
 /// and overwritten by the next call.
-pub(crate) fn failed(
-    glue: &'static Mechglue,
-    mech: &Oid,
-    status: Major,
-    minor: u32,
-) -> MechError {
+pub(crate) fn failed(glue: &'static Mechglue, mech: &Oid, status: Major, minor: u32) -> MechError {
     MechError {
         mech: *mech,
         major: status,
@@ -557,12 +583,6 @@ fn reason(glue: &'static Mechglue, mech: &Oid, status: Major, minor: u32) -> Str
     sentences.join("; ")
 }
 
-/// The MN's mechanism and such, for callers that need an OID of the glue's as a value.
-pub(crate) fn oid_of(raw: gss_OID) -> Option<Oid> {
-    // SAFETY: the glue hands out null or valid OIDs that stay for ever.
-    unsafe { read_oid(raw) }
-}
-
 /// GSS_C_ROUTINE_ERROR_MASK of RFC 2744 in its place.
 const ROUTINE_ERRORS: u32 = 0xff << 16;
 const BAD_BINDINGS: u32 = 4 << 16;
@@ -580,17 +600,19 @@ const KRB5_REFUSALS: [u32; 4] = [
     krb5_error(31),
 ];
 
-/// ERROR_TABLE_BASE_krb5 (-1765328384) plus a protocol error number of RFC 4120 section 7.5.9.
+/// ERROR_TABLE_BASE_krb5, -1765328384 as an OM_uint32.
+const KRB5_BASE: u32 = 0u32.wrapping_sub(1_765_328_384);
+
+/// The base plus a protocol error number of RFC 4120 section 7.5.9.
 const fn krb5_error(number: u32) -> u32 {
-    (-1_765_328_384_i32).cast_unsigned() + number
+    KRB5_BASE + number
 }
 
 /// A mechanism that never ends its list of sentences is cut short.
 const MOST_SENTENCES: usize = 8;
 
 /// Private question of SPNEGO to NTLM, 1.3.6.1.4.1.7165.655.1.2: is a mechListMIC mandatory?
-const REQUIRES_MECHLIST_MIC: Oid =
-    Oid::known([0x2b, 6, 1, 4, 1, 0xb7, 0x7d, 0x85, 0x0f, 1, 2]);
+const REQUIRES_MECHLIST_MIC: Oid = Oid::known([0x2b, 6, 1, 4, 1, 0xb7, 0x7d, 0x85, 0x0f, 1, 2]);
 
 /// Private option of NTLM, 1.3.6.1.4.1.7165.655.1.3: forget what the mechListMIC did to RC4.
 const RESET_CRYPTO: Oid = Oid::known([0x2b, 6, 1, 4, 1, 0xb7, 0x7d, 0x85, 0x0f, 1, 3]);
@@ -601,7 +623,10 @@ mod tests {
 
     #[test]
     fn private_oids_are_those_of_the_ntlm_mechanism() {
-        assert_eq!(REQUIRES_MECHLIST_MIC.to_string(), "1.3.6.1.4.1.7165.655.1.2");
+        assert_eq!(
+            REQUIRES_MECHLIST_MIC.to_string(),
+            "1.3.6.1.4.1.7165.655.1.2"
+        );
         assert_eq!(RESET_CRYPTO.to_string(), "1.3.6.1.4.1.7165.655.1.3");
     }
 
@@ -611,6 +636,9 @@ mod tests {
         assert_eq!(cause(&oid::KRB5, failure, krb5_error(24)), Cause::Refused);
         assert_eq!(cause(&oid::KRB5, failure, krb5_error(7)), Cause::Unusable);
         assert_eq!(cause(&oid::KRB5, major::NO_CRED, 0), Cause::Unusable);
-        assert_eq!(cause(&oid::NTLMSSP, major::DEFECTIVE_TOKEN, 0), Cause::Refused);
+        assert_eq!(
+            cause(&oid::NTLMSSP, major::DEFECTIVE_TOKEN, 0),
+            Cause::Refused
+        );
     }
 }

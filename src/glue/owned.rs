@@ -17,7 +17,13 @@ pub(crate) struct Buffer {
 impl Buffer {
     /// An empty buffer, to be filled by a call.
     pub(crate) fn empty(glue: &'static Mechglue) -> Self {
-        Self { glue, descriptor: gss_buffer_desc { length: 0, value: ptr::null_mut() } }
+        Self {
+            glue,
+            descriptor: gss_buffer_desc {
+                length: 0,
+                value: ptr::null_mut(),
+            },
+        }
     }
 
     /// Where the call writes to.
@@ -40,7 +46,10 @@ impl Buffer {
     pub(crate) fn into_descriptor(mut self) -> gss_buffer_desc {
         std::mem::replace(
             &mut self.descriptor,
-            gss_buffer_desc { length: 0, value: ptr::null_mut() },
+            gss_buffer_desc {
+                length: 0,
+                value: ptr::null_mut(),
+            },
         )
     }
 }
@@ -64,7 +73,10 @@ impl Drop for Buffer {
         }
         let mut minor = 0;
         // SAFETY: the descriptor is ours and was filled by this glue.
-        unsafe { self.glue.gss_release_buffer(&raw mut minor, &raw mut self.descriptor) };
+        unsafe {
+            self.glue
+                .gss_release_buffer(&raw mut minor, &raw mut self.descriptor)
+        };
     }
 }
 
@@ -217,7 +229,10 @@ pub(crate) struct LentOid<'a> {
 impl<'a> LentOid<'a> {
     /// Lend it.
     pub(crate) fn new(oid: &'a Oid) -> Self {
-        Self { descriptor: describe(oid), lender: PhantomData }
+        Self {
+            descriptor: describe(oid),
+            lender: PhantomData,
+        }
     }
 
     /// The pointer for C, valid while `self` is.
@@ -238,7 +253,10 @@ impl<'a> LentOidSet<'a> {
     pub(crate) fn new(oids: &'a [Oid]) -> Self {
         Self {
             elements: oids.iter().map(describe).collect(),
-            set: gss_OID_set_desc { count: oids.len(), elements: ptr::null_mut() },
+            set: gss_OID_set_desc {
+                count: oids.len(),
+                elements: ptr::null_mut(),
+            },
             lender: PhantomData,
         }
     }
@@ -307,7 +325,10 @@ pub(crate) struct Store<'a> {
 
 impl Store<'_> {
     /// No store.
-    pub(crate) const NONE: Self = Self { pointer: ptr::null(), caller: PhantomData };
+    pub(crate) const NONE: Self = Self {
+        pointer: ptr::null(),
+        caller: PhantomData,
+    };
 
     /// For a call.
     pub(crate) fn raw(self) -> gss_const_key_value_set_t {

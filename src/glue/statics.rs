@@ -19,7 +19,10 @@ pub(crate) fn oid(oid: &Oid) -> gss_OID {
 
 /// Whether the pointer is one that [`oid`] gave out.
 pub(crate) fn is_ours(pointer: gss_OID) -> bool {
-    SLOTS.iter().map_while(held).any(|held| ptr::eq(&raw const held.descriptor, pointer))
+    SLOTS
+        .iter()
+        .map_while(held)
+        .any(|held| ptr::eq(&raw const held.descriptor, pointer))
 }
 
 fn held(slot: &AtomicPtr<Static>) -> Option<&'static Static> {
@@ -29,7 +32,10 @@ fn held(slot: &AtomicPtr<Static>) -> Option<&'static Static> {
 
 /// Put a copy into an empty slot, unless another thread was faster; what is there then.
 fn fill(slot: &AtomicPtr<Static>, oid: &Oid) -> &'static Static {
-    let mut made = Box::new(Static { oid: *oid, descriptor: owned::describe(oid) });
+    let mut made = Box::new(Static {
+        oid: *oid,
+        descriptor: owned::describe(oid),
+    });
     made.descriptor = owned::describe(&made.oid);
     let made = Box::into_raw(made);
     match slot.compare_exchange(ptr::null_mut(), made, Ordering::AcqRel, Ordering::Acquire) {
