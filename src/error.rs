@@ -103,6 +103,11 @@ pub enum Error {
         /// What the failure is called when no mechanism was considered at all.
         summary: &'static str,
     },
+    /// No credential could be acquired, and why not for each mechanism.
+    NoCred {
+        /// Every mechanism that was considered.
+        considered: Vec<MechError>,
+    },
     /// The negotiated mechanism failed, and those dropped before it.
     Mech {
         /// The failure that ended the negotiation.
@@ -110,6 +115,10 @@ pub enum Error {
         /// Mechanisms dropped earlier.
         considered: Vec<MechError>,
     },
+    /// The call needs an established context, and this one is not, or failed.
+    NoContext(&'static str),
+    /// Neither the mechanism nor this library has that service.
+    Unavailable(&'static str),
     /// The caller broke the interface's rules.
     CallerMisused(&'static str),
     /// A defect of ours.
@@ -127,6 +136,8 @@ pub enum Misbehaviour {
     SecondMic,
     /// The acceptor chose a mechanism that was not offered.
     NotOffered(Oid),
+    /// The acceptor did not name the mechanism it chose, and no token of one was offered.
+    NoMechFromAcceptor,
     /// The acceptor accepted the optimistic mechanism but answered no token of it.
     NoTokenFromAcceptor(Oid),
     /// Anything else, as a sentence.
@@ -156,7 +167,12 @@ impl Error {
             Self::NoMech { considered, .. } => considered
                 .first()
                 .map_or(major::BAD_MECH, |first| first.major),
+            Self::NoCred { considered } => considered
+                .first()
+                .map_or(major::NO_CRED, |first| first.major),
             Self::Mech { error, .. } => error.major,
+            Self::NoContext(_) => major::NO_CONTEXT,
+            Self::Unavailable(_) => major::UNAVAILABLE,
             Self::CallerMisused(_) | Self::Internal(_) => major::FAILURE,
         }
     }
@@ -170,11 +186,14 @@ impl Error {
             Self::PeerMisbehaved(Misbehaviour::NoTokenFromAcceptor(_)) => {
                 Minor::NoTokenFromAcceptor
             }
+            Self::PeerMisbehaved(Misbehaviour::NoMechFromAcceptor) => Minor::NoMechFromAcceptor,
             Self::PeerMisbehaved(_) => Minor::Misbehaved,
             Self::Rejected { .. } => Minor::Rejected,
             Self::NoMech { .. } => Minor::NoMechs,
+            Self::NoCred { .. } => Minor::NoCreds,
             Self::Mech { .. } => Minor::MechFailed,
-            Self::CallerMisused(_) => Minor::CallerMisused,
+            Self::NoContext(_) => Minor::ContextUnusable,
+            Self::Unavailable(_) | Self::CallerMisused(_) => Minor::CallerMisused,
             Self::Internal(_) => Minor::Internal,
         }
     }
@@ -196,12 +215,19 @@ impl Error {
             } if considered.is_empty() => {
                 vec![(*summary).to_owned()]
             }
-            Self::NoMech { considered, .. } => considered.iter().map(MechError::sentence).collect(),
+            Self::NoCred { considered } if considered.is_empty() => {
+                vec![Minor::NoCreds.sentence().to_owned()]
+            }
+            Self::NoMech { considered, .. } | Self::NoCred { considered } => {
+                considered.iter().map(MechError::sentence).collect()
+            }
             Self::Mech { error, considered } => std::iter::once(error)
                 .chain(considered)
                 .map(MechError::sentence)
                 .collect(),
-            Self::CallerMisused(what) => vec![(*what).to_owned()],
+            Self::NoContext(what) | Self::Unavailable(what) | Self::CallerMisused(what) => {
+                vec![(*what).to_owned()]
+            }
             Self::Internal(what) => vec![format!("internal error of gss-spnego: {what}")],
         }
     }
@@ -220,6 +246,9 @@ impl Misbehaviour {
             Self::SecondMic => "the peer sent a second mechListMIC".to_owned(),
             Self::NotOffered(mech) => {
                 format!("the peer chose a mechanism that was not offered: {mech}")
+            }
+            Self::NoMechFromAcceptor => {
+                "the acceptor did not name the mechanism it chose".to_owned()
             }
             Self::NoTokenFromAcceptor(mech) => {
                 format!("the acceptor accepted {mech:?} but sent no token of it")

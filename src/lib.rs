@@ -8,5 +8,13 @@ pub mod oid;
 pub mod policy;
 pub mod secret;
 pub mod trace;
+// Octets.
+pub mod wire;
 // Protocol.
 pub mod negotiate;
+// Mechanisms.
+mod glue;
+// The door.
+mod ffi;
+// Generated.
+mod sys;

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
+use std::str::FromStr;
 
 /// An object identifier: the content octets of its DER encoding, held inline.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,7 +30,7 @@ impl Oid {
         })
     }
 
-    const fn known<const N: usize>(content: [u8; N]) -> Self {
+    pub(crate) const fn known<const N: usize>(content: [u8; N]) -> Self {
         let mut octets = [0; Self::LONGEST];
         let mut at = 0;
         while at < N {
@@ -133,6 +134,50 @@ impl fmt::Display for Oid {
     }
 }
 
+/// From dotted decimal, as in configuration files.
+impl FromStr for Oid {
+    type Err = NotAnOid;
+
+    fn from_str(dotted: &str) -> Result<Self, NotAnOid> {
+        let mut arcs = dotted.split('.').map(arc);
+        let root = arcs.next().ok_or(NotAnOid)??;
+        let second = arcs.next().ok_or(NotAnOid)??;
+        // X.660: the second arc goes to 39 under the roots 0 and 1.
+        if root > 2 || (root < 2 && second > 39) {
+            return Err(NotAnOid);
+        }
+        let mut content = Vec::with_capacity(Self::LONGEST);
+        push_arc(&mut content, second.checked_add(root * 40).ok_or(NotAnOid)?);
+        for arc in arcs {
+            push_arc(&mut content, arc?);
+            if content.len() > Self::LONGEST {
+                return Err(NotAnOid);
+            }
+        }
+        Self::new(&content).ok_or(NotAnOid)
+    }
+}
+
+/// The text is not a dotted object identifier, or a longer one than [`Oid::LONGEST`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotAnOid;
+
+fn arc(digits: &str) -> Result<u128, NotAnOid> {
+    if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return Err(NotAnOid);
+    }
+    digits.parse().map_err(|_| NotAnOid)
+}
+
+/// Append one arc in base 128, most significant first (X.690 section 8.19.2).
+fn push_arc(content: &mut Vec<u8>, arc: u128) {
+    let groups = (128 - arc.leading_zeros()).div_ceil(7).max(1);
+    for group in (0..groups).rev() {
+        let seven_bits = u8::try_from((arc >> (7 * group)) & 0x7f).unwrap_or_default();
+        content.push(seven_bits | if group > 0 { 0x80 } else { 0 });
+    }
+}
+
 /// The name where there is one, the dotted form otherwise: for sentences and traces.
 impl fmt::Debug for Oid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -152,6 +197,24 @@ mod tests {
         assert_eq!(SPNEGO.to_string(), "1.3.6.1.5.5.2");
         assert_eq!(KRB5_MS.to_string(), "1.2.840.48018.1.2.2");
         assert_eq!(OURS.to_string(), "2.25.4014056348");
+    }
+
+    #[test]
+    fn dotted_form_reads_back() {
+        for mech in [SPNEGO, KRB5, KRB5_MS, KRB5_OLD, NTLMSSP, NEGOEX, OURS] {
+            assert_eq!(mech.to_string().parse(), Ok(mech));
+        }
+        assert_eq!(
+            "0.0".parse::<Oid>().map(|oid| oid.content().to_vec()),
+            Ok(vec![0])
+        );
+        let long = "1.2".to_owned() + &".1".repeat(31);
+        let huge = format!("2.{}", u128::MAX);
+        for wrong in [
+            "", "1", "1.", ".1", "1..2", "1.40", "3.1", "+1.2", "1. 2", "krb5", &long, &huge,
+        ] {
+            assert_eq!(wrong.parse::<Oid>(), Err(NotAnOid), "{wrong:?}");
+        }
     }
 
     #[test]

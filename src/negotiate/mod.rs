@@ -2,9 +2,25 @@
 //! mechanisms come as the traits [`Mech`] and [`Mechs`], and a step returns what to send.
 #![forbid(unsafe_code)]
 
-use crate::error::MechError;
+mod acceptor;
+pub mod conversation;
+pub mod fragment;
+mod initiator;
+mod mic;
+mod running;
+#[doc(hidden)]
+pub mod script;
+#[cfg(test)]
+mod tests;
+
+pub use acceptor::Acceptor;
+pub use initiator::Initiator;
+pub use running::Running;
+
+use crate::error::{Error, Failure, MechError};
 use crate::oid::Oid;
 use crate::policy::Rules;
+use crate::wire::spnego::{NegState, NegTokenResp};
 
 /// One inner mechanism's security context, as negotiation sees it.
 ///
@@ -56,7 +72,8 @@ pub trait Mechs {
     fn prefers(&self) -> bool;
 
     /// Find out, cheaply and without a token, whether `mech` can be used: before it is offered
-    /// behind another, or chosen without its token at hand.
+    /// behind another, or chosen without its token at hand. Here and in [`Self::start`] it is one
+    /// of the candidates, though the peer may have named it by another identifier.
     ///
     /// # Errors
     /// Why not.
@@ -91,4 +108,30 @@ pub struct Reply {
     pub token: Option<Vec<u8>>,
     /// Whether this side is established.
     pub complete: bool,
+}
+
+/// Fail, and tell the peer: with a reject, and in it the mechanism's own error token if it made
+/// one.
+fn refuse(error: Error) -> Failure {
+    let response_token = match &error {
+        Error::Mech { error, .. } => error.token.as_deref(),
+        _ => None,
+    };
+    let reject = NegTokenResp {
+        neg_state: Some(NegState::Reject),
+        response_token,
+        ..NegTokenResp::default()
+    };
+    Failure {
+        reject: Some(reject.encode()),
+        error,
+    }
+}
+
+/// Fail, the peer expecting nothing.
+fn silent(error: Error) -> Failure {
+    Failure {
+        error,
+        reject: None,
+    }
 }

@@ -1,0 +1,57 @@
+# The menu. Each line of it is a script or a command that can be called without make as well.
+
+# A Rust that rustup has just installed is found without a new login.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+CARGO = cargo
+CHECK_FEATURES = --features generate
+
+# make install
+export DESTDIR PREFIX LIBDIR SYSCONFDIR
+
+help: ## show this menu
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+build: ## build the plugin: target/release/libgss_spnego.so
+	tools/deps build
+	$(CARGO) build --release --locked
+
+demo: ## curl, Apache and ssh with the plugin, in a throwaway realm (root; under a minute)
+	tools/deps build demo
+	$(CARGO) build --release --locked
+	demo/run
+
+check: ## everything that is tested
+	tools/deps check
+	$(CARGO) build --release --locked
+	$(CARGO) fmt --check
+	@if $(CARGO) clippy --version >/dev/null 2>&1; then \
+	    echo '$(CARGO) clippy'; \
+	    $(CARGO) clippy --locked --all-targets $(CHECK_FEATURES) -- -D warnings; \
+	else \
+	    echo 'SKIPPED: the lints, because this Rust has no clippy (rustup has, Debian 12 not)'; \
+	fi
+	$(CARGO) test --locked --no-fail-fast $(CHECK_FEATURES)
+
+bench: ## instructions and time of a handshake: raw krb5, the built-in SPNEGO, the plugin
+	tools/deps bench
+	$(CARGO) build --release --locked
+	bench/run
+
+fuzz: ## feed the decoders and whole negotiations with damaged tokens
+	tools/deps fuzz
+	tests/fuzz/run
+
+install: ## library, header, manual, then the line for each glue (DESTDIR PREFIX LIBDIR)
+	tools/install install
+
+uninstall: ## the same, backwards
+	tools/install uninstall
+
+clean: ## remove what was built
+	$(CARGO) clean
+
+deps: ## install what all of these need (Debian, root)
+	tools/deps build demo check bench fuzz
+
+.PHONY: help build demo check bench fuzz install uninstall clean deps

@@ -1,0 +1,563 @@
+//! The arguments of C: types over its pointers that only C can make. They check for null, clear
+//! what is to be written before a body runs, and give safe Rust values; no other code reads or
+//! writes a pointer that a caller gave.
+
+use super::handle::{Handle, Kind};
+use crate::error::{Error, Major};
+use crate::glue::owned::{self, Bindings, Buffer, Store};
+use crate::glue::statics;
+use crate::oid::Oid;
+use crate::sys::*;
+use std::ffi::{c_int, c_void};
+use std::marker::PhantomData;
+use std::ptr::{self, NonNull};
+
+/// A type that stands in the place of a C argument: same size, same register.
+pub(crate) trait Argument: Sized {
+    /// The argument in gssapi.h.
+    type C;
+
+    /// Make the place that this argument points to safe to leave unwritten.
+    fn clear(&mut self) {}
+
+    /// The argument as C gave it, for the glue's function of the same name.
+    fn lower(&mut self) -> Self::C;
+
+    /// After a failure: leave what the glue's loops rely on.
+    fn failed(&mut self) {}
+}
+
+impl Argument for u32 {
+    type C = Self;
+
+    fn lower(&mut self) -> Self {
+        *self
+    }
+}
+impl Argument for c_int {
+    type C = Self;
+
+    fn lower(&mut self) -> Self {
+        *self
+    }
+}
+impl Argument for isize {
+    type C = Self;
+
+    fn lower(&mut self) -> Self {
+        *self
+    }
+}
+
+/// A place of the caller's to write a plain value to; may be null, then nobody wants it.
+#[repr(transparent)]
+pub(crate) struct Out<'a, T> {
+    place: *mut T,
+    caller: PhantomData<&'a mut T>,
+}
+
+impl<T: Copy + Default> Argument for Out<'_, T> {
+    type C = *mut T;
+
+    fn lower(&mut self) -> Self::C {
+        self.place
+    }
+
+    fn clear(&mut self) {
+        self.put(T::default());
+    }
+}
+
+impl<'a, T: Copy> Out<'a, T> {
+    /// A place of ours.
+    pub(crate) fn to(place: &'a mut T) -> Self {
+        Self { place, caller: PhantomData }
+    }
+
+    /// Write, if anybody wants it.
+    pub(crate) fn put(&mut self, value: T) {
+        if !self.place.is_null() {
+            // SAFETY: RFC 2744 3: an out parameter is null or points to a value of its type.
+            unsafe { self.place.write(value) };
+        }
+    }
+
+    /// Whether anybody wants it.
+    pub(crate) fn is_wanted(&self) -> bool {
+        !self.place.is_null()
+    }
+}
+
+impl<T: Copy + Default> Out<'_, T> {
+    /// What the glue has written there on our behalf.
+    pub(super) fn read(&self) -> T {
+        // SAFETY: null, or the caller's value, which has been written.
+        unsafe { self.place.as_ref() }.copied().unwrap_or_default()
+    }
+}
+
+/// A value that C keeps and a call may change; it is not cleared.
+#[repr(transparent)]
+pub(crate) struct InOut<'a, T> {
+    place: *mut T,
+    caller: PhantomData<&'a mut T>,
+}
+
+impl<T: Copy> Argument for InOut<'_, T> {
+    type C = *mut T;
+
+    fn lower(&mut self) -> Self::C {
+        self.place
+    }
+}
+
+impl<T: Copy> InOut<'_, T> {
+    /// The value there; `None` when the pointer is null.
+    pub(crate) fn read(&self) -> Option<T> {
+        // SAFETY: null, or the caller's value, valid for the call (RFC 2744 3).
+        unsafe { self.place.as_ref() }.copied()
+    }
+
+    /// Write, if there is a place.
+    pub(crate) fn put(&mut self, value: T) {
+        if !self.place.is_null() {
+            // SAFETY: as above.
+            unsafe { self.place.write(value) };
+        }
+    }
+}
+
+/// Where a loop over attribute values keeps its place: not cleared, but ended by a failure, since
+/// MIT's own loop goes on for as long as it is not 0.
+#[repr(transparent)]
+pub(crate) struct More<'a> {
+    place: *mut c_int,
+    caller: PhantomData<&'a mut c_int>,
+}
+
+impl Argument for More<'_> {
+    type C = *mut c_int;
+
+    fn lower(&mut self) -> Self::C {
+        self.place
+    }
+
+    fn failed(&mut self) {
+        if !self.place.is_null() {
+            // SAFETY: null, or the caller's value, valid for the call (RFC 2744 3).
+            unsafe { self.place.write(0) };
+        }
+    }
+}
+
+/// Octets of the caller's.
+#[repr(transparent)]
+pub(crate) struct Octets<'a> {
+    descriptor: gss_buffer_t,
+    caller: PhantomData<&'a [u8]>,
+}
+
+impl Argument for Octets<'_> {
+    type C = gss_buffer_t;
+
+    fn lower(&mut self) -> Self::C {
+        self.descriptor
+    }
+}
+
+impl<'a> Octets<'a> {
+    /// The octets; none for the null buffer, and for a descriptor without a value.
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.given().unwrap_or_default()
+    }
+
+    /// The octets, or `None` for the null buffer (GSS_C_NO_BUFFER).
+    pub(crate) fn given(&self) -> Option<&'a [u8]> {
+        // SAFETY: RFC 2744 3.2: null, or a descriptor valid for the call.
+        let descriptor = unsafe { self.descriptor.as_ref() }?;
+        // A length that no object in memory can have is a caller's uninitialised descriptor.
+        if descriptor.value.is_null() || isize::try_from(descriptor.length).is_err() {
+            return Some(&[]);
+        }
+        // SAFETY: RFC 2744 3.2: `value` points to `length` octets, valid for the call.
+        Some(unsafe {
+            std::slice::from_raw_parts(descriptor.value.cast::<u8>(), descriptor.length)
+        })
+    }
+}
+
+/// A buffer of the caller's to be filled; what is put in is released with `gss_release_buffer`.
+#[repr(transparent)]
+pub(crate) struct OutOctets<'a> {
+    descriptor: gss_buffer_t,
+    caller: PhantomData<&'a mut [u8]>,
+}
+
+impl Argument for OutOctets<'_> {
+    type C = gss_buffer_t;
+
+    fn lower(&mut self) -> Self::C {
+        self.descriptor
+    }
+
+    fn clear(&mut self) {
+        self.write(gss_buffer_desc { length: 0, value: ptr::null_mut() });
+    }
+}
+
+impl OutOctets<'_> {
+    fn write(&mut self, value: gss_buffer_desc) {
+        if !self.descriptor.is_null() {
+            // SAFETY: RFC 2744 3.2: null, or the caller's descriptor.
+            unsafe { self.descriptor.write(value) };
+        }
+    }
+
+    /// Whether there is a descriptor.
+    pub(crate) fn is_wanted(&self) -> bool {
+        !self.descriptor.is_null()
+    }
+
+    /// Hand over octets of ours. Their memory is `malloc`'s (the allocator of this library), so it
+    /// goes to the caller as it is, without a copy.
+    pub(crate) fn put(&mut self, octets: Vec<u8>) {
+        if octets.is_empty() || self.descriptor.is_null() {
+            return;
+        }
+        let length = octets.len();
+        let value = Box::into_raw(octets.into_boxed_slice()).cast::<c_void>();
+        self.write(gss_buffer_desc { length, value });
+    }
+
+    /// Hand over a buffer that the glue filled.
+    pub(crate) fn put_buffer(&mut self, buffer: Buffer) {
+        if !self.descriptor.is_null() {
+            self.write(buffer.into_descriptor());
+        }
+    }
+}
+
+/// An OID of the caller's.
+#[repr(transparent)]
+pub(crate) struct OidIn<'a> {
+    pointer: gss_OID,
+    caller: PhantomData<&'a Oid>,
+}
+
+impl Argument for OidIn<'_> {
+    type C = gss_OID;
+
+    fn lower(&mut self) -> Self::C {
+        self.pointer
+    }
+}
+
+impl OidIn<'_> {
+    /// Its value; `None` for the null OID and for one too long to be known.
+    pub(crate) fn value(&self) -> Option<Oid> {
+        // SAFETY: RFC 2744 3.3: null, or an OID valid for the call.
+        unsafe { owned::read_oid(self.pointer) }
+    }
+
+    /// Whether there is one.
+    pub(crate) fn is_given(&self) -> bool {
+        !self.pointer.is_null()
+    }
+}
+
+/// A place for an OID; what is put there is static and not released by anybody.
+#[repr(transparent)]
+pub(crate) struct OutOid<'a> {
+    place: *mut gss_OID,
+    caller: PhantomData<&'a mut gss_OID>,
+}
+
+impl Argument for OutOid<'_> {
+    type C = *mut gss_OID;
+
+    fn lower(&mut self) -> Self::C {
+        self.place
+    }
+
+    fn clear(&mut self) {
+        self.write(ptr::null_mut());
+    }
+}
+
+impl OutOid<'_> {
+    fn write(&mut self, value: gss_OID) {
+        if !self.place.is_null() {
+            // SAFETY: null, or the caller's place for a pointer.
+            unsafe { self.place.write(value) };
+        }
+    }
+
+    /// Put a static copy there.
+    pub(crate) fn put(&mut self, oid: &Oid) {
+        if !self.place.is_null() {
+            self.write(statics::oid(oid));
+        }
+    }
+
+    /// Whether anybody wants it.
+    pub(crate) fn is_wanted(&self) -> bool {
+        !self.place.is_null()
+    }
+}
+
+/// A set of OIDs of the caller's.
+#[repr(transparent)]
+pub(crate) struct OidSetIn<'a> {
+    set: gss_OID_set,
+    caller: PhantomData<&'a [Oid]>,
+}
+
+impl Argument for OidSetIn<'_> {
+    type C = gss_OID_set;
+
+    fn lower(&mut self) -> Self::C {
+        self.set
+    }
+}
+
+impl OidSetIn<'_> {
+    /// The members that can be known.
+    pub(crate) fn members(&self) -> Vec<Oid> {
+        // SAFETY: RFC 2744 3.12: null, or a set valid for the call.
+        unsafe { owned::read_oid_set(self.set) }
+    }
+}
+
+/// A place for a set of OIDs, which the caller releases with `gss_release_oid_set`.
+#[repr(transparent)]
+pub(crate) struct OutOidSet<'a> {
+    place: *mut gss_OID_set,
+    caller: PhantomData<&'a mut gss_OID_set>,
+}
+
+impl Argument for OutOidSet<'_> {
+    type C = *mut gss_OID_set;
+
+    fn lower(&mut self) -> Self::C {
+        self.place
+    }
+
+    fn clear(&mut self) {
+        if !self.place.is_null() {
+            // SAFETY: null, or the caller's place for a pointer.
+            unsafe { self.place.write(ptr::null_mut()) };
+        }
+    }
+}
+
+impl OutOidSet<'_> {
+    /// No place.
+    pub(crate) fn nowhere() -> Self {
+        Self { place: ptr::null_mut(), caller: PhantomData }
+    }
+
+    /// Hand over a set made by the glue.
+    pub(crate) fn put(&mut self, set: owned::OidSet) {
+        if !self.place.is_null() {
+            // SAFETY: as above.
+            unsafe { self.place.write(set.into_raw()) };
+        }
+    }
+
+    /// Whether anybody wants it.
+    pub(crate) fn is_wanted(&self) -> bool {
+        !self.place.is_null()
+    }
+}
+
+impl Argument for Bindings<'_> {
+    type C = gss_channel_bindings_t;
+
+    fn lower(&mut self) -> Self::C {
+        self.raw()
+    }
+}
+impl Argument for Store<'_> {
+    type C = gss_const_key_value_set_t;
+
+    fn lower(&mut self) -> Self::C {
+        self.raw()
+    }
+}
+
+/// An argument that is handed through to the glue unread: IOV arrays, `any` mappings.
+#[repr(transparent)]
+pub(crate) struct Through<'a, T> {
+    pointer: *mut T,
+    caller: PhantomData<&'a mut T>,
+}
+
+impl<T> Argument for Through<'_, T> {
+    type C = *mut T;
+
+    fn lower(&mut self) -> Self::C {
+        self.pointer
+    }
+}
+
+impl<T> Through<'_, T> {
+}
+
+/// A place for a buffer set, which the glue makes and the caller releases.
+#[repr(transparent)]
+pub(crate) struct OutSet<'a> {
+    place: *mut gss_buffer_set_t,
+    caller: PhantomData<&'a mut gss_buffer_set_t>,
+}
+
+impl Argument for OutSet<'_> {
+    type C = *mut gss_buffer_set_t;
+
+    fn clear(&mut self) {
+        if !self.place.is_null() {
+            // SAFETY: null, or the caller's place for a pointer.
+            unsafe { self.place.write(ptr::null_mut()) };
+        }
+    }
+
+    fn lower(&mut self) -> Self::C {
+        self.place
+    }
+}
+
+/// A handle of ours that C lends for the call; may be null.
+#[repr(transparent)]
+pub(crate) struct In<'a, T: Kind> {
+    handle: *mut T::C,
+    caller: PhantomData<&'a Handle<T>>,
+}
+
+impl<T: Kind> Argument for In<'_, T> {
+    type C = *mut T::C;
+
+    fn lower(&mut self) -> Self::C {
+        self.handle
+    }
+}
+
+impl<'a, T: Kind> In<'a, T> {
+    /// The handle, if it is one of this kind; for the way of every message.
+    #[inline]
+    pub(super) fn quick(&self) -> Option<&'a Handle<T>> {
+        // SAFETY: as in `given`.
+        unsafe { self.handle.cast::<Handle<T>>().as_ref() }.filter(|handle| handle.is_whole())
+    }
+
+    /// The handle; `None` for the null handle.
+    ///
+    /// # Errors
+    /// `CallerMisused` when it is not a handle of this kind.
+    #[inline]
+    pub(crate) fn given(&self) -> Result<Option<&'a Handle<T>>, Error> {
+        // SAFETY: null, or a handle that `Handle::give` made and nobody has taken back: C lends it
+        // for the call (RFC 2744 3.5).
+        let Some(handle) = (unsafe { self.handle.cast::<Handle<T>>().as_ref() }) else {
+            return Ok(None);
+        };
+        handle.checked().map(Some)
+    }
+}
+
+/// A place of the caller's for a handle of ours, empty before the call.
+#[repr(transparent)]
+pub(crate) struct OutHandle<'a, T: Kind> {
+    place: *mut *mut T::C,
+    caller: PhantomData<&'a mut Handle<T>>,
+}
+
+impl<T: Kind> Argument for OutHandle<'_, T> {
+    type C = *mut *mut T::C;
+
+    fn lower(&mut self) -> Self::C {
+        self.place
+    }
+
+    fn clear(&mut self) {
+        if !self.place.is_null() {
+            // SAFETY: null, or the caller's place for a handle.
+            unsafe { self.place.write(ptr::null_mut()) };
+        }
+    }
+}
+
+impl<T: Kind> OutHandle<'_, T> {
+    /// Give a new handle to the caller, who gives it back with the function for its kind.
+    pub(crate) fn put(&mut self, value: T) {
+        if !self.place.is_null() {
+            // SAFETY: as above.
+            unsafe { self.place.write(Handle::give(value)) };
+        }
+    }
+
+    /// Whether anybody wants it.
+    pub(crate) fn is_wanted(&self) -> bool {
+        !self.place.is_null()
+    }
+
+    /// Put a handle of the glue's there: for what the application gets as it is.
+    pub(crate) fn put_raw(&mut self, handle: *mut T::C) {
+        if !self.place.is_null() {
+            // SAFETY: as above.
+            unsafe { self.place.write(handle) };
+        }
+    }
+}
+
+/// A place of the caller's with a handle of ours, or with the null handle.
+#[repr(transparent)]
+pub(crate) struct InOutHandle<'a, T: Kind> {
+    place: *mut *mut T::C,
+    caller: PhantomData<&'a mut Handle<T>>,
+}
+
+impl<T: Kind> Argument for InOutHandle<'_, T> {
+    type C = *mut *mut T::C;
+
+    fn lower(&mut self) -> Self::C {
+        self.place
+    }
+}
+
+impl<'a, T: Kind> InOutHandle<'a, T> {
+    /// The handle there, if any.
+    ///
+    /// # Errors
+    /// `CallerMisused` when there is no place, or what is there is not a handle of this kind.
+    pub(crate) fn given(&self) -> Result<Option<&'a Handle<T>>, Error> {
+        // SAFETY: null, or the caller's place, valid for the call.
+        let place = unsafe { self.place.as_ref() };
+        let place = place.ok_or_else(|| Error::CallerMisused("there is no place for the handle"))?;
+        // SAFETY: null, or a handle of ours that nobody has taken back.
+        match unsafe { place.cast::<Handle<T>>().as_ref() } {
+            Some(handle) => handle.checked().map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Give a new handle to the caller.
+    pub(crate) fn put(&mut self, value: T) {
+        if !self.place.is_null() {
+            // SAFETY: the caller's place for a handle.
+            unsafe { self.place.write(Handle::give(value)) };
+        }
+    }
+
+    /// Take the handle back and leave the null handle; `None` when there is none of this kind.
+    pub(crate) fn take(&mut self) -> Option<T> {
+        let there = self.given().ok().flatten()?;
+        let handle = NonNull::from(there).cast::<T::C>();
+        // SAFETY: the caller's place, which holds `handle`.
+        unsafe { self.place.write(ptr::null_mut()) };
+        // SAFETY: `given` has checked that `Handle::give` made it; the caller's place was the only
+        // one that led to it, and is null now.
+        unsafe { Handle::take_back(handle) }
+    }
+}
+
+/// The major status for C.
+pub(crate) type Status = Result<Major, Error>;

@@ -1,0 +1,516 @@
+//! Credentials: one of the glue's for all mechanisms that can be negotiated with it, and what the
+//! caller said about their order.
+#![forbid(unsafe_code)]
+
+use super::arg::{
+    In, InOutHandle, Octets, OidIn, OidSetIn, Out, OutHandle, OutOctets, OutOidSet, Status,
+};
+use super::inner::unusable;
+use super::name::Name;
+use crate::error::{Error, MechError, major};
+use crate::glue::mech::{self, Acquire, Acquired, Source};
+use crate::glue::owned::{self, Store};
+use crate::glue::{Mechglue, availability, call, catalog};
+use crate::oid::{self, Oid};
+use crate::policy;
+use crate::sys::{GSS_C_ACCEPT, GSS_C_INITIATE};
+use std::ffi::c_int;
+
+/// A credential of ours.
+pub(crate) struct Credential {
+    cred: owned::Cred,
+    mechs: Vec<Oid>,
+    order: Option<Vec<Oid>>,
+    asks_integrity: bool,
+}
+
+impl Credential {
+    fn new(cred: owned::Cred, mechs: Vec<Oid>) -> Self {
+        Self { cred, mechs, order: None, asks_integrity: true }
+    }
+
+    /// The glue's credential.
+    pub(crate) fn cred(&self) -> &owned::Cred {
+        &self.cred
+    }
+
+    /// The mechanisms it can be used for, as restricted and ordered by the caller.
+    pub(crate) fn usable(&self) -> Vec<Oid> {
+        let Some(order) = &self.order else {
+            return self.mechs.clone();
+        };
+        order
+            .iter()
+            .filter_map(|wanted| self.mechs.iter().find(|mech| mech.same_mech(wanted)))
+            .copied()
+            .collect()
+    }
+
+    /// Whether the caller gave an order (`gss_set_neg_mechs`, RFC 4178 appendix B.1).
+    pub(crate) fn prefers(&self) -> bool {
+        self.order.is_some()
+    }
+
+    /// Whether integrity is asked of the mechanism though the caller does not.
+    pub(crate) fn asks_integrity(&self) -> bool {
+        self.asks_integrity
+    }
+
+    /// Whether it can be used for a mechanism.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn covers(&self, mech: &Oid) -> Result<(), MechError> {
+        if self.usable().iter().any(|usable| usable.same_mech(mech)) {
+            return Ok(());
+        }
+        Err(unusable(mech, "the credential is not for this mechanism"))
+    }
+}
+
+/// Acquire for every mechanism that may be negotiated, and on failure say why for each.
+fn acquire(
+    glue: &'static Mechglue,
+    mechs: &[Oid],
+    how: Acquire<'_>,
+) -> Result<(Credential, u32), Error> {
+    let mut considered = Vec::new();
+    let mut usable = Vec::new();
+    for mech in policy::current().mechs.order(mechs) {
+        match worth_asking(&mech, &how) {
+            Ok(()) => usable.push(mech),
+            Err(error) => considered.push(error),
+        }
+    }
+    if usable.is_empty() {
+        return Err(Error::NoCred { considered });
+    }
+    match mech::acquire(glue, &usable, how) {
+        Ok(Acquired { cred, mechs, lifetime }) => Ok((Credential::new(cred, mechs), lifetime)),
+        Err(error) if usable.len() == 1 => {
+            considered.insert(0, error);
+            Err(Error::NoCred { considered })
+        }
+        // The glue tells one reason for all; each mechanism is asked for its own.
+        Err(_) => {
+            let reasons = usable.iter().filter_map(|mech| mech::acquire(glue, &[*mech], how).err());
+            considered.splice(0..0, reasons);
+            Err(Error::NoCred { considered })
+        }
+    }
+}
+
+/// An initiator's NTLM credential is asked for only where there is something to make it of.
+fn worth_asking(mech: &Oid, how: &Acquire<'_>) -> Result<(), MechError> {
+    match how.source {
+        Source::Store(store)
+            if *mech == oid::NTLMSSP
+                && !store.is_given()
+                && u32::try_from(how.usage) != Ok(GSS_C_ACCEPT) =>
+        {
+            availability::ntlm_source()
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What every acquiring entry point does once its arguments are values.
+struct Wanted<'a> {
+    name: In<'a, Name>,
+    lifetime: u32,
+    usage: c_int,
+    source: Source<'a>,
+}
+
+impl Wanted<'_> {
+    fn acquire(
+        self,
+        glue: &'static Mechglue,
+        mechs: &[Oid],
+        mut cred: OutHandle<'_, Credential>,
+        mut actual: OutOidSet<'_>,
+        mut time_rec: Out<'_, u32>,
+    ) -> Status {
+        let name = self.name.given()?.map(|name| name.read()).transpose()?;
+        let name = name.as_ref().map(|name| name.for_glue(glue)).transpose()?;
+        let how = Acquire {
+            name,
+            lifetime: self.lifetime,
+            usage: self.usage,
+            source: self.source,
+        };
+        let (credential, lifetime) = acquire(glue, mechs, how)?;
+        if actual.is_wanted() {
+            actual.put(call::oid_set(glue, &[oid::SPNEGO])?);
+        }
+        time_rec.put(lifetime);
+        cred.put(credential);
+        Ok(major::COMPLETE)
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "the arguments of RFC 2744 section 5.2")]
+pub(super) fn acquire_cred(
+    glue: &'static Mechglue,
+    name: In<'_, Name>,
+    lifetime: u32,
+    _: OidSetIn<'_>,
+    usage: c_int,
+    cred: OutHandle<'_, Credential>,
+    actual: OutOidSet<'_>,
+    time_rec: Out<'_, u32>,
+) -> Status {
+    let wanted = Wanted { name, lifetime, usage, source: Source::Store(Store::NONE) };
+    wanted.acquire(glue, &catalog::available(glue), cred, actual, time_rec)
+}
+
+#[expect(clippy::too_many_arguments, reason = "the arguments of gss_acquire_cred_from")]
+pub(super) fn acquire_cred_from(
+    glue: &'static Mechglue,
+    name: In<'_, Name>,
+    lifetime: u32,
+    _: OidSetIn<'_>,
+    usage: c_int,
+    store: Store<'_>,
+    cred: OutHandle<'_, Credential>,
+    actual: OutOidSet<'_>,
+    time_rec: Out<'_, u32>,
+) -> Status {
+    let wanted = Wanted { name, lifetime, usage, source: Source::Store(store) };
+    wanted.acquire(glue, &catalog::available(glue), cred, actual, time_rec)
+}
+
+#[expect(clippy::too_many_arguments, reason = "the arguments of gss_acquire_cred_with_password")]
+pub(super) fn acquire_cred_with_password(
+    glue: &'static Mechglue,
+    name: In<'_, Name>,
+    password: Octets<'_>,
+    lifetime: u32,
+    _: OidSetIn<'_>,
+    usage: c_int,
+    cred: OutHandle<'_, Credential>,
+    actual: OutOidSet<'_>,
+    time_rec: Out<'_, u32>,
+) -> Status {
+    let wanted = Wanted { name, lifetime, usage, source: Source::Password(password.bytes()) };
+    wanted.acquire(glue, &catalog::available(glue), cred, actual, time_rec)
+}
+
+#[expect(clippy::too_many_arguments, reason = "the arguments of gss_acquire_cred_impersonate_name")]
+pub(super) fn acquire_cred_impersonate_name(
+    glue: &'static Mechglue,
+    impersonator: In<'_, Credential>,
+    name: In<'_, Name>,
+    lifetime: u32,
+    _: OidSetIn<'_>,
+    usage: c_int,
+    cred: OutHandle<'_, Credential>,
+    actual: OutOidSet<'_>,
+    time_rec: Out<'_, u32>,
+) -> Status {
+    let impersonator = impersonator.given()?.ok_or_else(|| NO_CREDENTIAL)?.read()?;
+    let source = Source::Impersonator(impersonator.cred());
+    let wanted = Wanted { name, lifetime, usage, source };
+    wanted.acquire(glue, &impersonator.mechs, cred, actual, time_rec)
+}
+
+/// Add an element to a credential. There is one element for each mechanism, and this mechanism's
+/// is there already in a credential of ours (RFC 2744 section 5.3: GSS_S_DUPLICATE_ELEMENT).
+#[expect(clippy::too_many_arguments, reason = "the arguments of RFC 2744 section 5.3")]
+pub(super) fn add_cred(
+    glue: &'static Mechglue,
+    input: In<'_, Credential>,
+    name: In<'_, Name>,
+    _: OidIn<'_>,
+    usage: c_int,
+    initiator_lifetime: u32,
+    acceptor_lifetime: u32,
+    output: OutHandle<'_, Credential>,
+    actual: OutOidSet<'_>,
+    mut initiator_time_rec: Out<'_, u32>,
+    mut acceptor_time_rec: Out<'_, u32>,
+) -> Status {
+    if input.given()?.is_some() || !output.is_wanted() {
+        return Ok(DUPLICATE_ELEMENT);
+    }
+    let accepts = u32::try_from(usage) == Ok(GSS_C_ACCEPT);
+    let lifetime = if accepts { acceptor_lifetime } else { initiator_lifetime };
+    let wanted = Wanted { name, lifetime, usage, source: Source::Store(Store::NONE) };
+    let mut lifetime = 0;
+    let time_rec = Out::to(&mut lifetime);
+    let status = wanted.acquire(glue, &catalog::available(glue), output, actual, time_rec)?;
+    let (initiates, accepts) = roles(usage);
+    initiator_time_rec.put(if initiates { lifetime } else { 0 });
+    acceptor_time_rec.put(if accepts { lifetime } else { 0 });
+    Ok(status)
+}
+
+/// As [`add_cred`], for a name that the impersonator may act for.
+#[expect(clippy::too_many_arguments, reason = "the arguments of gss_add_cred_impersonate_name")]
+pub(super) fn add_cred_impersonate_name(
+    glue: &'static Mechglue,
+    input: In<'_, Credential>,
+    impersonator: In<'_, Credential>,
+    name: In<'_, Name>,
+    _: OidIn<'_>,
+    usage: c_int,
+    initiator_lifetime: u32,
+    acceptor_lifetime: u32,
+    output: OutHandle<'_, Credential>,
+    actual: OutOidSet<'_>,
+    mut initiator_time_rec: Out<'_, u32>,
+    mut acceptor_time_rec: Out<'_, u32>,
+) -> Status {
+    if input.given()?.is_some() || !output.is_wanted() {
+        return Ok(DUPLICATE_ELEMENT);
+    }
+    let impersonator = impersonator.given()?.ok_or_else(|| NO_CREDENTIAL)?.read()?;
+    let (initiates, accepts) = roles(usage);
+    let wanted = Wanted {
+        name,
+        lifetime: if initiates { initiator_lifetime } else { acceptor_lifetime },
+        usage,
+        source: Source::Impersonator(impersonator.cred()),
+    };
+    let mut lifetime = 0;
+    let time_rec = Out::to(&mut lifetime);
+    let status = wanted.acquire(glue, &impersonator.mechs, output, actual, time_rec)?;
+    initiator_time_rec.put(if initiates { lifetime } else { 0 });
+    acceptor_time_rec.put(if accepts { lifetime } else { 0 });
+    Ok(status)
+}
+
+/// Whether a usage lets a credential initiate, and accept.
+fn roles(usage: c_int) -> (bool, bool) {
+    let usage = u32::try_from(usage);
+    (usage != Ok(GSS_C_ACCEPT), usage != Ok(GSS_C_INITIATE))
+}
+
+pub(super) fn release_cred(
+    _: &'static Mechglue,
+    mut cred: InOutHandle<'_, Credential>,
+) -> Status {
+    drop(cred.take());
+    Ok(major::COMPLETE)
+}
+
+/// GSS_Inquire_cred; the null credential is the default one, which is acquired for the time.
+pub(super) fn inquire_cred(
+    glue: &'static Mechglue,
+    cred: In<'_, Credential>,
+    mut name: OutHandle<'_, Name>,
+    mut lifetime: Out<'_, u32>,
+    mut usage: Out<'_, c_int>,
+    mut mechs: OutOidSet<'_>,
+) -> Status {
+    let facts = match cred.given()? {
+        Some(given) => {
+            call::inquire_cred(given.read()?.cred(), name.is_wanted(), mechs.is_wanted())?
+        }
+        None => {
+            let (default, _) = acquire(glue, &catalog::available(glue), DEFAULT)?;
+            call::inquire_cred(default.cred(), name.is_wanted(), mechs.is_wanted())?
+        }
+    };
+    if let Some(found) = facts.name {
+        name.put(Name::of_glue(found));
+    }
+    if let Some(found) = facts.mechs {
+        mechs.put(found);
+    }
+    lifetime.put(facts.lifetime);
+    usage.put(facts.usage);
+    Ok(major::COMPLETE)
+}
+
+/// GSS_Inquire_cred_by_mech, for SPNEGO: the credential is one for all.
+pub(super) fn inquire_cred_by_mech(
+    glue: &'static Mechglue,
+    cred: In<'_, Credential>,
+    _: OidIn<'_>,
+    name: OutHandle<'_, Name>,
+    mut initiator_lifetime: Out<'_, u32>,
+    mut acceptor_lifetime: Out<'_, u32>,
+    mut usage: Out<'_, c_int>,
+) -> Status {
+    let (mut lifetime, mut found) = (0, 0);
+    let status = inquire_cred(
+        glue,
+        cred,
+        name,
+        Out::to(&mut lifetime),
+        Out::to(&mut found),
+        OutOidSet::nowhere(),
+    )?;
+    let (initiates, accepts) = roles(found);
+    initiator_lifetime.put(if initiates { lifetime } else { 0 });
+    acceptor_lifetime.put(if accepts { lifetime } else { 0 });
+    usage.put(found);
+    Ok(status)
+}
+
+/// Options go to the mechanisms' own credentials. That no integrity shall be asked for is noted
+/// here too, since it is SPNEGO that would ask.
+pub(super) fn set_cred_option(
+    glue: &'static Mechglue,
+    mut cred: InOutHandle<'_, Credential>,
+    option: OidIn<'_>,
+    value: Octets<'_>,
+) -> Status {
+    let option = option.value().ok_or_else(|| Error::CallerMisused("an option is named by an OID"))?;
+    match cred.given()? {
+        Some(given) => {
+            let mut given = given.write()?;
+            let status = call::change_cred(&mut given.cred, &option, value.bytes())?;
+            if option == NO_CI_FLAGS {
+                given.asks_integrity = false;
+            }
+            Ok(status)
+        }
+        None => {
+            if let Some(made) = call::make_cred(glue, &option, value.bytes())? {
+                cred.put(Credential::of_glue(made)?);
+            }
+            Ok(major::COMPLETE)
+        }
+    }
+}
+
+impl Credential {
+    /// Wrap a credential that the glue made, for the mechanisms it says it is for.
+    fn of_glue(cred: owned::Cred) -> Result<Self, Error> {
+        let facts = call::inquire_cred(&cred, false, true)?;
+        let mechs = facts.mechs.map(|set| set.members()).unwrap_or_default();
+        let negotiable = mechs.into_iter().filter(|mech| *mech != oid::SPNEGO).collect();
+        Ok(Self::new(cred, negotiable))
+    }
+}
+
+pub(super) fn export_cred(
+    _: &'static Mechglue,
+    cred: In<'_, Credential>,
+    mut token: OutOctets<'_>,
+) -> Status {
+    let cred = cred.given()?.ok_or_else(|| NO_CREDENTIAL)?;
+    token.put_buffer(call::export_cred(cred.read()?.cred())?);
+    Ok(major::COMPLETE)
+}
+
+pub(super) fn import_cred(
+    glue: &'static Mechglue,
+    token: Octets<'_>,
+    mut cred: OutHandle<'_, Credential>,
+) -> Status {
+    cred.put(Credential::of_glue(call::import_cred(glue, token.bytes())?)?);
+    Ok(major::COMPLETE)
+}
+
+pub(super) fn import_cred_by_mech(
+    glue: &'static Mechglue,
+    _: OidIn<'_>,
+    token: Octets<'_>,
+    cred: OutHandle<'_, Credential>,
+) -> Status {
+    import_cred(glue, token, cred)
+}
+
+/// Restrict and order the mechanisms (RFC 4178 appendix B.1). Members that the credential is not
+/// for are passed over, whatever they are: programs hand in all that the glue indicates.
+pub(super) fn set_neg_mechs(
+    _: &'static Mechglue,
+    cred: In<'_, Credential>,
+    mechs: OidSetIn<'_>,
+) -> Status {
+    let cred = cred.given()?.ok_or_else(|| NO_CREDENTIAL)?;
+    cred.write()?.order = Some(mechs.members());
+    Ok(major::COMPLETE)
+}
+
+#[expect(clippy::too_many_arguments, reason = "the arguments of RFC 5588")]
+pub(super) fn store_cred(
+    glue: &'static Mechglue,
+    cred: In<'_, Credential>,
+    usage: c_int,
+    mech: OidIn<'_>,
+    overwrite: u32,
+    make_default: u32,
+    stored: OutOidSet<'_>,
+    stored_usage: Out<'_, c_int>,
+) -> Status {
+    store_cred_into(
+        glue,
+        cred,
+        usage,
+        mech,
+        overwrite,
+        make_default,
+        Store::NONE,
+        stored,
+        stored_usage,
+    )
+}
+
+/// Store each mechanism's part; what could be stored is told, and that none could is an error.
+#[expect(clippy::too_many_arguments, reason = "the arguments of gss_store_cred_into")]
+pub(super) fn store_cred_into(
+    glue: &'static Mechglue,
+    cred: In<'_, Credential>,
+    usage: c_int,
+    _: OidIn<'_>,
+    overwrite: u32,
+    make_default: u32,
+    store: Store<'_>,
+    mut stored: OutOidSet<'_>,
+    mut stored_usage: Out<'_, c_int>,
+) -> Status {
+    let cred = cred.given()?.ok_or_else(|| NO_CREDENTIAL)?.read()?;
+    let mut failures = Vec::new();
+    let mut done = Vec::new();
+    for mech in cred.usable() {
+        let (overwrite, make_default) = (overwrite != 0, make_default != 0);
+        match call::store_cred(cred.cred(), usage, &mech, overwrite, make_default, store) {
+            Ok(now) => {
+                stored_usage.put(now.usage);
+                done.push(mech);
+            }
+            Err(Error::Mech { error, .. }) => failures.push(error),
+            Err(other) => return Err(other),
+        }
+    }
+    if done.is_empty() {
+        return Err(Error::NoCred { considered: failures });
+    }
+    if stored.is_wanted() {
+        stored.put(call::oid_set(glue, &[oid::SPNEGO])?);
+    }
+    Ok(major::COMPLETE)
+}
+
+pub(super) const NO_CREDENTIAL: Error = Error::CallerMisused("a credential is needed here");
+
+/// How the default credential is acquired for an inquiry: to initiate, as the glue's own default.
+const DEFAULT: Acquire<'static> =
+    Acquire { name: None, lifetime: u32::MAX, usage: 1, source: Source::Store(Store::NONE) };
+
+/// GSS_S_DUPLICATE_ELEMENT of RFC 2744.
+const DUPLICATE_ELEMENT: u32 = 17 << 16;
+
+/// GSS_KRB5_CRED_NO_CI_FLAGS_X, 1.2.752.43.13.29.
+const NO_CI_FLAGS: Oid = Oid::known([0x2a, 0x85, 0x70, 0x2b, 0x0d, 0x1d]);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_option_is_the_one_of_gssapi_krb5_h() {
+        assert_eq!(NO_CI_FLAGS.to_string(), "1.2.752.43.13.29");
+    }
+
+    #[test]
+    fn usage_says_which_lifetimes_count() {
+        assert_eq!(roles(0), (true, true));
+        assert_eq!(roles(1), (true, false));
+        assert_eq!(roles(2), (false, true));
+    }
+}

@@ -1,0 +1,306 @@
+//! The inner mechanisms of one call: which may be used, what vouches for each, and the way to run
+//! them. The only place that knows that there are several kinds of mechanism.
+#![forbid(unsafe_code)]
+
+use super::credential::Credential;
+use super::name::Name;
+use crate::error::{Cause, Error, MechError, major};
+use crate::glue::mech::{self, Accept, Acquire, GlueMech, Initiate, Source};
+use crate::glue::owned::{self, Bindings, Buffer, Cred, Store};
+use crate::glue::{Mechglue, availability, catalog};
+use crate::negotiate::{Mech, Mechs, Step};
+use crate::oid::{self, Oid};
+use crate::policy::{self, Rules};
+use crate::sys::{GSS_C_ACCEPT, GSS_C_INITIATE, GSS_C_INTEG_FLAG};
+use std::ffi::c_int;
+
+/// A context of an inner mechanism of whatever kind.
+pub(crate) enum Inner {
+    /// One behind the glue.
+    Glue(GlueMech),
+}
+
+/// A mechanism's token, where the mechanism put it.
+pub(crate) enum Token {
+    /// In a buffer of the glue's.
+    Glue(Buffer),
+}
+
+impl AsRef<[u8]> for Token {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Glue(buffer) => buffer.as_ref(),
+        }
+    }
+}
+
+impl Mech for Inner {
+    fn sign(&mut self, message: &[u8]) -> Result<Vec<u8>, MechError> {
+        match self {
+            Self::Glue(mech) => mech.sign(message),
+        }
+    }
+
+    fn verify(&mut self, message: &[u8], mic: &[u8]) -> Result<(), MechError> {
+        match self {
+            Self::Glue(mech) => mech.verify(message, mic),
+        }
+    }
+
+    fn integrity(&self) -> bool {
+        match self {
+            Self::Glue(mech) => mech.integrity(),
+        }
+    }
+
+    fn demands_mic(&mut self) -> bool {
+        match self {
+            Self::Glue(mech) => mech.demands_mic(),
+        }
+    }
+}
+
+/// What one context holds until it is established: credentials acquired because its caller gave
+/// none, each at most once, and the target as a name of the glue's.
+#[derive(Default)]
+pub(crate) struct Held {
+    creds: Vec<(Oid, Cred)>,
+    target: Option<owned::Name>,
+}
+
+/// One call of init or accept: its arguments, and the credentials its context holds.
+pub(crate) struct Call<'a> {
+    pub(crate) glue: &'static Mechglue,
+    pub(crate) side: Side<'a>,
+    pub(crate) credential: Option<&'a Credential>,
+    pub(crate) bindings: Bindings<'a>,
+    pub(crate) held: &'a mut Held,
+}
+
+/// What only one role's call has.
+#[derive(Clone, Copy)]
+pub(crate) enum Side<'a> {
+    /// GSS_Init_sec_context.
+    Initiator {
+        /// Whom to reach.
+        target: Option<&'a Name>,
+        /// Request flags.
+        flags: u32,
+        /// Desired lifetime in seconds.
+        lifetime: u32,
+    },
+    /// GSS_Accept_sec_context.
+    Acceptor {
+        /// The caller wants the initiator's name.
+        wants_source: bool,
+        /// The caller takes a delegated credential.
+        wants_delegated: bool,
+    },
+}
+
+impl<'a> Call<'a> {
+    fn usage(&self) -> u32 {
+        match self.side {
+            Side::Initiator { .. } => GSS_C_INITIATE,
+            Side::Acceptor { .. } => GSS_C_ACCEPT,
+        }
+    }
+
+    /// Get hold of a credential for a mechanism that shall not look for its default at every leg.
+    fn hold(&mut self, mech: &Oid) -> Result<(), MechError> {
+        if self.held.creds.iter().any(|(held, _)| held == mech) {
+            return Ok(());
+        }
+        let how = Acquire {
+            name: None,
+            lifetime: u32::MAX,
+            usage: c_int::try_from(self.usage()).unwrap_or_default(),
+            source: Source::Store(Store::NONE),
+        };
+        let acquired = mech::acquire(self.glue, &[*mech], how)?;
+        self.held.creds.push((*mech, acquired.cred));
+        Ok(())
+    }
+
+    /// The credential for a leg: the caller's, or one that is held, or none for the default.
+    fn cred<'b>(credential: Option<&'b Credential>, held: &'b Held, mech: &Oid) -> Option<&'b Cred> {
+        match credential {
+            Some(credential) => Some(credential.cred()),
+            None => held.creds.iter().find(|(held, _)| held == mech).map(|(_, cred)| cred),
+        }
+    }
+
+    /// The target as a name of the glue's, made once in a context.
+    fn hold_target(&mut self, mech: &Oid, target: Option<&Name>) -> Result<(), MechError> {
+        if self.held.target.is_none() {
+            let target = target.ok_or_else(|| unusable(mech, "the caller names no target"))?;
+            let made = target.copy_for_glue(self.glue).map_err(|error| of_mech(mech, error))?;
+            self.held.target = Some(made);
+        }
+        Ok(())
+    }
+
+    fn initiate<'b>(
+        credential: Option<&'b Credential>,
+        held: &'b Held,
+        mech: &Oid,
+        bindings: Bindings<'b>,
+        (flags, lifetime): (u32, u32),
+    ) -> Result<Initiate<'b>, MechError> {
+        // RFC 4178 section 3.1: integrity is always asked for, since the mechListMIC needs it;
+        // unless the caller's credential says to ask for nothing (GSS_KRB5_CRED_NO_CI_FLAGS_X).
+        let asks = credential.is_none_or(Credential::asks_integrity);
+        let target = held.target.as_ref();
+        Ok(Initiate {
+            cred: Self::cred(credential, held, mech),
+            target: target.ok_or_else(|| unusable(mech, "the caller names no target"))?,
+            flags: if asks { flags | GSS_C_INTEG_FLAG } else { flags },
+            lifetime,
+            bindings,
+        })
+    }
+
+    fn run(
+        &mut self,
+        mech: &Oid,
+        token: Option<&[u8]>,
+    ) -> Result<(GlueMech, Step<Buffer>), MechError> {
+        match self.side {
+            Side::Initiator { target, flags, lifetime } => {
+                self.hold_target(mech, target)?;
+                let call = Self::initiate(
+                    self.credential,
+                    self.held,
+                    mech,
+                    self.bindings,
+                    (flags, lifetime),
+                )?;
+                GlueMech::initiate(mech, call)
+            }
+            Side::Acceptor { wants_source, wants_delegated } => {
+                let call = Accept {
+                    cred: Self::cred(self.credential, self.held, mech),
+                    bindings: self.bindings,
+                    wants_source,
+                    wants_delegated,
+                };
+                GlueMech::accept(self.glue, mech, call, token.unwrap_or_default())
+            }
+        }
+    }
+}
+
+impl Mechs for Call<'_> {
+    type Mech = Inner;
+    type Token = Token;
+
+    fn candidates(&mut self) -> Vec<Oid> {
+        let available = catalog::available(self.glue);
+        let usable: Vec<Oid> = match self.credential {
+            Some(credential) => credential.usable(),
+            None => available.to_vec(),
+        };
+        policy::current().mechs.order(&usable)
+    }
+
+    fn prefers(&self) -> bool {
+        self.credential.is_some_and(Credential::prefers) || policy::current().mechs.prefers()
+    }
+
+    fn vouch(&mut self, mech: &Oid) -> Result<(), MechError> {
+        policy::current().mechs.allows(mech).map_err(|reason| unusable(mech, &reason))?;
+        if let Some(credential) = self.credential {
+            return credential.covers(mech);
+        }
+        if *mech == oid::NTLMSSP && matches!(self.side, Side::Initiator { .. }) {
+            return availability::ntlm_initiator(self.glue);
+        }
+        self.hold(mech)
+    }
+
+    fn start(
+        &mut self,
+        mech: &Oid,
+        token: Option<&[u8]>,
+    ) -> Result<(Inner, Step<Token>), MechError> {
+        policy::current().mechs.allows(mech).map_err(|reason| unusable(mech, &reason))?;
+        // Kerberos finds its default as fast at each leg as it is acquired once; the others are
+        // asked once in a context, NTLM above all (it reads files and hashes at every asking).
+        // Under Kerberos's other identifiers the glue has the same mechanism.
+        let inner = if mech.is_krb5() { oid::KRB5 } else { *mech };
+        if self.credential.is_none() && !mech.is_krb5() {
+            if *mech == oid::NTLMSSP && matches!(self.side, Side::Initiator { .. }) {
+                availability::ntlm_source()?;
+            }
+            self.hold(mech)?;
+        }
+        let (started, step) = self.run(&inner, token)?;
+        Ok((Inner::Glue(started), of_glue(step)))
+    }
+
+    fn step(&mut self, mech: &mut Inner, token: &[u8]) -> Result<Step<Token>, MechError> {
+        let Inner::Glue(running) = mech;
+        let oid = *running.mech();
+        let step = match self.side {
+            Side::Initiator { flags, lifetime, .. } => {
+                let call = Self::initiate(
+                    self.credential,
+                    self.held,
+                    &oid,
+                    self.bindings,
+                    (flags, lifetime),
+                )?;
+                running.step_initiator(call, Some(token))?
+            }
+            Side::Acceptor { wants_source, wants_delegated } => {
+                let call = Accept {
+                    cred: Self::cred(self.credential, self.held, &oid),
+                    bindings: self.bindings,
+                    wants_source,
+                    wants_delegated,
+                };
+                running.step_acceptor(self.glue, call, token)?
+            }
+        };
+        Ok(of_glue(step))
+    }
+
+    fn rules(&self) -> &Rules {
+        &policy::current().rules
+    }
+}
+
+fn of_glue(step: Step<Buffer>) -> Step<Token> {
+    match step {
+        Step::Continue(token) => Step::Continue(Token::Glue(token)),
+        Step::Done(token) => Step::Done(token.map(Token::Glue)),
+    }
+}
+
+/// A mechanism that is not to be used here, and why.
+pub(crate) fn unusable(mech: &Oid, reason: &str) -> MechError {
+    MechError {
+        mech: *mech,
+        major: major::NO_CRED,
+        cause: Cause::Unusable,
+        reason: reason.to_owned(),
+        token: None,
+    }
+}
+
+/// An error of a call made on behalf of a mechanism, as that mechanism's.
+fn of_mech(mech: &Oid, error: Error) -> MechError {
+    match error {
+        Error::Mech { mut error, .. } => {
+            error.mech = *mech;
+            error
+        }
+        other => MechError {
+            mech: *mech,
+            major: other.major(),
+            cause: Cause::Refused,
+            reason: other.sentences().join("; "),
+            token: None,
+        },
+    }
+}

@@ -1,0 +1,117 @@
+//! SPNEGO as a mechanism: what it is, what it is called, and why it failed.
+#![forbid(unsafe_code)]
+
+use super::arg::{Octets, OidIn, OutOctets, OutOid, OutOidSet, InOut, Status};
+use super::report;
+use crate::error::{Minor, major};
+use crate::glue::{Mechglue, call};
+use crate::oid::{self, Oid};
+use crate::sys::GSS_C_MECH_CODE;
+use std::ffi::c_int;
+
+pub(super) fn indicate_mechs(glue: &'static Mechglue, mut mechs: OutOidSet<'_>) -> Status {
+    mechs.put(call::oid_set(glue, &[oid::SPNEGO])?);
+    Ok(major::COMPLETE)
+}
+
+/// The name types that any of the mechanisms behind takes.
+pub(super) fn inquire_names_for_mech(
+    glue: &'static Mechglue,
+    _: OidIn<'_>,
+    mut kinds: OutOidSet<'_>,
+) -> Status {
+    kinds.put(call::oid_set(glue, &NAME_TYPES)?);
+    Ok(major::COMPLETE)
+}
+
+/// RFC 5587: a negotiation mechanism whose initial token is framed. Asked for in nearly every
+/// acquisition of default credentials, so answered from memory.
+pub(super) fn inquire_attrs_for_mech(
+    glue: &'static Mechglue,
+    _: OidIn<'_>,
+    mut attributes: OutOidSet<'_>,
+    mut known: OutOidSet<'_>,
+) -> Status {
+    if attributes.is_wanted() {
+        attributes.put(call::oid_set(glue, &ATTRIBUTES)?);
+    }
+    if known.is_wanted() {
+        known.put(call::oid_set(glue, &ATTRIBUTES)?);
+    }
+    Ok(major::COMPLETE)
+}
+
+/// The SASL name is that of MIT's and Heimdal's SPNEGO, though RFC 5801 section 14 keeps SPNEGO
+/// out of GS2.
+pub(super) fn inquire_saslname_for_mech(
+    _: &'static Mechglue,
+    mech: OidIn<'_>,
+    mut sasl_name: OutOctets<'_>,
+    mut mech_name: OutOctets<'_>,
+    mut description: OutOctets<'_>,
+) -> Status {
+    if mech.value().is_some_and(|mech| mech != oid::SPNEGO) {
+        return Ok(major::BAD_MECH);
+    }
+    sasl_name.put(SASL_NAME.to_vec());
+    mech_name.put(b"spnego".to_vec());
+    description.put(b"Simple and Protected GSS-API Negotiation Mechanism".to_vec());
+    Ok(major::COMPLETE)
+}
+
+pub(super) fn inquire_mech_for_saslname(
+    _: &'static Mechglue,
+    sasl_name: Octets<'_>,
+    mut mech: OutOid<'_>,
+) -> Status {
+    if sasl_name.bytes() != SASL_NAME {
+        return Ok(major::BAD_MECH);
+    }
+    mech.put(&oid::SPNEGO);
+    Ok(major::COMPLETE)
+}
+
+/// The sentences of a minor code, one for each call: `message_context` is the position of the next.
+pub(super) fn display_status(
+    _: &'static Mechglue,
+    code: u32,
+    kind: c_int,
+    _: OidIn<'_>,
+    mut position: InOut<'_, u32>,
+    mut text: OutOctets<'_>,
+) -> Status {
+    if u32::try_from(kind) != Ok(GSS_C_MECH_CODE) {
+        position.put(0);
+        return Ok(BAD_STATUS);
+    }
+    let at = position.read().unwrap_or_default();
+    let (sentence, more) = match (code, Minor::from_code(code)) {
+        (0, _) => ("no error".to_owned(), false),
+        (_, Some(minor)) => {
+            report::sentence(minor, usize::try_from(at).unwrap_or_default())
+        }
+        (_, None) => (format!("gss-spnego has no error code {code:#x}"), false),
+    };
+    position.put(if more { at.saturating_add(1) } else { 0 });
+    text.put(sentence.into_bytes());
+    Ok(major::COMPLETE)
+}
+
+/// GSS_S_BAD_STATUS of RFC 2744.
+const BAD_STATUS: u32 = 5 << 16;
+
+const SASL_NAME: &[u8] = b"SPNEGO";
+
+/// GSS_C_MA_MECH_NEGO and GSS_C_MA_ITOK_FRAMED, 1.3.6.1.5.5.13.{4,9}.
+const ATTRIBUTES: [Oid; 2] =
+    [Oid::known([0x2b, 6, 1, 5, 5, 13, 4]), Oid::known([0x2b, 6, 1, 5, 5, 13, 9])];
+
+/// GSS_C_NT_USER_NAME, GSS_C_NT_MACHINE_UID_NAME, GSS_C_NT_STRING_UID_NAME (RFC 2744 appendix A,
+/// 1.2.840.113554.1.2.1.{1,2,3}) and GSS_C_NT_HOSTBASED_SERVICE (1.2.840.113554.1.2.1.4).
+const NAME_TYPES: [Oid; 4] = [
+    Oid::known([0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 1, 2, 1, 1]),
+    Oid::known([0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 1, 2, 1, 2]),
+    Oid::known([0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 1, 2, 1, 3]),
+    Oid::known([0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 1, 2, 1, 4]),
+];
+

@@ -1,0 +1,221 @@
+//! Names: kept as they were given until a mechanism needs them, because the glue imports the
+//! target of every call into us and throws it away again.
+#![forbid(unsafe_code)]
+
+use super::arg::{In, Octets, OidIn, Out, OutHandle, OutOctets, OutOid, Status};
+use crate::error::{Error, major};
+use crate::glue::{Mechglue, call, owned};
+use crate::oid::{self, Oid};
+use std::ffi::c_int;
+use std::sync::OnceLock;
+
+/// A name of ours.
+pub(crate) struct Name {
+    given: Option<Given>,
+    glue: OnceLock<owned::Name>,
+}
+
+/// A name as the application gave it.
+#[derive(Clone)]
+struct Given {
+    text: Vec<u8>,
+    kind: Option<Oid>,
+}
+
+impl Name {
+    /// A name that the glue made.
+    pub(crate) fn of_glue(name: owned::Name) -> Self {
+        Self { given: None, glue: OnceLock::from(name) }
+    }
+
+    fn given(text: &[u8], kind: Option<Oid>) -> Self {
+        Self { given: Some(Given { text: text.to_vec(), kind }), glue: OnceLock::new() }
+    }
+
+    /// The name as one of the glue's, imported on first need.
+    ///
+    /// # Errors
+    /// What the glue says of it.
+    pub(crate) fn for_glue(&self, glue: &'static Mechglue) -> Result<&owned::Name, Error> {
+        if let Some(name) = self.glue.get() {
+            return Ok(name);
+        }
+        let given = self.given.as_ref().ok_or_else(|| Error::Internal("a name without content"))?;
+        let made = call::import_name(glue, &given.text, given.kind.as_ref())?;
+        Ok(self.glue.get_or_init(|| made))
+    }
+
+    /// A copy as one of the glue's, for a context to keep: nothing is kept here for a name that is
+    /// released after one call.
+    ///
+    /// # Errors
+    /// What the glue says of it.
+    pub(crate) fn copy_for_glue(&self, glue: &'static Mechglue) -> Result<owned::Name, Error> {
+        match (self.glue.get(), &self.given) {
+            (None, Some(given)) => call::import_name(glue, &given.text, given.kind.as_ref()),
+            _ => call::duplicate_name(glue, self.for_glue(glue)?),
+        }
+    }
+
+    fn duplicate(&self, glue: &'static Mechglue) -> Result<Self, Error> {
+        match &self.given {
+            // What was done to the glue's copy (attributes) has to come along.
+            Some(given) if self.glue.get().is_none() => {
+                Ok(Self { given: Some(given.clone()), glue: OnceLock::new() })
+            }
+            _ => Ok(Self::of_glue(call::duplicate_name(glue, self.for_glue(glue)?)?)),
+        }
+    }
+}
+
+pub(super) fn import_name(
+    _: &'static Mechglue,
+    text: Octets<'_>,
+    kind: OidIn<'_>,
+    mut name: OutHandle<'_, Name>,
+) -> Status {
+    name.put(Name::given(text.bytes(), kind.value()));
+    Ok(major::COMPLETE)
+}
+
+pub(super) fn import_name_by_mech(
+    glue: &'static Mechglue,
+    _: OidIn<'_>,
+    text: Octets<'_>,
+    kind: OidIn<'_>,
+    name: OutHandle<'_, Name>,
+) -> Status {
+    import_name(glue, text, kind, name)
+}
+
+pub(super) fn release_name(
+    _: &'static Mechglue,
+    mut name: super::arg::InOutHandle<'_, Name>,
+) -> Status {
+    drop(name.take());
+    Ok(major::COMPLETE)
+}
+
+pub(super) fn duplicate_name(
+    glue: &'static Mechglue,
+    name: In<'_, Name>,
+    mut copy: OutHandle<'_, Name>,
+) -> Status {
+    let name = name.given()?.ok_or_else(|| NO_NAME)?;
+    copy.put(name.read()?.duplicate(glue)?);
+    Ok(major::COMPLETE)
+}
+
+/// A name for SPNEGO is a name for whichever mechanism will be chosen: it stays as it is.
+pub(super) fn canonicalize_name(
+    glue: &'static Mechglue,
+    name: In<'_, Name>,
+    _: OidIn<'_>,
+    copy: OutHandle<'_, Name>,
+) -> Status {
+    duplicate_name(glue, name, copy)
+}
+
+pub(super) fn display_name(
+    glue: &'static Mechglue,
+    name: In<'_, Name>,
+    mut text: OutOctets<'_>,
+    mut kind: OutOid<'_>,
+) -> Status {
+    let name = name.given()?.ok_or_else(|| NO_NAME)?;
+    let (shown, shown_kind) = call::display_name(glue, name.read()?.for_glue(glue)?)?;
+    text.put_buffer(shown);
+    if let Some(shown_kind) = shown_kind {
+        kind.put(&shown_kind);
+    }
+    Ok(major::COMPLETE)
+}
+
+/// The exported form of the mechanism that the name belongs to; of SPNEGO for one that belongs to
+/// none yet (RFC 2743 section 3.2), as the built-in's names have it.
+pub(super) fn export_name(
+    glue: &'static Mechglue,
+    name: In<'_, Name>,
+    mut token: OutOctets<'_>,
+) -> Status {
+    let name = name.given()?.ok_or_else(|| NO_NAME)?;
+    let name = name.read()?;
+    match call::export_name(glue, name.for_glue(glue)?) {
+        Ok(exported) => token.put_buffer(exported),
+        Err(Error::Mech { error, .. }) if error.major == major::NAME_NOT_MN => {
+            let (shown, _) = call::display_name(glue, name.for_glue(glue)?)?;
+            token.put(exported(&oid::SPNEGO, shown.as_ref()));
+        }
+        Err(other) => return Err(other),
+    }
+    Ok(major::COMPLETE)
+}
+
+/// RFC 2743 section 3.2: 04 01, length of the OID's DER, the DER, length of the name, the name.
+fn exported(mech: &Oid, name: &[u8]) -> Vec<u8> {
+    let content = mech.content();
+    let last = |length: usize| length.to_be_bytes();
+    let ([.., der_high, der_low], [.., oid]) = (last(content.len() + 2), last(content.len()));
+    let [.., a, b, c, d] = last(name.len());
+    let mut token = vec![4, 1, der_high, der_low, 6, oid];
+    token.extend_from_slice(content);
+    token.extend_from_slice(&[a, b, c, d]);
+    token.extend_from_slice(name);
+    token
+}
+
+pub(super) fn compare_name(
+    glue: &'static Mechglue,
+    one: In<'_, Name>,
+    other: In<'_, Name>,
+    mut equal: Out<'_, c_int>,
+) -> Status {
+    let (one, other) = (one.given()?.ok_or_else(|| NO_NAME)?, other.given()?.ok_or_else(|| NO_NAME)?);
+    // The same handle twice must not be locked twice while a writer waits between.
+    if std::ptr::eq(one, other) {
+        equal.put(1);
+        return Ok(major::COMPLETE);
+    }
+    let (one, other) = (one.read()?, other.read()?);
+    let same = call::compare_name(glue, one.for_glue(glue)?, other.for_glue(glue)?)?;
+    equal.put(c_int::from(same));
+    Ok(major::COMPLETE)
+}
+
+/// The local account of a name. The glue is not told the mechanism: it would be ours, and the name
+/// knows its own.
+pub(super) fn localname(
+    glue: &'static Mechglue,
+    name: In<'_, Name>,
+    _: OidIn<'_>,
+    mut account: OutOctets<'_>,
+) -> Status {
+    let name = name.given()?.ok_or_else(|| NO_NAME)?;
+    account.put_buffer(call::localname(glue, name.read()?.for_glue(glue)?)?);
+    Ok(major::COMPLETE)
+}
+
+/// Whether the name may act as a local user: COMPLETE, or GSS_S_UNAUTHORIZED.
+pub(super) fn authorize_localname(
+    glue: &'static Mechglue,
+    name: In<'_, Name>,
+    user: Octets<'_>,
+    kind: OidIn<'_>,
+) -> Status {
+    let name = name.given()?.ok_or_else(|| NO_NAME)?;
+    let user = call::import_name(glue, user.bytes(), kind.value().as_ref())?;
+    call::authorize_localname(glue, name.read()?.for_glue(glue)?, &user)
+}
+
+pub(super) const NO_NAME: Error = Error::CallerMisused("a name is needed here");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exported_form_is_that_of_rfc_2743() {
+        let token = exported(&oid::SPNEGO, b"user");
+        assert_eq!(token, b"\x04\x01\x00\x08\x06\x06\x2b\x06\x01\x05\x05\x02\x00\x00\x00\x04user");
+    }
+}

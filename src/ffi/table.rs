@@ -1,0 +1,383 @@
+//! Every entry point of the C surface, one row each. A row with a body calls it; a row that forwards
+//! lends the inner handle to the glue's function of the same name.
+
+use super::arg::{
+    Argument, In, InOut, InOutHandle, More, Octets, OidIn, OidSetIn, Out, OutHandle, OutOctets,
+    OutOid, OutOidSet, OutSet, Through,
+};
+use super::context::Context;
+use super::credential::Credential;
+use super::handle::{Lend, Lent};
+use super::name::Name;
+use super::{context, credential, guard, mechanism, name};
+use crate::error::{Error, major};
+use crate::glue::owned::{Bindings, LentOid, Store};
+use crate::glue::{Mechglue, call, catalog, environment, statics};
+use crate::oid;
+use crate::policy;
+use crate::sys::{
+    gss_OID, gss_OID_set, gss_any, gss_buffer_desc, gss_iov_buffer_desc,
+};
+use std::ffi::{c_int, c_void};
+use std::ptr;
+
+/// The function of gssapi.h whose arguments a row must have; entry points between a glue and its
+/// mechanisms have none.
+macro_rules! prototype {
+    () => {
+        None
+    };
+    ($header:ident) => {
+        Some(crate::sys::$header)
+    };
+}
+
+macro_rules! surface {
+    ($($(#[$doc:meta])* $export:ident($($argument:ident: $type:ty),* $(,)?)
+        $(as $header:ident)? => $how:ident $($body:ident)::+;)*) => {
+        $(
+            $(#[$doc])*
+            // SAFETY: the name is this library's to export; a glue finds it by dlsym in this
+            // library alone.
+            #[unsafe(no_mangle)]
+            pub(crate) unsafe extern "C" fn $export(
+                #[allow(unused_mut, reason = "a row with a body hands it on")] mut minor: Out<'_, u32>,
+                $(mut $argument: $type),*
+            ) -> u32 {
+                const _: Option<
+                    unsafe extern "C" fn(*mut u32, $(<$type as Argument>::C),*) -> u32,
+                > = prototype!($($header)?);
+                surface!(@$how minor, Mechglue::mit(), $($body)::+, $($argument),*)
+            }
+        )*
+
+        /// The names that this library exports by rows of the table.
+        #[cfg(test)]
+        pub(super) const EXPORTS: &[&str] = &[$(stringify!($export)),*];
+    };
+    (@body $place:ident, $glue:expr, $($body:ident)::+, $($argument:ident),*) => {{
+        $(Argument::clear(&mut $argument);)*
+        guard($place, move || $($body)::+($glue, $($argument),*))
+    }};
+    // The way of every message: nothing here may panic before the glue has answered, so there is
+    // nothing to guard until it reports a failure. The glue's function clears the outs itself.
+    (@forward $place:ident, $glue:expr, $function:ident, $handle:ident $(, $argument:ident)*) => {{
+        let glue = $glue;
+        let Some(lent) = $handle.lend(glue) else {
+            $(Argument::clear(&mut $argument);)*
+            return refused($place, move || $handle.refusal(glue));
+        };
+        // SAFETY: the inner handle is alive while `lent` is; the other arguments are the caller's
+        // own, as gssapi.h asks of callers of this function.
+        let status = unsafe {
+            glue.$function($place.lower(), lent.raw() $(, $argument.lower())*)
+        };
+        if call::is_failure(status) {
+            $($argument.failed();)*
+            let minor = $place.read();
+            return refused($place, move || call::failure(glue, &lent.mech(), status, minor));
+        }
+        status
+    }};
+}
+
+/// The end of a row that forwards and fails.
+#[cold]
+#[inline(never)]
+fn refused(minor: Out<'_, u32>, why: impl FnOnce() -> Error) -> u32 {
+    guard(minor, move || Err(why()))
+}
+
+type Iov<'a> = Through<'a, gss_iov_buffer_desc>;
+type Any<'a> = Through<'a, *mut gss_any>;
+
+surface! {
+    // Credentials.
+    gssi_acquire_cred(
+        name: In<'_, Name>, lifetime: u32, mechs: OidSetIn<'_>, usage: c_int,
+        cred: OutHandle<'_, Credential>, actual: OutOidSet<'_>, time_rec: Out<'_, u32>,
+    ) as gss_acquire_cred => body credential::acquire_cred;
+    gssi_acquire_cred_from(
+        name: In<'_, Name>, lifetime: u32, mechs: OidSetIn<'_>, usage: c_int, store: Store<'_>,
+        cred: OutHandle<'_, Credential>, actual: OutOidSet<'_>, time_rec: Out<'_, u32>,
+    ) as gss_acquire_cred_from => body credential::acquire_cred_from;
+    gssi_acquire_cred_with_password(
+        name: In<'_, Name>, password: Octets<'_>, lifetime: u32, mechs: OidSetIn<'_>,
+        usage: c_int, cred: OutHandle<'_, Credential>, actual: OutOidSet<'_>,
+        time_rec: Out<'_, u32>,
+    ) as gss_acquire_cred_with_password => body credential::acquire_cred_with_password;
+    gssi_acquire_cred_impersonate_name(
+        impersonator: In<'_, Credential>, name: In<'_, Name>, lifetime: u32,
+        mechs: OidSetIn<'_>, usage: c_int, cred: OutHandle<'_, Credential>,
+        actual: OutOidSet<'_>, time_rec: Out<'_, u32>,
+    ) as gss_acquire_cred_impersonate_name => body credential::acquire_cred_impersonate_name;
+    gssi_add_cred(
+        input: In<'_, Credential>, name: In<'_, Name>, mech: OidIn<'_>, usage: c_int,
+        initiator_lifetime: u32, acceptor_lifetime: u32, output: OutHandle<'_, Credential>,
+        actual: OutOidSet<'_>, initiator_time_rec: Out<'_, u32>,
+        acceptor_time_rec: Out<'_, u32>,
+    ) as gss_add_cred => body credential::add_cred;
+    gssi_add_cred_impersonate_name(
+        input: In<'_, Credential>, impersonator: In<'_, Credential>, name: In<'_, Name>,
+        mech: OidIn<'_>, usage: c_int, initiator_lifetime: u32, acceptor_lifetime: u32,
+        output: OutHandle<'_, Credential>, actual: OutOidSet<'_>,
+        initiator_time_rec: Out<'_, u32>, acceptor_time_rec: Out<'_, u32>,
+    ) as gss_add_cred_impersonate_name => body credential::add_cred_impersonate_name;
+    gssi_release_cred(cred: InOutHandle<'_, Credential>) as gss_release_cred
+        => body credential::release_cred;
+    gssi_inquire_cred(
+        cred: In<'_, Credential>, name: OutHandle<'_, Name>, lifetime: Out<'_, u32>,
+        usage: Out<'_, c_int>, mechs: OutOidSet<'_>,
+    ) as gss_inquire_cred => body credential::inquire_cred;
+    gssi_inquire_cred_by_mech(
+        cred: In<'_, Credential>, mech: OidIn<'_>, name: OutHandle<'_, Name>,
+        initiator_lifetime: Out<'_, u32>, acceptor_lifetime: Out<'_, u32>,
+        usage: Out<'_, c_int>,
+    ) as gss_inquire_cred_by_mech => body credential::inquire_cred_by_mech;
+    gssi_inquire_cred_by_oid(
+        cred: In<'_, Credential>, object: OidIn<'_>, data: OutSet<'_>,
+    ) as gss_inquire_cred_by_oid => forward gss_inquire_cred_by_oid;
+    gssi_set_cred_option(
+        cred: InOutHandle<'_, Credential>, option: OidIn<'_>, value: Octets<'_>,
+    ) as gss_set_cred_option => body credential::set_cred_option;
+    gssi_export_cred(cred: In<'_, Credential>, token: OutOctets<'_>) as gss_export_cred
+        => body credential::export_cred;
+    gssi_import_cred(token: Octets<'_>, cred: OutHandle<'_, Credential>) as gss_import_cred
+        => body credential::import_cred;
+    gssi_import_cred_by_mech(
+        mech: OidIn<'_>, token: Octets<'_>, cred: OutHandle<'_, Credential>,
+    ) => body credential::import_cred_by_mech;
+    gssi_store_cred(
+        cred: In<'_, Credential>, usage: c_int, mech: OidIn<'_>, overwrite: u32,
+        make_default: u32, stored: OutOidSet<'_>, stored_usage: Out<'_, c_int>,
+    ) as gss_store_cred => body credential::store_cred;
+    gssi_store_cred_into(
+        cred: In<'_, Credential>, usage: c_int, mech: OidIn<'_>, overwrite: u32,
+        make_default: u32, store: Store<'_>, stored: OutOidSet<'_>,
+        stored_usage: Out<'_, c_int>,
+    ) as gss_store_cred_into => body credential::store_cred_into;
+    gssi_set_neg_mechs(cred: In<'_, Credential>, mechs: OidSetIn<'_>) as gss_set_neg_mechs
+        => body credential::set_neg_mechs;
+
+    // Names.
+    gssi_import_name(
+        text: Octets<'_>, kind: OidIn<'_>, name: OutHandle<'_, Name>,
+    ) as gss_import_name => body name::import_name;
+    gssi_import_name_by_mech(
+        mech: OidIn<'_>, text: Octets<'_>, kind: OidIn<'_>, name: OutHandle<'_, Name>,
+    ) => body name::import_name_by_mech;
+    gssi_release_name(name: InOutHandle<'_, Name>) as gss_release_name
+        => body name::release_name;
+    gssi_display_name(
+        name: In<'_, Name>, text: OutOctets<'_>, kind: OutOid<'_>,
+    ) as gss_display_name => body name::display_name;
+    gssi_display_name_ext(
+        name: In<'_, Name>, kind: OidIn<'_>, text: OutOctets<'_>,
+    ) as gss_display_name_ext => forward gss_display_name_ext;
+    gssi_compare_name(
+        one: In<'_, Name>, other: In<'_, Name>, equal: Out<'_, c_int>,
+    ) as gss_compare_name => body name::compare_name;
+    gssi_duplicate_name(name: In<'_, Name>, copy: OutHandle<'_, Name>) as gss_duplicate_name
+        => body name::duplicate_name;
+    gssi_canonicalize_name(
+        name: In<'_, Name>, mech: OidIn<'_>, copy: OutHandle<'_, Name>,
+    ) as gss_canonicalize_name => body name::canonicalize_name;
+    gssi_export_name(name: In<'_, Name>, token: OutOctets<'_>) as gss_export_name
+        => body name::export_name;
+    gssi_export_name_composite(name: In<'_, Name>, token: OutOctets<'_>)
+        as gss_export_name_composite => forward gss_export_name_composite;
+    gssi_inquire_name(
+        name: In<'_, Name>, is_mn: Out<'_, c_int>, mech: OutOid<'_>, attributes: OutSet<'_>,
+    ) as gss_inquire_name => forward gss_inquire_name;
+    gssi_get_name_attribute(
+        name: In<'_, Name>, attribute: Octets<'_>, authenticated: Out<'_, c_int>,
+        complete: Out<'_, c_int>, value: OutOctets<'_>, shown: OutOctets<'_>, more: More<'_>,
+    ) as gss_get_name_attribute => forward gss_get_name_attribute;
+    gssi_set_name_attribute(
+        name: In<'_, Name>, complete: c_int, attribute: Octets<'_>, value: Octets<'_>,
+    ) as gss_set_name_attribute => forward gss_set_name_attribute;
+    gssi_delete_name_attribute(name: In<'_, Name>, attribute: Octets<'_>)
+        as gss_delete_name_attribute => forward gss_delete_name_attribute;
+    gssi_map_name_to_any(
+        name: In<'_, Name>, authenticated: c_int, kind: Octets<'_>, any: Any<'_>,
+    ) as gss_map_name_to_any => forward gss_map_name_to_any;
+    gssi_release_any_name_mapping(name: In<'_, Name>, kind: Octets<'_>, any: Any<'_>)
+        as gss_release_any_name_mapping => forward gss_release_any_name_mapping;
+    gssi_localname(
+        name: In<'_, Name>, mech: OidIn<'_>, account: OutOctets<'_>,
+    ) => body name::localname;
+    gssi_authorize_localname(
+        name: In<'_, Name>, user: Octets<'_>, kind: OidIn<'_>,
+    ) => body name::authorize_localname;
+
+    // Security contexts.
+    gssi_init_sec_context(
+        cred: In<'_, Credential>, context: InOutHandle<'_, Context>, target: In<'_, Name>,
+        mech: OidIn<'_>, flags: u32, lifetime: u32, bindings: Bindings<'_>, token: Octets<'_>,
+        actual: OutOid<'_>, output: OutOctets<'_>, ret_flags: Out<'_, u32>,
+        time_rec: Out<'_, u32>,
+    ) as gss_init_sec_context => body context::init_sec_context;
+    gssi_accept_sec_context(
+        context: InOutHandle<'_, Context>, cred: In<'_, Credential>, token: Octets<'_>,
+        bindings: Bindings<'_>, source: OutHandle<'_, Name>, actual: OutOid<'_>,
+        output: OutOctets<'_>, ret_flags: Out<'_, u32>, time_rec: Out<'_, u32>,
+        delegated: OutHandle<'_, Credential>,
+    ) as gss_accept_sec_context => body context::accept_sec_context;
+    gssi_delete_sec_context(context: InOutHandle<'_, Context>, token: OutOctets<'_>)
+        as gss_delete_sec_context => body context::delete_sec_context;
+    gssi_inquire_context(
+        context: In<'_, Context>, source: OutHandle<'_, Name>, target: OutHandle<'_, Name>,
+        lifetime: Out<'_, u32>, mech: OutOid<'_>, flags: Out<'_, u32>,
+        locally_initiated: Out<'_, c_int>, open: Out<'_, c_int>,
+    ) as gss_inquire_context => body context::inquire_context;
+    gssi_inquire_sec_context_by_oid(
+        context: In<'_, Context>, object: OidIn<'_>, data: OutSet<'_>,
+    ) as gss_inquire_sec_context_by_oid => forward gss_inquire_sec_context_by_oid;
+    gssi_set_sec_context_option(
+        context: InOutHandle<'_, Context>, option: OidIn<'_>, value: Octets<'_>,
+    ) as gss_set_sec_context_option => body context::set_sec_context_option;
+    gssi_context_time(context: In<'_, Context>, time_rec: Out<'_, u32>) as gss_context_time
+        => forward gss_context_time;
+    gssi_process_context_token(context: In<'_, Context>, token: Octets<'_>)
+        as gss_process_context_token => forward gss_process_context_token;
+    gssi_export_sec_context(context: InOutHandle<'_, Context>, token: OutOctets<'_>)
+        as gss_export_sec_context => body context::export_sec_context;
+    gssi_import_sec_context(token: Octets<'_>, context: OutHandle<'_, Context>)
+        as gss_import_sec_context => body context::import_sec_context;
+    gssi_import_sec_context_by_mech(
+        mech: OidIn<'_>, token: Octets<'_>, context: OutHandle<'_, Context>,
+    ) => body context::import_sec_context_by_mech;
+    gssi_complete_auth_token(context: In<'_, Context>, message: Octets<'_>)
+        as gss_complete_auth_token => forward gss_complete_auth_token;
+
+    // Messages.
+    gssi_get_mic(
+        context: In<'_, Context>, qop: u32, message: Octets<'_>, mic: OutOctets<'_>,
+    ) as gss_get_mic => forward gss_get_mic;
+    gssi_verify_mic(
+        context: In<'_, Context>, message: Octets<'_>, mic: Octets<'_>, qop: Out<'_, u32>,
+    ) as gss_verify_mic => forward gss_verify_mic;
+    gssi_wrap(
+        context: In<'_, Context>, conf: c_int, qop: u32, message: Octets<'_>,
+        conf_state: Out<'_, c_int>, output: OutOctets<'_>,
+    ) as gss_wrap => forward gss_wrap;
+    gssi_unwrap(
+        context: In<'_, Context>, input: Octets<'_>, message: OutOctets<'_>,
+        conf_state: Out<'_, c_int>, qop: Out<'_, u32>,
+    ) as gss_unwrap => forward gss_unwrap;
+    gssi_wrap_size_limit(
+        context: In<'_, Context>, conf: c_int, qop: u32, size: u32, limit: Out<'_, u32>,
+    ) as gss_wrap_size_limit => forward gss_wrap_size_limit;
+    gssi_wrap_iov(
+        context: In<'_, Context>, conf: c_int, qop: u32, conf_state: Out<'_, c_int>,
+        iov: Iov<'_>, count: c_int,
+    ) as gss_wrap_iov => forward gss_wrap_iov;
+    gssi_unwrap_iov(
+        context: In<'_, Context>, conf_state: Out<'_, c_int>, qop: Out<'_, u32>,
+        iov: Iov<'_>, count: c_int,
+    ) as gss_unwrap_iov => forward gss_unwrap_iov;
+    gssi_wrap_iov_length(
+        context: In<'_, Context>, conf: c_int, qop: u32, conf_state: Out<'_, c_int>,
+        iov: Iov<'_>, count: c_int,
+    ) as gss_wrap_iov_length => forward gss_wrap_iov_length;
+    gssi_wrap_aead(
+        context: In<'_, Context>, conf: c_int, qop: u32, associated: Octets<'_>,
+        message: Octets<'_>, conf_state: Out<'_, c_int>, output: OutOctets<'_>,
+    ) as gss_wrap_aead => forward gss_wrap_aead;
+    gssi_unwrap_aead(
+        context: In<'_, Context>, input: Octets<'_>, associated: Octets<'_>,
+        message: OutOctets<'_>, conf_state: Out<'_, c_int>, qop: Out<'_, u32>,
+    ) as gss_unwrap_aead => forward gss_unwrap_aead;
+    gssi_get_mic_iov(context: In<'_, Context>, qop: u32, iov: Iov<'_>, count: c_int)
+        as gss_get_mic_iov => forward gss_get_mic_iov;
+    gssi_verify_mic_iov(
+        context: In<'_, Context>, qop: Out<'_, u32>, iov: Iov<'_>, count: c_int,
+    ) as gss_verify_mic_iov => forward gss_verify_mic_iov;
+    gssi_get_mic_iov_length(context: In<'_, Context>, qop: u32, iov: Iov<'_>, count: c_int)
+        as gss_get_mic_iov_length => forward gss_get_mic_iov_length;
+    gssi_pseudo_random(
+        context: In<'_, Context>, key: c_int, input: Octets<'_>, length: isize,
+        output: OutOctets<'_>,
+    ) as gss_pseudo_random => forward gss_pseudo_random;
+
+    // The mechanism.
+    gssi_indicate_mechs(mechs: OutOidSet<'_>) as gss_indicate_mechs
+        => body mechanism::indicate_mechs;
+    gssi_inquire_names_for_mech(mech: OidIn<'_>, kinds: OutOidSet<'_>)
+        as gss_inquire_names_for_mech => body mechanism::inquire_names_for_mech;
+    gssi_inquire_attrs_for_mech(
+        mech: OidIn<'_>, attributes: OutOidSet<'_>, known: OutOidSet<'_>,
+    ) => body mechanism::inquire_attrs_for_mech;
+    gssi_inquire_saslname_for_mech(
+        mech: OidIn<'_>, sasl_name: OutOctets<'_>, mech_name: OutOctets<'_>,
+        description: OutOctets<'_>,
+    ) => body mechanism::inquire_saslname_for_mech;
+    gssi_inquire_mech_for_saslname(sasl_name: Octets<'_>, mech: OutOid<'_>)
+        => body mechanism::inquire_mech_for_saslname;
+    gssi_display_status(
+        code: u32, kind: c_int, mech: OidIn<'_>, position: InOut<'_, u32>, text: OutOctets<'_>,
+    ) as gss_display_status => body mechanism::display_status;
+}
+
+/// MIT asks, with its list of mechanisms locked, which mechanisms to put us in front of.
+///
+/// Returns the set of SPNEGO alone, which the glue releases; null when the glue is not MIT's or
+/// there is no memory, then it leaves us out.
+// SAFETY: the name is this library's to export.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn gss_mech_interposer(_: gss_OID) -> gss_OID_set {
+    policy::install(environment::variable);
+    std::panic::catch_unwind(|| call::oid_set(Mechglue::mit(), &[oid::SPNEGO]))
+        .ok()
+        .and_then(Result::ok)
+        .map_or(ptr::null_mut(), crate::glue::owned::OidSet::into_raw)
+}
+
+/// MIT asks this of a mechanism that is configured without `<interposer>`. Null: we are none.
+// SAFETY: the name is this library's to export.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn gss_mech_initialize(_: gss_OID) -> *mut c_void {
+    ptr::null_mut()
+}
+
+/// MIT asks, with its list of mechanisms locked, whether an OID is one of ours, which nobody frees.
+///
+/// Returns: GSS_S_COMPLETE and the null OID when it is, GSS_S_CONTINUE_NEEDED when it is not.
+// SAFETY: the name is this library's to export.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn gssi_internal_release_oid(
+    mut minor: Out<'_, u32>,
+    mut oid: InOut<'_, gss_OID>,
+) -> u32 {
+    minor.clear();
+    if !oid.read().is_some_and(statics::is_ours) {
+        return major::CONTINUE_NEEDED;
+    }
+    oid.put(ptr::null_mut());
+    major::COMPLETE
+}
+
+/// A private call: the first mechanism behind us that knows the object answers.
+// SAFETY: the name is this library's to export.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn gssi_mech_invoke(
+    minor: Out<'_, u32>,
+    _: OidIn<'_>,
+    mut object: OidIn<'_>,
+    mut value: Through<'_, gss_buffer_desc>,
+) -> u32 {
+    let glue = Mechglue::mit();
+    guard(minor, move || {
+        for inner in catalog::available(glue).iter() {
+            let (mut lent, mut minor) = (LentOid::new(inner), 0);
+            // SAFETY: the mech is lent for the call; object and value are the caller's own.
+            let status = unsafe {
+                glue.gssspi_mech_invoke(&raw mut minor, lent.raw(), object.lower(), value.lower())
+            };
+            if status != major::UNAVAILABLE && status != major::BAD_MECH {
+                return call::outcome(glue, inner, status, minor);
+            }
+        }
+        Err(Error::Unavailable("no mechanism behind SPNEGO knows this object"))
+    })
+}

@@ -1,0 +1,155 @@
+//! Which mechanisms this machine has, learnt from the glue's own configuration without loading any
+//! that is not needed: asking the glue would load every one of them.
+
+use super::owned::{LentOid, OidSet};
+use super::{Mechglue, environment};
+use crate::oid::{self, Oid};
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+use std::ptr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+/// The mechanisms that may be negotiated, in the order of the glue's configuration, Kerberos first.
+///
+/// Learnt once and kept; the configuration files are looked at again at most once in
+/// [`LOOK_AGAIN_AFTER`], as the glue itself does.
+pub(crate) fn available(glue: &'static Mechglue) -> Arc<[Oid]> {
+    static KNOWN: Mutex<Option<Catalog>> = Mutex::new(None);
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(catalog) = known.as_mut() {
+        if catalog.looked.elapsed() < LOOK_AGAIN_AFTER {
+            return Arc::clone(&catalog.mechs);
+        }
+        if stamps(&catalog.sources) == catalog.stamps {
+            catalog.looked = Instant::now();
+            return Arc::clone(&catalog.mechs);
+        }
+    }
+    let catalog = Catalog::read(glue);
+    let mechs = Arc::clone(&catalog.mechs);
+    *known = Some(catalog);
+    mechs
+}
+
+struct Catalog {
+    mechs: Arc<[Oid]>,
+    sources: Vec<PathBuf>,
+    stamps: Vec<Option<SystemTime>>,
+    looked: Instant,
+}
+
+impl Catalog {
+    fn read(glue: &'static Mechglue) -> Self {
+        let sources = sources();
+        let stamps = stamps(&sources);
+        let mut mechs = vec![oid::KRB5];
+        for file in sources.iter().filter(|file| file.extension().is_some() || file.is_file()) {
+            let Ok(text) = fs::read_to_string(file) else { continue };
+            for mech in text.lines().filter_map(configured) {
+                if !mechs.contains(&mech) && negotiable(glue, &mech) {
+                    mechs.push(mech);
+                }
+            }
+        }
+        Self { mechs: mechs.into(), sources, stamps, looked: Instant::now() }
+    }
+}
+
+/// The files the glue reads, and the directory whose change means that there are others.
+fn sources() -> Vec<PathBuf> {
+    if let Some(only) = environment::variable("GSS_MECH_CONFIG") {
+        return vec![PathBuf::from(only)];
+    }
+    let mut fragments: Vec<OsString> = fs::read_dir(FRAGMENTS)
+        .map(|entries| entries.flatten().map(|entry| entry.file_name()).collect())
+        .unwrap_or_default();
+    fragments.retain(|name| name.to_string_lossy().ends_with(".conf"));
+    fragments.sort();
+    [MAIN, FRAGMENTS]
+        .map(PathBuf::from)
+        .into_iter()
+        .chain(fragments.into_iter().map(|name| PathBuf::from(FRAGMENTS).join(name)))
+        .collect()
+}
+
+fn stamps(sources: &[PathBuf]) -> Vec<Option<SystemTime>> {
+    sources.iter().map(|path| fs::metadata(path).and_then(|meta| meta.modified()).ok()).collect()
+}
+
+/// The mechanism that a line configures: `name oid library [kernel module] [[options]] [<type>]`.
+/// An interposer stands in for mechanisms and is none itself.
+fn configured(line: &str) -> Option<Oid> {
+    if line.starts_with('#') || line.contains("<interposer>") {
+        return None;
+    }
+    let mut columns = line.split_whitespace();
+    let (_name, oid, _library) = (columns.next()?, columns.next()?, columns.next()?);
+    oid.parse().ok()
+}
+
+/// Whether a configured mechanism may be negotiated by default (RFC 5587): not a negotiation
+/// mechanism itself, not deprecated, not withheld from default lists. NTLM's answer is known, and
+/// it is the one that is dear to load.
+fn negotiable(glue: &'static Mechglue, mech: &Oid) -> bool {
+    match *mech {
+        oid::NTLMSSP => true,
+        oid::SPNEGO | oid::OURS | oid::NEGOEX => false,
+        _ => {
+            let attributes = attributes(glue, mech);
+            !WITHHELD.iter().any(|withheld| attributes.contains(withheld))
+        }
+    }
+}
+
+/// The RFC 5587 attributes of an inner mechanism; empty when it has none.
+fn attributes(glue: &'static Mechglue, mech: &Oid) -> Vec<Oid> {
+    let mut lent = LentOid::new(mech);
+    let mut minor = 0;
+    let mut set = ptr::null_mut();
+    // SAFETY: the mech is lent for the call, the set is written to a local; the known attributes
+    // are not asked for.
+    unsafe {
+        glue.gss_inquire_attrs_for_mech(&raw mut minor, lent.raw(), &raw mut set, ptr::null_mut())
+    };
+    OidSet::take(glue, set).map(|set| set.members()).unwrap_or_default()
+}
+
+/// How long what was learnt is believed without looking at the files again.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+const MAIN: &str = "/etc/gss/mech";
+const FRAGMENTS: &str = "/etc/gss/mech.d";
+
+/// GSS_C_MA_MECH_NEGO, GSS_C_MA_DEPRECATED, GSS_C_MA_NOT_DFLT_MECH: 1.3.6.1.5.5.13.{4,7,8}.
+const WITHHELD: [Oid; 3] = [
+    Oid::known([0x2b, 6, 1, 5, 5, 13, 4]),
+    Oid::known([0x2b, 6, 1, 5, 5, 13, 7]),
+    Oid::known([0x2b, 6, 1, 5, 5, 13, 8]),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_configures_its_mechanism() {
+        let ntlm = "gssntlmssp_v1\t1.3.6.1.4.1.311.2.2.10\t/usr/lib/gssntlmssp.so";
+        assert_eq!(configured(ntlm), Some(oid::NTLMSSP));
+    }
+
+    #[test]
+    fn comments_interposers_and_broken_lines_configure_nothing() {
+        for line in [
+            "# a 1.2.3 /x.so",
+            "spnego 2.25.4014056348 /x.so - <interposer>",
+            "name 1.2.3",
+            "name",
+            "",
+            "name oid /x.so",
+        ] {
+            assert_eq!(configured(line), None, "{line}");
+        }
+    }
+}

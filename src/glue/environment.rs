@@ -1,0 +1,24 @@
+//! The environment as a setuid program may read it: not at all.
+
+use std::ffi::{CStr, CString, OsString, c_char};
+use std::os::unix::ffi::OsStringExt;
+
+unsafe extern "C" {
+    /// As `getenv`, but null when the kernel marked the program as privileged; glibc and musl.
+    fn secure_getenv(name: *const c_char) -> *mut c_char;
+}
+
+/// The value of an environment variable; `None` when unset, and always in a program that runs with
+/// more rights than its user (`secure_getenv`).
+pub(crate) fn variable(name: &str) -> Option<OsString> {
+    let name = CString::new(name).ok()?;
+    // SAFETY: the argument is NUL-terminated.
+    let value = unsafe { secure_getenv(name.as_ptr()) };
+    if value.is_null() {
+        return None;
+    }
+    // SAFETY: getenv's result is a NUL-terminated string that stays until the variable is changed;
+    // it is copied at once, as every reader of the environment must.
+    let value = unsafe { CStr::from_ptr(value) };
+    Some(OsString::from_vec(value.to_bytes().to_vec()))
+}

@@ -1,0 +1,616 @@
+//! An inner mechanism driven through the glue: its context, its legs, its MICs, and its words when
+//! it fails.
+
+use super::Mechglue;
+use super::owned::{Bindings, Buffer, Context, Cred, LentBuffer, LentOid, LentOidSet, Name, Store};
+use super::owned::{OidSet, read_oid};
+use crate::error::{Cause, Major, MechError, major};
+use crate::negotiate::{Mech, Step};
+use crate::oid::{self, Oid};
+use crate::sys::*;
+use std::ffi::c_int;
+use std::ptr;
+
+/// One context of an inner mechanism, established or on its way.
+pub(crate) struct GlueMech {
+    mech: Oid,
+    context: Option<Context>,
+    flags: u32,
+    demands_mic: bool,
+    established: bool,
+    target: Option<Name>,
+    source: Option<Name>,
+    delegated: Option<Cred>,
+}
+
+/// What an initiator's leg is called with.
+#[derive(Clone, Copy)]
+pub(crate) struct Initiate<'a> {
+    /// The credential; `None`: the mechanism's default.
+    pub(crate) cred: Option<&'a Cred>,
+    /// Whom to reach.
+    pub(crate) target: &'a Name,
+    /// Request flags of RFC 2744 section 5.19.
+    pub(crate) flags: u32,
+    /// Desired lifetime in seconds, 0: the default.
+    pub(crate) lifetime: u32,
+    /// Channel bindings.
+    pub(crate) bindings: Bindings<'a>,
+}
+
+/// What an acceptor's leg is called with.
+#[derive(Clone, Copy)]
+pub(crate) struct Accept<'a> {
+    /// The credential; `None`: the mechanism's default.
+    pub(crate) cred: Option<&'a Cred>,
+    /// Channel bindings.
+    pub(crate) bindings: Bindings<'a>,
+    /// Whether the caller wants to know who the initiator is.
+    pub(crate) wants_source: bool,
+    /// Whether the caller takes a delegated credential.
+    pub(crate) wants_delegated: bool,
+}
+
+impl GlueMech {
+    fn new(mech: &Oid) -> Self {
+        Self {
+            mech: *mech,
+            context: None,
+            flags: 0,
+            demands_mic: false,
+            established: false,
+            target: None,
+            source: None,
+            delegated: None,
+        }
+    }
+
+    /// Take over a context that is established already.
+    pub(crate) fn imported(mech: &Oid, context: Context, flags: u32) -> Self {
+        let mut imported = Self::new(mech);
+        imported.context = Some(context);
+        imported.flags = flags;
+        imported.established = true;
+        imported
+    }
+
+    /// Begin as an initiator. Kerberos gets the target as its own name, made once and kept for the
+    /// later legs: the glue would make it anew for each, with a Kerberos context every time.
+    pub(crate) fn initiate(
+        mech: &Oid,
+        call: Initiate<'_>,
+    ) -> Result<(Self, Step<Buffer>), MechError> {
+        let mut started = Self::new(mech);
+        if mech.is_krb5() {
+            started.target = Some(canonicalize(call.target, mech)?);
+        }
+        let step = started.step_initiator(call, None)?;
+        Ok((started, step))
+    }
+
+    /// Begin as an acceptor, with the initiator's first token.
+    pub(crate) fn accept(
+        glue: &'static Mechglue,
+        mech: &Oid,
+        call: Accept<'_>,
+        token: &[u8],
+    ) -> Result<(Self, Step<Buffer>), MechError> {
+        let mut started = Self::new(mech);
+        let step = started.step_acceptor(glue, call, token)?;
+        Ok((started, step))
+    }
+
+    /// One leg of an initiator; `token` is `None` on the first.
+    pub(crate) fn step_initiator(
+        &mut self,
+        call: Initiate<'_>,
+        token: Option<&[u8]>,
+    ) -> Result<Step<Buffer>, MechError> {
+        let target = self.target.as_ref().unwrap_or(call.target);
+        let glue = target.glue();
+        let mut lent_mech = LentOid::new(&self.mech);
+        let mut lent_token = LentBuffer::new(token.unwrap_or_default());
+        let mut output = Buffer::empty(glue);
+        let mut context = self.context.take().map_or(ptr::null_mut(), Context::into_raw);
+        let (mut minor, mut flags) = (0, 0);
+        // SAFETY: every handle is this glue's and alive, lent values live to the end of this
+        // function, outs are locals or null; the context is owned again right after.
+        let status = unsafe {
+            glue.gss_init_sec_context(
+                &raw mut minor,
+                call.cred.map_or(ptr::null_mut(), Cred::raw),
+                &raw mut context,
+                target.raw(),
+                lent_mech.raw(),
+                call.flags,
+                call.lifetime,
+                call.bindings.raw(),
+                token.map_or(ptr::null_mut(), |_| lent_token.raw()),
+                ptr::null_mut(),
+                output.out(),
+                &raw mut flags,
+                ptr::null_mut(),
+            )
+        };
+        self.context = Context::take(glue, context);
+        let step = self.leg(glue, status, minor, flags, output)?;
+        if self.established {
+            self.target = None;
+        }
+        Ok(step)
+    }
+
+    /// One leg of an acceptor.
+    pub(crate) fn step_acceptor(
+        &mut self,
+        glue: &'static Mechglue,
+        call: Accept<'_>,
+        token: &[u8],
+    ) -> Result<Step<Buffer>, MechError> {
+        let mut lent_token = LentBuffer::new(token);
+        let mut output = Buffer::empty(glue);
+        let mut context = self.context.take().map_or(ptr::null_mut(), Context::into_raw);
+        let (mut minor, mut flags) = (0, 0);
+        let (mut source, mut delegated) = (ptr::null_mut(), ptr::null_mut());
+        // SAFETY: every handle is this glue's and alive, lent values live to the end of this
+        // function, outs are locals or null; what is returned is owned right after.
+        let status = unsafe {
+            glue.gss_accept_sec_context(
+                &raw mut minor,
+                &raw mut context,
+                call.cred.map_or(ptr::null_mut(), Cred::raw),
+                lent_token.raw(),
+                call.bindings.raw(),
+                if call.wants_source { &raw mut source } else { ptr::null_mut() },
+                ptr::null_mut(),
+                output.out(),
+                &raw mut flags,
+                ptr::null_mut(),
+                if call.wants_delegated { &raw mut delegated } else { ptr::null_mut() },
+            )
+        };
+        self.context = Context::take(glue, context);
+        self.source = Name::take(glue, source);
+        self.delegated = Cred::take(glue, delegated);
+        self.leg(glue, status, minor, flags, output)
+    }
+
+    /// What a leg's results mean.
+    fn leg(
+        &mut self,
+        glue: &'static Mechglue,
+        status: Major,
+        minor: u32,
+        flags: u32,
+        output: Buffer,
+    ) -> Result<Step<Buffer>, MechError> {
+        match status {
+            major::COMPLETE => {
+                self.flags = flags;
+                self.established = true;
+                self.ask_whether_mic_is_demanded();
+                Ok(Step::Done((!output.is_empty()).then_some(output)))
+            }
+            major::CONTINUE_NEEDED => {
+                self.flags = flags;
+                self.ask_whether_mic_is_demanded();
+                Ok(Step::Continue(output))
+            }
+            failure => {
+                let mut error = failed(glue, &self.mech, failure, minor);
+                error.token = (!output.is_empty()).then(|| output.as_ref().to_vec());
+                Err(error)
+            }
+        }
+    }
+
+    /// NTLM says whether its own MIC makes the mechListMIC mandatory, and being asked, right after
+    /// its first leg and after each, is what makes it send one (MS-SPNG note 8). No other mechanism
+    /// knows the question.
+    fn ask_whether_mic_is_demanded(&mut self) {
+        if self.mech != oid::NTLMSSP {
+            return;
+        }
+        let Some(context) = self.context.as_ref() else { return };
+        let mut question = LentOid::new(&REQUIRES_MECHLIST_MIC);
+        let (mut minor, mut answer) = (0, ptr::null_mut());
+        // SAFETY: the context is alive, the question lent for the call, the answer a local.
+        let status = unsafe {
+            context.glue().gss_inquire_sec_context_by_oid(
+                &raw mut minor,
+                context.raw(),
+                question.raw(),
+                &raw mut answer,
+            )
+        };
+        // SAFETY: null, or the set that the call just returned.
+        let set = unsafe { answer.as_ref() };
+        self.demands_mic = status == major::COMPLETE
+            && set.is_some_and(|set| {
+                set.count > 0 && {
+                    // SAFETY: the set has at least one element.
+                    let first = unsafe { &*set.elements };
+                    first.length == 1 && {
+                        // SAFETY: the element has one octet.
+                        (unsafe { *first.value.cast::<u8>() }) != 0
+                    }
+                }
+            });
+        // SAFETY: null or the glue's own set, released once.
+        unsafe { context.glue().gss_release_buffer_set(&raw mut minor, &raw mut answer) };
+    }
+
+    /// Put NTLM's RC4 state back to what it was before the mechListMIC was made or verified, so
+    /// that the application's first message finds it there (MS-SPNG 3.2.5.1, 3.3.5.1).
+    fn reset_crypto(&mut self, after_verify: bool) -> Result<(), MechError> {
+        if self.mech != oid::NTLMSSP {
+            return Ok(());
+        }
+        let Some(context) = self.context.as_ref() else {
+            return Err(self.spoilt());
+        };
+        let glue = context.glue();
+        let mut option = LentOid::new(&RESET_CRYPTO);
+        let value = u32::from(after_verify).to_le_bytes();
+        let mut lent = LentBuffer::new(&value);
+        let (mut minor, mut handle) = (0, context.raw());
+        // SAFETY: the context is alive and stays where it is: this option replaces nothing.
+        let status = unsafe {
+            glue.gss_set_sec_context_option(
+                &raw mut minor,
+                &raw mut handle,
+                option.raw(),
+                lent.raw(),
+            )
+        };
+        match status {
+            major::COMPLETE | major::UNAVAILABLE => Ok(()),
+            failure => Err(failed(glue, &self.mech, failure, minor)),
+        }
+    }
+
+    /// The mechanism.
+    pub(crate) fn mech(&self) -> &Oid {
+        &self.mech
+    }
+
+    /// The inner context, once there is one.
+    pub(crate) fn context(&self) -> Option<&Context> {
+        self.context.as_ref()
+    }
+
+    /// The flags it reported last.
+    pub(crate) fn flags(&self) -> u32 {
+        self.flags
+    }
+
+    /// The initiator's name, once.
+    pub(crate) fn take_source(&mut self) -> Option<Name> {
+        self.source.take()
+    }
+
+    /// The delegated credential, once: a credential of the glue's, for the application as it is.
+    pub(crate) fn take_delegated(&mut self) -> Option<Cred> {
+        self.delegated.take()
+    }
+
+    /// Give the inner context up, for export.
+    pub(crate) fn into_context(self) -> Option<Context> {
+        self.context
+    }
+
+    fn spoilt(&self) -> MechError {
+        MechError {
+            mech: self.mech,
+            major: major::NO_CONTEXT,
+            cause: Cause::Refused,
+            reason: "its security context is gone".to_owned(),
+            token: None,
+        }
+    }
+}
+
+impl Mech for GlueMech {
+    fn sign(&mut self, message: &[u8]) -> Result<Vec<u8>, MechError> {
+        let Some(context) = self.context.as_ref() else {
+            return Err(self.spoilt());
+        };
+        let glue = context.glue();
+        let mut mic = Buffer::empty(glue);
+        let mut lent = LentBuffer::new(message);
+        let mut minor = 0;
+        // SAFETY: the context is alive, the message lent for the call, the token a local.
+        let status = unsafe {
+            glue.gss_get_mic(&raw mut minor, context.raw(), 0, lent.raw(), mic.out())
+        };
+        if status != major::COMPLETE {
+            return Err(failed(glue, &self.mech, status, minor));
+        }
+        self.reset_crypto(false)?;
+        Ok(mic.as_ref().to_vec())
+    }
+
+    fn verify(&mut self, message: &[u8], mic: &[u8]) -> Result<(), MechError> {
+        let Some(context) = self.context.as_ref() else {
+            return Err(self.spoilt());
+        };
+        let glue = context.glue();
+        let (mut lent, mut lent_mic) = (LentBuffer::new(message), LentBuffer::new(mic));
+        let (mut minor, mut qop) = (0, 0);
+        // SAFETY: the context is alive, both buffers are lent for the call, the outs are locals.
+        let status = unsafe {
+            glue.gss_verify_mic(
+                &raw mut minor,
+                context.raw(),
+                lent.raw(),
+                lent_mic.raw(),
+                &raw mut qop,
+            )
+        };
+        // Anything but plain success, a gap or a duplicate too, is no proof.
+        if status != major::COMPLETE {
+            return Err(failed(glue, &self.mech, status, minor));
+        }
+        self.reset_crypto(true)
+    }
+
+    fn integrity(&self) -> bool {
+        self.flags & GSS_C_INTEG_FLAG != 0
+    }
+
+    fn demands_mic(&mut self) -> bool {
+        self.demands_mic
+    }
+}
+
+/// The target as a name of the mechanism's own.
+fn canonicalize(target: &Name, mech: &Oid) -> Result<Name, MechError> {
+    let glue = target.glue();
+    let mut lent = LentOid::new(mech);
+    let (mut minor, mut name) = (0, ptr::null_mut());
+    // SAFETY: the name is alive, the mech lent for the call, the result a local.
+    let status = unsafe {
+        glue.gss_canonicalize_name(&raw mut minor, target.raw(), lent.raw(), &raw mut name)
+    };
+    Name::take(glue, name)
+        .filter(|_| status == major::COMPLETE)
+        .ok_or_else(|| failed(glue, mech, status, minor))
+}
+
+/// What a credential is acquired with, beside the mechanisms.
+#[derive(Clone, Copy)]
+pub(crate) struct Acquire<'a> {
+    /// The principal; `None`: the default.
+    pub(crate) name: Option<&'a Name>,
+    /// Desired lifetime in seconds.
+    pub(crate) lifetime: u32,
+    /// GSS_C_BOTH, GSS_C_INITIATE or GSS_C_ACCEPT.
+    pub(crate) usage: c_int,
+    /// How its secret is come by.
+    pub(crate) source: Source<'a>,
+}
+
+/// Where a credential's secret comes from.
+#[derive(Clone, Copy)]
+pub(crate) enum Source<'a> {
+    /// The mechanism's caches and key tables, or those of a store.
+    Store(Store<'a>),
+    /// A password.
+    Password(&'a [u8]),
+    /// Another credential, which may act for the name (S4U2Self).
+    Impersonator(&'a Cred),
+}
+
+/// A credential that was acquired: for which mechanisms, for how long (seconds).
+pub(crate) struct Acquired {
+    pub(crate) cred: Cred,
+    pub(crate) mechs: Vec<Oid>,
+    pub(crate) lifetime: u32,
+}
+
+/// Acquire one credential for some mechanisms; those that have none are left out by the glue.
+///
+/// # Errors
+/// The glue's, when no mechanism has one; named after the first.
+pub(crate) fn acquire(
+    glue: &'static Mechglue,
+    mechs: &[Oid],
+    how: Acquire<'_>,
+) -> Result<Acquired, MechError> {
+    let mut lent = LentOidSet::new(mechs);
+    let (mut minor, mut lifetime) = (0, 0);
+    let (mut cred, mut actual) = (ptr::null_mut(), ptr::null_mut());
+    let name = how.name.map_or(ptr::null_mut(), Name::raw);
+    let status = match how.source {
+        // SAFETY: handles are alive, the set is lent for the call, the outs are locals.
+        Source::Store(store) if store.is_given() => unsafe {
+            glue.gss_acquire_cred_from(
+                &raw mut minor,
+                name,
+                how.lifetime,
+                lent.raw(),
+                how.usage,
+                store.raw(),
+                &raw mut cred,
+                &raw mut actual,
+                &raw mut lifetime,
+            )
+        },
+        // SAFETY: as above.
+        Source::Store(_) => unsafe {
+            glue.gss_acquire_cred(
+                &raw mut minor,
+                name,
+                how.lifetime,
+                lent.raw(),
+                how.usage,
+                &raw mut cred,
+                &raw mut actual,
+                &raw mut lifetime,
+            )
+        },
+        Source::Password(password) => {
+            let mut password = LentBuffer::new(password);
+            // SAFETY: as above; the password is lent for the call.
+            unsafe {
+                glue.gss_acquire_cred_with_password(
+                    &raw mut minor,
+                    name,
+                    password.raw(),
+                    how.lifetime,
+                    lent.raw(),
+                    how.usage,
+                    &raw mut cred,
+                    &raw mut actual,
+                    &raw mut lifetime,
+                )
+            }
+        }
+        // SAFETY: as above.
+        Source::Impersonator(impersonator) => unsafe {
+            glue.gss_acquire_cred_impersonate_name(
+                &raw mut minor,
+                impersonator.raw(),
+                name,
+                how.lifetime,
+                lent.raw(),
+                how.usage,
+                &raw mut cred,
+                &raw mut actual,
+                &raw mut lifetime,
+            )
+        },
+    };
+    let actual = OidSet::take(glue, actual);
+    let cred = Cred::take(glue, cred);
+    let Some(cred) = cred.filter(|_| status == major::COMPLETE) else {
+        let mech = mechs.first().copied().unwrap_or(oid::SPNEGO);
+        return Err(failed(glue, &mech, status, minor));
+    };
+    // The glue may report an interposed mechanism by a longer identifier: believe the request then.
+    let reported = actual.map(|set| set.members()).unwrap_or_default();
+    let known: Vec<Oid> = mechs.iter().filter(|mech| reported.contains(mech)).copied().collect();
+    let mechs = if known.is_empty() { mechs.to_vec() } else { known };
+    Ok(Acquired { cred, mechs, lifetime })
+}
+
+/// A mechanism's failure, with its own words for it, taken down at once: they are kept by thread
+/// and overwritten by the next call.
+pub(crate) fn failed(
+    glue: &'static Mechglue,
+    mech: &Oid,
+    status: Major,
+    minor: u32,
+) -> MechError {
+    MechError {
+        mech: *mech,
+        major: status,
+        cause: cause(mech, status, minor),
+        reason: reason(glue, mech, status, minor),
+        token: None,
+    }
+}
+
+/// What a failure means for the negotiation (behaviours 15, 16).
+fn cause(mech: &Oid, status: Major, minor: u32) -> Cause {
+    match status & ROUTINE_ERRORS {
+        major::DEFECTIVE_TOKEN | BAD_SIG | BAD_BINDINGS | DUPLICATE_ELEMENT | NO_CONTEXT => {
+            Cause::Refused
+        }
+        _ if mech.is_krb5() && KRB5_REFUSALS.contains(&minor) => Cause::Refused,
+        _ => Cause::Unusable,
+    }
+}
+
+/// The sentences of the glue for a failure: the mechanism's, or the major status's where the
+/// mechanism has none.
+fn reason(glue: &'static Mechglue, mech: &Oid, status: Major, minor: u32) -> String {
+    let (code, kind) = if minor == 0 { (status, 1) } else { (minor, 2) };
+    let mut lent = LentOid::new(mech);
+    let mut sentences: Vec<String> = Vec::new();
+    let mut more = 0;
+    for _ in 0..MOST_SENTENCES {
+        let mut ignored = 0;
+        let mut text = Buffer::empty(glue);
+        // SAFETY: the mech is lent for the call, the outs are locals.
+        let shown = unsafe {
+            glue.gss_display_status(
+                &raw mut ignored,
+                code,
+                kind,
+                lent.raw(),
+                &raw mut more,
+                text.out(),
+            )
+        };
+        if shown != major::COMPLETE {
+            break;
+        }
+        sentences.push(text.text());
+        if more == 0 {
+            break;
+        }
+    }
+    if sentences.is_empty() {
+        return format!("failed with status {status:#x}, code {minor}");
+    }
+    sentences.join("; ")
+}
+
+/// The MN's mechanism and such, for callers that need an OID of the glue's as a value.
+pub(crate) fn oid_of(raw: gss_OID) -> Option<Oid> {
+    // SAFETY: the glue hands out null or valid OIDs that stay for ever.
+    unsafe { read_oid(raw) }
+}
+
+/// GSS_C_ROUTINE_ERROR_MASK of RFC 2744 in its place.
+const ROUTINE_ERRORS: u32 = 0xff << 16;
+const BAD_BINDINGS: u32 = 4 << 16;
+const BAD_SIG: u32 = 6 << 16;
+const NO_CONTEXT: u32 = major::NO_CONTEXT;
+const DUPLICATE_ELEMENT: u32 = 17 << 16;
+
+/// Kerberos errors that say no to the user, not to the mechanism: password expired, account
+/// revoked, pre-authentication failed (wrong password), integrity check failed (wrong key).
+/// Another mechanism must not be tried with the same secret. Values: MIT and Heimdal krb5_err.et.
+const KRB5_REFUSALS: [u32; 4] = [
+    krb5_error(23),
+    krb5_error(18),
+    krb5_error(24),
+    krb5_error(31),
+];
+
+/// ERROR_TABLE_BASE_krb5 (-1765328384) plus a protocol error number of RFC 4120 section 7.5.9.
+const fn krb5_error(number: u32) -> u32 {
+    (-1_765_328_384_i32).cast_unsigned() + number
+}
+
+/// A mechanism that never ends its list of sentences is cut short.
+const MOST_SENTENCES: usize = 8;
+
+/// Private question of SPNEGO to NTLM, 1.3.6.1.4.1.7165.655.1.2: is a mechListMIC mandatory?
+const REQUIRES_MECHLIST_MIC: Oid =
+    Oid::known([0x2b, 6, 1, 4, 1, 0xb7, 0x7d, 0x85, 0x0f, 1, 2]);
+
+/// Private option of NTLM, 1.3.6.1.4.1.7165.655.1.3: forget what the mechListMIC did to RC4.
+const RESET_CRYPTO: Oid = Oid::known([0x2b, 6, 1, 4, 1, 0xb7, 0x7d, 0x85, 0x0f, 1, 3]);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn private_oids_are_those_of_the_ntlm_mechanism() {
+        assert_eq!(REQUIRES_MECHLIST_MIC.to_string(), "1.3.6.1.4.1.7165.655.1.2");
+        assert_eq!(RESET_CRYPTO.to_string(), "1.3.6.1.4.1.7165.655.1.3");
+    }
+
+    #[test]
+    fn a_wrong_password_is_final_and_a_missing_ticket_is_not() {
+        let failure = major::FAILURE;
+        assert_eq!(cause(&oid::KRB5, failure, krb5_error(24)), Cause::Refused);
+        assert_eq!(cause(&oid::KRB5, failure, krb5_error(7)), Cause::Unusable);
+        assert_eq!(cause(&oid::KRB5, major::NO_CRED, 0), Cause::Unusable);
+        assert_eq!(cause(&oid::NTLMSSP, major::DEFECTIVE_TOKEN, 0), Cause::Refused);
+    }
+}

@@ -1,0 +1,71 @@
+//! OIDs that C may keep for ever, and that nobody may free: each value is made once.
+
+use super::owned;
+use crate::oid::Oid;
+use crate::sys::{gss_OID, gss_OID_desc};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+/// A static copy of an OID for C; null when [`MOST`] different ones were asked for already.
+pub(crate) fn oid(oid: &Oid) -> gss_OID {
+    for slot in &SLOTS {
+        let held = held(slot).unwrap_or_else(|| fill(slot, oid));
+        if held.oid == *oid {
+            return (&raw const held.descriptor).cast_mut();
+        }
+    }
+    ptr::null_mut()
+}
+
+/// Whether the pointer is one that [`oid`] gave out.
+pub(crate) fn is_ours(pointer: gss_OID) -> bool {
+    SLOTS.iter().map_while(held).any(|held| ptr::eq(&raw const held.descriptor, pointer))
+}
+
+fn held(slot: &AtomicPtr<Static>) -> Option<&'static Static> {
+    // SAFETY: a slot is null or holds a box that was whole when it was put there and is never freed.
+    unsafe { slot.load(Ordering::Acquire).as_ref() }
+}
+
+/// Put a copy into an empty slot, unless another thread was faster; what is there then.
+fn fill(slot: &AtomicPtr<Static>, oid: &Oid) -> &'static Static {
+    let mut made = Box::new(Static { oid: *oid, descriptor: owned::describe(oid) });
+    made.descriptor = owned::describe(&made.oid);
+    let made = Box::into_raw(made);
+    match slot.compare_exchange(ptr::null_mut(), made, Ordering::AcqRel, Ordering::Acquire) {
+        // SAFETY: made above, and never freed from here on.
+        Ok(_) => unsafe { &*made },
+        Err(first) => {
+            // SAFETY: made above and given to nobody.
+            drop(unsafe { Box::from_raw(made) });
+            // SAFETY: what the other thread put there is whole and never freed.
+            unsafe { &*first }
+        }
+    }
+}
+
+/// A value, and the descriptor that points into it: the box never moves.
+struct Static {
+    oid: Oid,
+    descriptor: gss_OID_desc,
+}
+
+/// Room for every mechanism and name type that a machine can have configured: a bound, so that no
+/// caller can make this grow.
+const MOST: usize = 64;
+
+static SLOTS: [AtomicPtr<Static>; MOST] = [const { AtomicPtr::new(ptr::null_mut()) }; MOST];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oid;
+
+    #[test]
+    fn one_value_has_one_address() {
+        assert_eq!(super::oid(&oid::KRB5), super::oid(&oid::KRB5));
+        assert_ne!(super::oid(&oid::KRB5), super::oid(&oid::NTLMSSP));
+        assert!(is_ours(super::oid(&oid::NTLMSSP)));
+        assert!(!is_ours(ptr::null_mut()));
+    }
+}

@@ -1,0 +1,79 @@
+//! `demo/run`, which checks what it shows: curl signing in to Apache and ssh logging in, with the
+//! plugin in all four processes; and that it cannot pass without the plugin.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+#[test]
+fn curl_signs_in_to_apache_and_ssh_logs_in() {
+    let Some(demo) = run(&plugin()) else { return };
+    assert!(demo.passed, "{}", demo.said);
+    for claim in [
+        "REMOTE_USER is <b>alice@DEMO.TEST</b>",
+        "curl is process",
+        "Apache's worker is process",
+        "HTTP status 401",
+        "Authenticated to localhost",
+        "sshd's session is process",
+        "All of it went as it should",
+    ] {
+        assert!(demo.said.contains(claim), "no '{claim}' in {}", demo.said);
+    }
+}
+
+/// MIT passes over what it cannot load, signs in by its own SPNEGO and says nothing.
+#[test]
+fn a_plugin_that_cannot_be_loaded_fails_the_demo() {
+    let Some(demo) = run(Path::new(file!())) else {
+        return;
+    };
+    assert!(!demo.passed, "{}", demo.said);
+    assert!(
+        demo.said.contains("the plugin did not run in curl"),
+        "{}",
+        demo.said
+    );
+}
+
+struct Demo {
+    passed: bool,
+    said: String,
+}
+
+fn run(library: &Path) -> Option<Demo> {
+    if let Err(lacking) = can_run() {
+        assert!(std::env::var_os("CI").is_none(), "{lacking}");
+        eprintln!("SKIPPED: the demo, because {lacking}");
+        return None;
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let output = Command::new(root.join("demo/run"))
+        .env("LIBRARY", root.join(library))
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    Some(Demo {
+        passed: output.status.success(),
+        said: String::from_utf8_lossy(&said).into_owned(),
+    })
+}
+
+fn can_run() -> Result<(), String> {
+    let id = Command::new("id").arg("-u").output().unwrap();
+    if id.stdout != b"0\n" {
+        return Err("it needs root".to_owned());
+    }
+    ["sbin/apache2", "sbin/krb5kdc", "sbin/sshd", "bin/curl"]
+        .into_iter()
+        .find(|program| !Path::new("/usr").join(program).exists())
+        .map_or(Ok(()), |program| {
+            Err(format!("/usr/{program} is missing; run tools/deps demo"))
+        })
+}
+
+/// The plugin that was built with this test.
+fn plugin() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    test.with_file_name("libgss_spnego.so")
+}
