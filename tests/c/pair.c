@@ -14,6 +14,7 @@
  *   first=none|fed|ignored   begin with an empty token to the acceptor; feed what it answers, or not
  *   i.mutate.N=flip:OFFSET|cut:COUNT|append:HEX|replace:HEX:HEX|empty   the Nth token it sends
  *   inquire=yes      look into the context after every leg
+ *   ask_target=no    ... without its target name, which kills gss-ntlmssp's acceptor
  *   early=yes        try messages while incomplete
  *   delete_after=N   delete the context after leg N
  *   export=initiator|acceptor|both   messages=no   delegated=TARGET
@@ -134,8 +135,11 @@ static void inquire(gss_ctx_id_t context)
     gss_OID mech = GSS_C_NO_OID;
     int local = -1, opened = -1;
 
-    SHOW("inquire_context", gss_inquire_context(&minor, context, &source, &target, &seconds, &mech,
-                                                &flags, &local, &opened));
+    int ask_target = strcmp(option("ask_target", "yes"), "yes") == 0;
+
+    SHOW("inquire_context",
+         gss_inquire_context(&minor, context, &source, ask_target ? &target : NULL, &seconds, &mech,
+                             &flags, &local, &opened));
     if (GSS_ERROR(major))
         return;
     show_name("  source", source);

@@ -70,6 +70,8 @@ impl Harness {
                 "-shared".into(),
                 "-fPIC".into(),
                 "-fvisibility=hidden".into(),
+                // Its functions have the library's names: its own calls must reach its own.
+                "-Wl,-Bsymbolic".into(),
             ]);
             compile(&arguments, object);
         })

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Environment, Harness, MechConfig, Output, Realm, Side, plugin, skip};
+use super::{Environment, Harness, MechConfig, Output, Realm, Side, plugin, scratch_file, skip};
 
 /// Which SPNEGO runs at which end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +55,13 @@ impl Pair {
         }
     }
 
+    /// Options of the harness with blanks between them; later ones win.
+    pub(crate) fn options(mut self, options: &str) -> Self {
+        let options = options.split_ascii_whitespace().map(ToOwned::to_owned);
+        self.options.extend(options);
+        self
+    }
+
     /// An option of the harness; later ones win.
     pub(crate) fn with(mut self, option: impl Into<String>) -> Self {
         self.options.push(option.into());
@@ -90,29 +97,36 @@ impl Pair {
     }
 
     /// Run it in every pairing: each must print what the system's pair prints, but for the rows of
-    /// `tests/c/differences.txt`. The reference's report, for the test to hold against what it expects.
-    pub(crate) fn same_in_all(&self, scenario: &str) -> String {
-        let reference = self.run(Pairing::REFERENCE).ok();
+    /// `tests/c/differences.txt`, and that must have `lines` in it, in their order, those that
+    /// begin with `i: ` in the initiator's part and those with `a: ` in the acceptor's.
+    /// What is not so, for [`Scenarios`] to collect.
+    fn same_in_all(&self, scenario: &str, lines: &[&str]) -> String {
+        let reference = self.run(Pairing::REFERENCE);
+        if reference.status != 0 {
+            return format!("{scenario}: {:?}\n", reference);
+        }
+        let reference = reference.report;
         assert_plugin_where_asked(&reference, Pairing::REFERENCE);
+        let mut complaints = missing(&reference, lines);
         let rows = Difference::of(scenario);
-        let mut complaints = String::new();
         for pairing in Pairing::others() {
             let output = self.run(pairing);
-            if output.status != 0 {
-                let _ = writeln!(
-                    complaints,
-                    "{pairing:?}: status {}\n{}\n{}",
-                    output.status, output.report, output.errors
-                );
-                continue;
-            }
-            assert_plugin_where_asked(&output.report, pairing);
-            if let Err(complaint) = compare(&reference, &output.report, &rows) {
-                let _ = writeln!(complaints, "{pairing:?}:\n{complaint}");
+            let complaint = if output.status == 0 {
+                assert_plugin_where_asked(&output.report, pairing);
+                compare(&reference, &output.report, &rows).err()
+            } else {
+                let Output {
+                    status,
+                    report,
+                    errors,
+                } = output;
+                Some(format!("status {status}\n{report}\n{errors}"))
+            };
+            if let Some(complaint) = complaint {
+                let _ = writeln!(complaints, "{scenario}, {pairing:?}:\n{complaint}");
             }
         }
-        assert!(complaints.is_empty(), "{scenario}: {complaints}");
-        reference
+        complaints
     }
 
     fn arguments(&self, pairing: Pairing) -> Vec<String> {
@@ -129,6 +143,37 @@ impl Pair {
         arguments.push(format!("a.config={}", config(pairing.acceptor).display()));
         arguments
     }
+}
+
+/// Scenarios of one subject: all are run, and what is wrong with any is told at the end.
+#[derive(Debug, Default)]
+pub(crate) struct Scenarios {
+    complaints: String,
+}
+
+impl Scenarios {
+    /// Run a scenario in all pairings; see [`Pair::same_in_all`].
+    pub(crate) fn run(&mut self, scenario: &str, pair: Pair, lines: &[&str]) {
+        self.complaints += &pair.same_in_all(scenario, lines);
+    }
+
+    /// Panic with everything that was not as it must be.
+    pub(crate) fn finish(self) {
+        assert!(self.complaints.is_empty(), "{}", self.complaints);
+    }
+}
+
+/// The lines that a report lacks, as a complaint with the report; empty if none.
+fn missing(report: &str, lines: &[&str]) -> String {
+    for (role, mark) in [("initiator", "i: "), ("acceptor", "a: ")] {
+        let mut rest = part_of(report, role).lines().map(str::trim);
+        for line in lines.iter().filter_map(|line| line.strip_prefix(mark)) {
+            if !rest.any(|found| found == line) {
+                return format!("the {role} does not say, in this order: {line}\n{report}\n");
+            }
+        }
+    }
+    String::new()
 }
 
 /// Run a harness of one process with the system's SPNEGO and with ours: the same must be printed.
@@ -189,24 +234,34 @@ fn comparable(report: &str) -> Vec<&str> {
 }
 
 fn compare(reference: &str, report: &str, rows: &[Difference]) -> Result<(), String> {
-    let (expected, found) = (comparable(reference), comparable(report));
-    let allowed = |expected: &str, found: &str| {
-        rows.iter()
-            .any(|row| row.built_in == expected.trim() && row.ours == found.trim())
-    };
-    let first = expected
-        .iter()
-        .zip(&found)
-        .position(|(expected, found)| expected != found && !allowed(expected, found))
-        .or_else(|| (expected.len() != found.len()).then(|| expected.len().min(found.len())));
-    let Some(first) = first else { return Ok(()) };
-    let line = |lines: &[&str]| lines.get(first).copied().unwrap_or("(the end)").to_owned();
-    Err(format!(
-        "built-in: {}\n    ours: {}\n---- the built-in's report\n{reference}\n---- this report\n\
-         {report}",
-        line(&expected),
-        line(&found)
-    ))
+    let mut expected = comparable(reference);
+    let found = comparable(report);
+    for (expected, found) in expected.iter_mut().zip(&found) {
+        let wished = rows
+            .iter()
+            .any(|row| row.built_in == expected.trim() && row.ours == found.trim());
+        if wished {
+            *expected = found;
+        }
+    }
+    if expected == found {
+        return Ok(());
+    }
+    let (expected, found) = (expected.join("\n") + "\n", found.join("\n") + "\n");
+    Err(difference(&expected, &found))
+}
+
+/// How two texts differ, as diff(1) shows it.
+fn difference(expected: &str, found: &str) -> String {
+    let [before, after] = ["expected", "found"].map(scratch_file);
+    std::fs::write(&before, expected).unwrap();
+    std::fs::write(&after, found).unwrap();
+    let output = std::process::Command::new("diff")
+        .args(["-U", "4", "--label", "the system's", "--label", "this one"])
+        .args([before, after])
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// The library passes over a plugin that it cannot load without a word, so look.
