@@ -267,8 +267,11 @@ class Bench:
             name = trigger.group(1) if trigger else "exit"
             totals[name] = int(re.search(r"^(?:totals|summary): (\d+)", text, re.M).group(1))
             if self.keep:
-                label = f"{scenario.world}-{scenario.creds}.{side}.{name}"
-                shutil.copy(dump, self.keep / f"callgrind.{label}")
+                what = "first" if actions == ("handshakes=1",) else name
+                flags = "" if scenario.flags & MUTUAL else "-oneway"
+                label = f"{scenario.world}{flags}-{scenario.creds}.{side}.{what}"
+                if what != "exit":
+                    shutil.copy(dump, self.keep / f"callgrind.{label}")
         return totals
 
     def ran(self, dump: str) -> bool:

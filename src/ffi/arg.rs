@@ -441,27 +441,27 @@ impl<T: Kind> Argument for In<'_, T> {
 }
 
 impl<'a, T: Kind> In<'a, T> {
-    /// The handle, if it is one of this kind; for the way of every message.
+    /// The value, if the handle is one of this kind; for the way of every message.
     #[inline]
-    pub(super) fn quick(&self) -> Option<&'a Handle<T>> {
-        // SAFETY: as in `given`.
-        unsafe { self.handle.cast::<Handle<T>>().as_ref() }.filter(|handle| handle.is_whole())
+    pub(super) fn quick(&self) -> Option<&'a T> {
+        // SAFETY: null, or a handle that `Handle::give` made and nobody has taken back: C lends it
+        // for the call (RFC 2744 3.5).
+        unsafe { self.handle.cast::<Handle<T>>().as_ref() }?.value()
     }
 
-    /// The handle; `None` for the null handle.
+    /// The value; `None` for the null handle.
     ///
     /// # Errors
     /// `CallerMisused` when it is not a handle of this kind.
-    #[inline]
-    pub(crate) fn given(&self) -> Result<Option<&'a Handle<T>>, Error> {
-        // SAFETY: null, or a handle that `Handle::give` made and nobody has taken back: C lends it
-        // for the call (RFC 2744 3.5).
-        let Some(handle) = (unsafe { self.handle.cast::<Handle<T>>().as_ref() }) else {
-            return Ok(None);
-        };
-        handle.checked().map(Some)
+    pub(crate) fn given(&self) -> Result<Option<&'a T>, Error> {
+        match self.quick() {
+            None if !self.handle.is_null() => Err(FOREIGN),
+            value => Ok(value),
+        }
     }
 }
+
+const FOREIGN: Error = Error::CallerMisused("the handle is not of the kind that this call takes");
 
 /// A place of the caller's for a handle of ours, empty before the call.
 #[repr(transparent)]
@@ -524,19 +524,15 @@ impl<T: Kind> Argument for InOutHandle<'_, T> {
 }
 
 impl<'a, T: Kind> InOutHandle<'a, T> {
-    /// The handle there, if any.
+    /// The value of the handle there, if any.
     ///
     /// # Errors
     /// `CallerMisused` when there is no place, or what is there is not a handle of this kind.
-    pub(crate) fn given(&self) -> Result<Option<&'a Handle<T>>, Error> {
+    pub(crate) fn given(&self) -> Result<Option<&'a T>, Error> {
         // SAFETY: null, or the caller's place, valid for the call.
         let place = unsafe { self.place.as_ref() };
-        let place = place.ok_or_else(|| Error::CallerMisused("there is no place for the handle"))?;
-        // SAFETY: null, or a handle of ours that nobody has taken back.
-        match unsafe { place.cast::<Handle<T>>().as_ref() } {
-            Some(handle) => handle.checked().map(Some),
-            None => Ok(None),
-        }
+        let handle = *place.ok_or_else(|| Error::CallerMisused("there is no place for the handle"))?;
+        In { handle, caller: PhantomData }.given()
     }
 
     /// Give a new handle to the caller.
@@ -549,13 +545,12 @@ impl<'a, T: Kind> InOutHandle<'a, T> {
 
     /// Take the handle back and leave the null handle; `None` when there is none of this kind.
     pub(crate) fn take(&mut self) -> Option<T> {
-        let there = self.given().ok().flatten()?;
-        let handle = NonNull::from(there).cast::<T::C>();
-        // SAFETY: the caller's place, which holds `handle`.
-        unsafe { self.place.write(ptr::null_mut()) };
+        self.given().ok().flatten()?;
+        // SAFETY: `given` has found the place to be there, with a handle in it.
+        let handle = NonNull::new(unsafe { self.place.replace(ptr::null_mut()) })?;
         // SAFETY: `given` has checked that `Handle::give` made it; the caller's place was the only
         // one that led to it, and is null now.
-        unsafe { Handle::take_back(handle) }
+        Some(unsafe { Handle::take_back(handle) })
     }
 }
 

@@ -5,8 +5,8 @@
 use super::arg::{
     In, InOutHandle, Octets, OidIn, Out, OutHandle, OutOctets, OutOid, Status,
 };
-use super::credential::Credential;
-use super::handle::Handle;
+use super::credential::Shared;
+use super::handle::{lock, read};
 use super::inner::{Call, Held, Inner, Side};
 use super::name::Name;
 use crate::error::{Error, Failure, Major, major};
@@ -18,95 +18,130 @@ use crate::negotiate::{Acceptor, Initiator, Reply};
 use crate::oid::{self, Oid};
 use crate::sys::{GSS_C_DELEG_FLAG, GSS_C_PROT_READY_FLAG, GSS_C_TRANS_FLAG};
 use std::ffi::c_int;
+use std::sync::{Mutex, OnceLock};
 
-/// A security context of ours. What is spent is gone: a step that fails leaves [`Self::Failed`].
-pub(crate) enum Context {
+/// A security context of ours. Once established it does not change any more, so messages find the
+/// mechanism's context without a lock.
+pub(crate) struct Context {
+    locally_initiated: bool,
+    negotiation: Mutex<Negotiation>,
+    established: OnceLock<Inner>,
+}
+
+/// How far the negotiation is. What is spent is gone: a step that fails leaves [`Self::Over`].
+enum Negotiation {
     /// An initiator that waits for the acceptor.
     Initiating(Box<Negotiating<Initiator<Inner>>>),
     /// An acceptor that waits for the initiator.
     Accepting(Box<Negotiating<Acceptor<Inner>>>),
-    /// Done; only the mechanism's own context is left.
-    Established {
-        inner: Inner,
-        locally_initiated: bool,
-    },
-    /// Of no use any more, but the caller's to delete.
-    Failed {
-        locally_initiated: bool,
-    },
+    /// Established, or failed.
+    Over,
 }
 
 /// One role's state between two tokens.
-pub(crate) struct Negotiating<R> {
+struct Negotiating<R> {
     role: R,
     held: Held,
 }
 
-impl Context {
-    /// The mechanism's context, if it is established.
-    ///
-    /// # Errors
-    /// `NoContext`: no per-message call works before the negotiation is over (RFC 4178 section 3.1).
-    pub(crate) fn established(&self) -> Result<&Inner, Error> {
-        match self {
-            Self::Established { inner, .. } => Ok(inner),
-            Self::Failed { .. } => Err(FAILED),
-            Self::Initiating(_) | Self::Accepting(_) => Err(UNFINISHED),
-        }
-    }
-
+impl Negotiation {
     /// The mechanism's context, as far as it has got.
     fn inner(&self) -> Option<&Inner> {
         match self {
             Self::Initiating(negotiating) => negotiating.role.mech(),
             Self::Accepting(negotiating) => negotiating.role.mech(),
-            Self::Established { inner, .. } => Some(inner),
-            Self::Failed { .. } => None,
+            Self::Over => None,
+        }
+    }
+}
+
+impl Context {
+    fn negotiating(negotiation: Negotiation) -> Self {
+        Self {
+            locally_initiated: matches!(negotiation, Negotiation::Initiating(_)),
+            negotiation: Mutex::new(negotiation),
+            established: OnceLock::new(),
         }
     }
 
-    fn inner_mut(&mut self) -> Option<&mut Inner> {
+    fn of_established(inner: Inner, locally_initiated: bool) -> Self {
+        Self {
+            locally_initiated,
+            negotiation: Mutex::new(Negotiation::Over),
+            established: OnceLock::from(inner),
+        }
+    }
+
+    /// The mechanism's context, if it is established.
+    #[inline]
+    pub(super) fn established_now(&self) -> Option<&Inner> {
+        self.established.get()
+    }
+
+    /// The mechanism's context, if it is established.
+    ///
+    /// # Errors
+    /// `NoContext`: no per-message call works before the negotiation is over (RFC 4178 section 3.1).
+    pub(crate) fn established(&self) -> Result<&Inner, Error> {
+        if let Some(inner) = self.established.get() {
+            return Ok(inner);
+        }
+        Err(match *lock(&self.negotiation)? {
+            Negotiation::Over => FAILED,
+            Negotiation::Initiating(_) | Negotiation::Accepting(_) => UNFINISHED,
+        })
+    }
+
+    /// Look at the mechanism's context, as far as it has got.
+    fn with_inner<R>(&self, look: impl FnOnce(Option<&Inner>) -> R) -> Result<R, Error> {
+        if let Some(inner) = self.established.get() {
+            return Ok(look(Some(inner)));
+        }
+        Ok(look(lock(&self.negotiation)?.inner()))
+    }
+}
+
+/// What a step leaves.
+enum Stepped {
+    Negotiating(Negotiation),
+    Established(Inner),
+}
+
+impl Stepped {
+    fn of_initiator(role: Initiator<Inner>, held: Held) -> Self {
+        if !role.is_established() {
+            let negotiating = Box::new(Negotiating { role, held });
+            return Self::Negotiating(Negotiation::Initiating(negotiating));
+        }
+        Self::finished(role.into_established())
+    }
+
+    fn of_acceptor(role: Acceptor<Inner>, held: Held) -> Self {
+        if !role.is_established() {
+            let negotiating = Box::new(Negotiating { role, held });
+            return Self::Negotiating(Negotiation::Accepting(negotiating));
+        }
+        Self::finished(role.into_established())
+    }
+
+    fn finished(inner: Option<Inner>) -> Self {
+        inner.map_or(Self::Negotiating(Negotiation::Over), Self::Established)
+    }
+
+    fn into_context(self, locally_initiated: bool) -> Context {
         match self {
-            Self::Initiating(negotiating) => negotiating.role.mech_mut(),
-            Self::Accepting(negotiating) => negotiating.role.mech_mut(),
-            Self::Established { inner, .. } => Some(inner),
-            Self::Failed { .. } => None,
+            Self::Negotiating(negotiation) => Context::negotiating(negotiation),
+            Self::Established(inner) => Context::of_established(inner, locally_initiated),
         }
     }
 
-    fn is_established(&self) -> bool {
-        matches!(self, Self::Established { .. })
-    }
-
-    fn locally_initiated(&self) -> bool {
+    /// Go on in a context that exists; its negotiation is locked by the caller.
+    fn store(self, context: &Context, negotiation: &mut Negotiation) {
         match self {
-            Self::Initiating(_) => true,
-            Self::Accepting(_) => false,
-            Self::Established { locally_initiated, .. } | Self::Failed { locally_initiated } => {
-                *locally_initiated
-            }
+            Self::Negotiating(next) => *negotiation = next,
+            // The negotiation was locked and not over, so nobody has established it before.
+            Self::Established(inner) => drop(context.established.set(inner)),
         }
-    }
-
-    /// The flags to report: while the negotiation goes on, neither protection nor transfer is
-    /// ready, whatever the mechanism says (RFC 4178 section 3.1).
-    fn flags(&self) -> u32 {
-        let flags = self.inner().map_or(0, Inner::flags);
-        if self.is_established() { flags } else { flags & !NOT_BEFORE_THE_END }
-    }
-
-    /// The mechanism to report: SPNEGO until one is agreed on and established.
-    fn mech(&self) -> Oid {
-        match self {
-            Self::Established { inner, .. } => *inner.mech(),
-            _ => oid::SPNEGO,
-        }
-    }
-
-    /// Take what negotiates out, leaving a failed context in its place.
-    fn take(&mut self) -> Self {
-        let locally_initiated = self.locally_initiated();
-        std::mem::replace(self, Self::Failed { locally_initiated })
     }
 }
 
@@ -119,19 +154,27 @@ struct Outs<'a> {
 }
 
 impl Outs<'_> {
-    fn settle(&mut self, context: &Context, reply: Reply) -> Status {
-        self.mech.put(&context.mech());
-        self.flags.put(context.flags());
+    fn settle(&mut self, step: &Stepped, reply: Reply) -> Status {
         if let Some(token) = reply.token {
             self.output.put(token);
         }
-        let Context::Established { inner, .. } = context else {
-            return Ok(major::CONTINUE_NEEDED);
-        };
-        if self.lifetime.is_wanted() {
-            self.lifetime.put(inner.lifetime()?);
+        match step {
+            // SPNEGO is the mechanism until one is agreed on and established.
+            Stepped::Negotiating(negotiation) => {
+                self.mech.put(&oid::SPNEGO);
+                let flags = negotiation.inner().map_or(0, Inner::flags);
+                self.flags.put(flags & !NOT_BEFORE_THE_END);
+                Ok(major::CONTINUE_NEEDED)
+            }
+            Stepped::Established(inner) => {
+                self.mech.put(inner.mech());
+                self.flags.put(inner.flags());
+                if self.lifetime.is_wanted() {
+                    self.lifetime.put(inner.lifetime()?);
+                }
+                Ok(major::COMPLETE)
+            }
         }
-        Ok(major::COMPLETE)
     }
 
     /// A failed step: the peer's reject goes out with the error, as programs expect.
@@ -146,7 +189,7 @@ impl Outs<'_> {
 #[expect(clippy::too_many_arguments, reason = "the arguments of RFC 2744 section 5.19")]
 pub(super) fn init_sec_context(
     glue: &'static Mechglue,
-    cred: In<'_, Credential>,
+    cred: In<'_, Shared>,
     mut context: InOutHandle<'_, Context>,
     target: In<'_, Name>,
     _: OidIn<'_>,
@@ -160,33 +203,33 @@ pub(super) fn init_sec_context(
     time_rec: Out<'_, u32>,
 ) -> Status {
     let mut outs = Outs { mech, output, flags: ret_flags, lifetime: time_rec };
-    let cred = cred.given()?.map(Handle::read).transpose()?;
-    let target = target.given()?.map(Handle::read).transpose()?;
-    let side = Side::Initiator { target: target.as_deref(), flags, lifetime };
+    let cred = cred.given()?.map(read).transpose()?;
+    let side = Side::Initiator { target: target.given()?, flags, lifetime };
     let credential = cred.as_deref();
     let step = |role: Initiator<Inner>, mut held: Held, token: Option<&[u8]>| {
         let mut call = Call { glue, side, credential, bindings, held: &mut held };
         let (role, reply) = role.step(token, &mut call)?;
-        Ok::<_, Failure>((Context::of_initiator(role, held), reply))
+        Ok::<_, Failure>((Stepped::of_initiator(role, held), reply))
     };
-    let Some(handle) = context.given()? else {
+    let Some(there) = context.given()? else {
         let token = token.given().filter(|token| !token.is_empty());
         // Nothing has been sent yet: no reject is owed, and no context is left.
         let (made, reply) = step(Initiator::default(), Held::default(), token)
             .map_err(|failure| failure.error)?;
         let status = outs.settle(&made, reply)?;
-        context.put(made);
+        context.put(made.into_context(true));
         return Ok(status);
     };
-    let mut there = handle.write()?;
-    let Context::Initiating(negotiating) = there.take_if_initiating()? else {
-        return Err(Error::Internal("an initiator's state is of another kind"));
+    let mut negotiation = lock(&there.negotiation)?;
+    let Negotiating { role, held } = match std::mem::replace(&mut *negotiation, Negotiation::Over) {
+        Negotiation::Initiating(negotiating) => *negotiating,
+        other => return Err(there.misused(&mut negotiation, other)),
     };
-    let Negotiating { role, held } = *negotiating;
     match step(role, held, Some(token.bytes())) {
         Ok((next, reply)) => {
-            *there = next;
-            outs.settle(&there, reply)
+            let status = outs.settle(&next, reply)?;
+            next.store(there, &mut negotiation);
+            Ok(status)
         }
         Err(failure) => outs.fail(failure),
     }
@@ -196,7 +239,7 @@ pub(super) fn init_sec_context(
 pub(super) fn accept_sec_context(
     glue: &'static Mechglue,
     mut context: InOutHandle<'_, Context>,
-    cred: In<'_, Credential>,
+    cred: In<'_, Shared>,
     token: Octets<'_>,
     bindings: Bindings<'_>,
     mut source: OutHandle<'_, Name>,
@@ -204,10 +247,10 @@ pub(super) fn accept_sec_context(
     output: OutOctets<'_>,
     ret_flags: Out<'_, u32>,
     time_rec: Out<'_, u32>,
-    mut delegated: OutHandle<'_, Credential>,
+    mut delegated: OutHandle<'_, Shared>,
 ) -> Status {
     let mut outs = Outs { mech, output, flags: ret_flags, lifetime: time_rec };
-    let cred = cred.given()?.map(Handle::read).transpose()?;
+    let cred = cred.given()?.map(read).transpose()?;
     let side = Side::Acceptor {
         wants_source: source.is_wanted(),
         wants_delegated: delegated.is_wanted(),
@@ -216,85 +259,56 @@ pub(super) fn accept_sec_context(
     let step = |role: Acceptor<Inner>, mut held: Held| {
         let mut call = Call { glue, side, credential, bindings, held: &mut held };
         let (role, reply) = role.step(token.bytes(), &mut call)?;
-        Ok::<_, Failure>((Context::of_acceptor(role, held), reply))
+        Ok::<_, Failure>((Stepped::of_acceptor(role, held), reply))
     };
-    let Some(handle) = context.given()? else {
+    let Some(there) = context.given()? else {
         let (mut made, reply) = match step(Acceptor::default(), Held::default()) {
             Ok(made) => made,
             Err(failure) => return outs.fail(failure),
         };
-        let status = outs.settle(&made, reply)?;
         hand_over(&mut made, &mut source, &mut delegated)?;
-        context.put(made);
+        let status = outs.settle(&made, reply)?;
+        context.put(made.into_context(false));
         return Ok(status);
     };
-    let mut there = handle.write()?;
-    let Context::Accepting(negotiating) = there.take_if_accepting()? else {
-        return Err(Error::Internal("an acceptor's state is of another kind"));
+    let mut negotiation = lock(&there.negotiation)?;
+    let Negotiating { role, held } = match std::mem::replace(&mut *negotiation, Negotiation::Over) {
+        Negotiation::Accepting(negotiating) => *negotiating,
+        other => return Err(there.misused(&mut negotiation, other)),
     };
-    let Negotiating { role, held } = *negotiating;
     match step(role, held) {
-        Ok((next, reply)) => {
-            *there = next;
-            hand_over(&mut there, &mut source, &mut delegated)?;
-            outs.settle(&there, reply)
+        Ok((mut next, reply)) => {
+            hand_over(&mut next, &mut source, &mut delegated)?;
+            let status = outs.settle(&next, reply)?;
+            next.store(there, &mut negotiation);
+            Ok(status)
         }
         Err(failure) => outs.fail(failure),
     }
 }
 
 impl Context {
-    fn of_initiator(role: Initiator<Inner>, held: Held) -> Self {
-        if !role.is_established() {
-            return Self::Initiating(Box::new(Negotiating { role, held }));
-        }
-        Self::finished(role.into_established(), true)
-    }
-
-    fn of_acceptor(role: Acceptor<Inner>, held: Held) -> Self {
-        if !role.is_established() {
-            return Self::Accepting(Box::new(Negotiating { role, held }));
-        }
-        Self::finished(role.into_established(), false)
-    }
-
-    fn finished(inner: Option<Inner>, locally_initiated: bool) -> Self {
-        match inner {
-            Some(inner) => Self::Established { inner, locally_initiated },
-            None => Self::Failed { locally_initiated },
-        }
-    }
-
-    fn take_if_initiating(&mut self) -> Result<Self, Error> {
-        match self {
-            Self::Initiating(_) => Ok(self.take()),
-            Self::Failed { .. } => Err(FAILED),
-            Self::Established { .. } => Err(ESTABLISHED),
-            Self::Accepting(_) => Err(Error::CallerMisused("the context is an acceptor's")),
-        }
-    }
-
-    fn take_if_accepting(&mut self) -> Result<Self, Error> {
-        match self {
-            Self::Accepting(_) => Ok(self.take()),
-            Self::Failed { .. } => Err(FAILED),
-            Self::Established { .. } => Err(ESTABLISHED),
-            Self::Initiating(_) => Err(Error::CallerMisused("the context is an initiator's")),
-        }
+    /// Put back what a call of the wrong role, or one that comes too late, has found.
+    fn misused(&self, negotiation: &mut Negotiation, found: Negotiation) -> Error {
+        let error = match found {
+            Negotiation::Initiating(_) => Error::CallerMisused("the context is an initiator's"),
+            Negotiation::Accepting(_) => Error::CallerMisused("the context is an acceptor's"),
+            Negotiation::Over if self.established.get().is_some() => ESTABLISHED,
+            Negotiation::Over => FAILED,
+        };
+        *negotiation = found;
+        error
     }
 }
 
 /// Names and delegated credentials go to the application at the end, once, as the mechanism
 /// reported them.
 fn hand_over(
-    context: &mut Context,
+    step: &mut Stepped,
     source: &mut OutHandle<'_, Name>,
-    delegated: &mut OutHandle<'_, Credential>,
+    delegated: &mut OutHandle<'_, Shared>,
 ) -> Result<(), Error> {
-    if !context.is_established() {
-        return Ok(());
-    }
-    let Some(inner) = context.inner_mut() else {
+    let Stepped::Established(inner) = step else {
         return Ok(());
     };
     if source.is_wanted()
@@ -331,11 +345,12 @@ pub(super) fn inquire_context(
     mut locally_initiated: Out<'_, c_int>,
     mut open: Out<'_, c_int>,
 ) -> Status {
-    let context = context.given()?.ok_or_else(|| NO_CONTEXT)?.read()?;
-    let facts = match context.inner() {
-        Some(inner) => inner.facts(source.is_wanted(), target.is_wanted())?,
-        None => ContextFacts::default(),
-    };
+    let context = context.given()?.ok_or_else(|| NO_CONTEXT)?;
+    let (wants_source, wants_target) = (source.is_wanted(), target.is_wanted());
+    let facts = context.with_inner(|inner| {
+        inner.map_or(Ok(ContextFacts::default()), |inner| inner.facts(wants_source, wants_target))
+    })??;
+    let established = context.established.get();
     if let Some(name) = facts.source {
         source.put(Name::of_glue(name));
     }
@@ -343,14 +358,18 @@ pub(super) fn inquire_context(
         target.put(Name::of_glue(name));
     }
     lifetime.put(facts.lifetime);
-    mech.put(&match facts.mech {
-        Some(inner) if context.is_established() => inner,
-        _ => context.mech(),
+    // Until the negotiation is over the mechanism is SPNEGO, and neither protection nor transfer
+    // is ready, whatever the inner one says (RFC 4178 section 3.1).
+    mech.put(&match established {
+        Some(inner) => facts.mech.unwrap_or(*inner.mech()),
+        None => oid::SPNEGO,
     });
-    let established = context.is_established();
-    flags.put(if established { facts.flags } else { facts.flags & !NOT_BEFORE_THE_END });
-    locally_initiated.put(c_int::from(context.locally_initiated()));
-    open.put(c_int::from(established));
+    flags.put(match established {
+        Some(_) => facts.flags,
+        None => facts.flags & !NOT_BEFORE_THE_END,
+    });
+    locally_initiated.put(c_int::from(context.locally_initiated));
+    open.put(c_int::from(established.is_some()));
     Ok(major::COMPLETE)
 }
 
@@ -365,11 +384,10 @@ pub(super) fn set_sec_context_option(
         return Err(Error::Unavailable("the option is for a context that does not exist yet"));
     };
     let option = option.value().ok_or_else(|| Error::CallerMisused("an option is named by an OID"))?;
-    let context = context.read()?;
-    let Some(inner) = context.inner() else {
-        return Err(UNFINISHED);
-    };
-    inner.set_option(&option, value.bytes())
+    context.with_inner(|inner| match inner {
+        Some(inner) => inner.set_option(&option, value.bytes()),
+        None => Err(UNFINISHED),
+    })?
 }
 
 /// The token is the mechanism's own interprocess token, as the built-in SPNEGO has it, so that any
@@ -379,20 +397,18 @@ pub(super) fn export_sec_context(
     mut context: InOutHandle<'_, Context>,
     mut token: OutOctets<'_>,
 ) -> Status {
-    let handle = context.given()?.ok_or_else(|| NO_CONTEXT)?;
-    let mut there = handle.write()?;
-    let locally_initiated = there.locally_initiated();
-    there.established()?;
-    let Context::Established { inner, .. } = there.take() else {
+    context.given()?.ok_or_else(|| NO_CONTEXT)?.established()?;
+    let Some(taken) = context.take() else {
+        return Err(NO_CONTEXT);
+    };
+    let Some(inner) = taken.established.into_inner() else {
         return Err(UNFINISHED);
     };
     let (exported, left) = inner.export();
     if let Some(inner) = left {
-        *there = Context::Established { inner, locally_initiated };
+        context.put(Context::of_established(inner, taken.locally_initiated));
     }
-    drop(there);
     token.put_buffer(exported?);
-    drop(context.take());
     Ok(major::COMPLETE)
 }
 
@@ -404,10 +420,8 @@ pub(super) fn import_sec_context(
     let imported = call::import_context(glue, token.bytes())?;
     let facts = call::inquire_context(&imported, false, false)?;
     let mech = facts.mech.unwrap_or(oid::KRB5);
-    context.put(Context::Established {
-        inner: Inner::Glue(GlueMech::imported(&mech, imported, facts.flags)),
-        locally_initiated: facts.locally_initiated,
-    });
+    let inner = Inner::Glue(GlueMech::imported(&mech, imported, facts.flags));
+    context.put(Context::of_established(inner, facts.locally_initiated));
     Ok(major::COMPLETE)
 }
 

@@ -5,6 +5,7 @@
 use super::arg::{
     In, InOutHandle, Octets, OidIn, OidSetIn, Out, OutHandle, OutOctets, OutOidSet, Status,
 };
+use super::handle::{read, write};
 use super::inner::unusable;
 use super::name::Name;
 use crate::error::{Error, MechError, major};
@@ -15,6 +16,7 @@ use crate::oid::{self, Oid};
 use crate::policy;
 use crate::sys::{GSS_C_ACCEPT, GSS_C_INITIATE};
 use std::ffi::c_int;
+use std::sync::RwLock;
 
 /// A credential of ours.
 pub(crate) struct Credential {
@@ -23,6 +25,9 @@ pub(crate) struct Credential {
     order: Option<Vec<Oid>>,
     asks_integrity: bool,
 }
+
+/// A credential as C holds it: several contexts may be made with it at once.
+pub(crate) type Shared = RwLock<Credential>;
 
 impl Credential {
     fn new(cred: owned::Cred, mechs: Vec<Oid>) -> Self {
@@ -127,12 +132,11 @@ impl Wanted<'_> {
         self,
         glue: &'static Mechglue,
         mechs: &[Oid],
-        mut cred: OutHandle<'_, Credential>,
+        mut cred: OutHandle<'_, Shared>,
         mut actual: OutOidSet<'_>,
         mut time_rec: Out<'_, u32>,
     ) -> Status {
-        let name = self.name.given()?.map(|name| name.read()).transpose()?;
-        let name = name.as_ref().map(|name| name.for_glue(glue)).transpose()?;
+        let name = self.name.given()?.map(|name| name.for_glue(glue)).transpose()?;
         let how = Acquire {
             name,
             lifetime: self.lifetime,
@@ -144,7 +148,7 @@ impl Wanted<'_> {
             actual.put(call::oid_set(glue, &[oid::SPNEGO])?);
         }
         time_rec.put(lifetime);
-        cred.put(credential);
+        cred.put(RwLock::new(credential));
         Ok(major::COMPLETE)
     }
 }
@@ -156,7 +160,7 @@ pub(super) fn acquire_cred(
     lifetime: u32,
     _: OidSetIn<'_>,
     usage: c_int,
-    cred: OutHandle<'_, Credential>,
+    cred: OutHandle<'_, Shared>,
     actual: OutOidSet<'_>,
     time_rec: Out<'_, u32>,
 ) -> Status {
@@ -172,7 +176,7 @@ pub(super) fn acquire_cred_from(
     _: OidSetIn<'_>,
     usage: c_int,
     store: Store<'_>,
-    cred: OutHandle<'_, Credential>,
+    cred: OutHandle<'_, Shared>,
     actual: OutOidSet<'_>,
     time_rec: Out<'_, u32>,
 ) -> Status {
@@ -188,7 +192,7 @@ pub(super) fn acquire_cred_with_password(
     lifetime: u32,
     _: OidSetIn<'_>,
     usage: c_int,
-    cred: OutHandle<'_, Credential>,
+    cred: OutHandle<'_, Shared>,
     actual: OutOidSet<'_>,
     time_rec: Out<'_, u32>,
 ) -> Status {
@@ -199,16 +203,16 @@ pub(super) fn acquire_cred_with_password(
 #[expect(clippy::too_many_arguments, reason = "the arguments of gss_acquire_cred_impersonate_name")]
 pub(super) fn acquire_cred_impersonate_name(
     glue: &'static Mechglue,
-    impersonator: In<'_, Credential>,
+    impersonator: In<'_, Shared>,
     name: In<'_, Name>,
     lifetime: u32,
     _: OidSetIn<'_>,
     usage: c_int,
-    cred: OutHandle<'_, Credential>,
+    cred: OutHandle<'_, Shared>,
     actual: OutOidSet<'_>,
     time_rec: Out<'_, u32>,
 ) -> Status {
-    let impersonator = impersonator.given()?.ok_or_else(|| NO_CREDENTIAL)?.read()?;
+    let impersonator = read(impersonator.given()?.ok_or_else(|| NO_CREDENTIAL)?)?;
     let source = Source::Impersonator(impersonator.cred());
     let wanted = Wanted { name, lifetime, usage, source };
     wanted.acquire(glue, &impersonator.mechs, cred, actual, time_rec)
@@ -219,13 +223,13 @@ pub(super) fn acquire_cred_impersonate_name(
 #[expect(clippy::too_many_arguments, reason = "the arguments of RFC 2744 section 5.3")]
 pub(super) fn add_cred(
     glue: &'static Mechglue,
-    input: In<'_, Credential>,
+    input: In<'_, Shared>,
     name: In<'_, Name>,
     _: OidIn<'_>,
     usage: c_int,
     initiator_lifetime: u32,
     acceptor_lifetime: u32,
-    output: OutHandle<'_, Credential>,
+    output: OutHandle<'_, Shared>,
     actual: OutOidSet<'_>,
     mut initiator_time_rec: Out<'_, u32>,
     mut acceptor_time_rec: Out<'_, u32>,
@@ -249,14 +253,14 @@ pub(super) fn add_cred(
 #[expect(clippy::too_many_arguments, reason = "the arguments of gss_add_cred_impersonate_name")]
 pub(super) fn add_cred_impersonate_name(
     glue: &'static Mechglue,
-    input: In<'_, Credential>,
-    impersonator: In<'_, Credential>,
+    input: In<'_, Shared>,
+    impersonator: In<'_, Shared>,
     name: In<'_, Name>,
     _: OidIn<'_>,
     usage: c_int,
     initiator_lifetime: u32,
     acceptor_lifetime: u32,
-    output: OutHandle<'_, Credential>,
+    output: OutHandle<'_, Shared>,
     actual: OutOidSet<'_>,
     mut initiator_time_rec: Out<'_, u32>,
     mut acceptor_time_rec: Out<'_, u32>,
@@ -264,7 +268,7 @@ pub(super) fn add_cred_impersonate_name(
     if input.given()?.is_some() || !output.is_wanted() {
         return Ok(DUPLICATE_ELEMENT);
     }
-    let impersonator = impersonator.given()?.ok_or_else(|| NO_CREDENTIAL)?.read()?;
+    let impersonator = read(impersonator.given()?.ok_or_else(|| NO_CREDENTIAL)?)?;
     let (initiates, accepts) = roles(usage);
     let wanted = Wanted {
         name,
@@ -288,7 +292,7 @@ fn roles(usage: c_int) -> (bool, bool) {
 
 pub(super) fn release_cred(
     _: &'static Mechglue,
-    mut cred: InOutHandle<'_, Credential>,
+    mut cred: InOutHandle<'_, Shared>,
 ) -> Status {
     drop(cred.take());
     Ok(major::COMPLETE)
@@ -297,7 +301,7 @@ pub(super) fn release_cred(
 /// GSS_Inquire_cred; the null credential is the default one, which is acquired for the time.
 pub(super) fn inquire_cred(
     glue: &'static Mechglue,
-    cred: In<'_, Credential>,
+    cred: In<'_, Shared>,
     mut name: OutHandle<'_, Name>,
     mut lifetime: Out<'_, u32>,
     mut usage: Out<'_, c_int>,
@@ -305,7 +309,7 @@ pub(super) fn inquire_cred(
 ) -> Status {
     let facts = match cred.given()? {
         Some(given) => {
-            call::inquire_cred(given.read()?.cred(), name.is_wanted(), mechs.is_wanted())?
+            call::inquire_cred(read(given)?.cred(), name.is_wanted(), mechs.is_wanted())?
         }
         None => {
             let (default, _) = acquire(glue, &catalog::available(glue), DEFAULT)?;
@@ -326,7 +330,7 @@ pub(super) fn inquire_cred(
 /// GSS_Inquire_cred_by_mech, for SPNEGO: the credential is one for all.
 pub(super) fn inquire_cred_by_mech(
     glue: &'static Mechglue,
-    cred: In<'_, Credential>,
+    cred: In<'_, Shared>,
     _: OidIn<'_>,
     name: OutHandle<'_, Name>,
     mut initiator_lifetime: Out<'_, u32>,
@@ -353,14 +357,14 @@ pub(super) fn inquire_cred_by_mech(
 /// here too, since it is SPNEGO that would ask.
 pub(super) fn set_cred_option(
     glue: &'static Mechglue,
-    mut cred: InOutHandle<'_, Credential>,
+    mut cred: InOutHandle<'_, Shared>,
     option: OidIn<'_>,
     value: Octets<'_>,
 ) -> Status {
     let option = option.value().ok_or_else(|| Error::CallerMisused("an option is named by an OID"))?;
     match cred.given()? {
         Some(given) => {
-            let mut given = given.write()?;
+            let mut given = write(given)?;
             let status = call::change_cred(&mut given.cred, &option, value.bytes())?;
             if option == NO_CI_FLAGS {
                 given.asks_integrity = false;
@@ -369,7 +373,7 @@ pub(super) fn set_cred_option(
         }
         None => {
             if let Some(made) = call::make_cred(glue, &option, value.bytes())? {
-                cred.put(Credential::of_glue(made)?);
+                cred.put(RwLock::new(Credential::of_glue(made)?));
             }
             Ok(major::COMPLETE)
         }
@@ -388,20 +392,20 @@ impl Credential {
 
 pub(super) fn export_cred(
     _: &'static Mechglue,
-    cred: In<'_, Credential>,
+    cred: In<'_, Shared>,
     mut token: OutOctets<'_>,
 ) -> Status {
     let cred = cred.given()?.ok_or_else(|| NO_CREDENTIAL)?;
-    token.put_buffer(call::export_cred(cred.read()?.cred())?);
+    token.put_buffer(call::export_cred(read(cred)?.cred())?);
     Ok(major::COMPLETE)
 }
 
 pub(super) fn import_cred(
     glue: &'static Mechglue,
     token: Octets<'_>,
-    mut cred: OutHandle<'_, Credential>,
+    mut cred: OutHandle<'_, Shared>,
 ) -> Status {
-    cred.put(Credential::of_glue(call::import_cred(glue, token.bytes())?)?);
+    cred.put(RwLock::new(Credential::of_glue(call::import_cred(glue, token.bytes())?)?));
     Ok(major::COMPLETE)
 }
 
@@ -409,7 +413,7 @@ pub(super) fn import_cred_by_mech(
     glue: &'static Mechglue,
     _: OidIn<'_>,
     token: Octets<'_>,
-    cred: OutHandle<'_, Credential>,
+    cred: OutHandle<'_, Shared>,
 ) -> Status {
     import_cred(glue, token, cred)
 }
@@ -418,18 +422,18 @@ pub(super) fn import_cred_by_mech(
 /// for are passed over, whatever they are: programs hand in all that the glue indicates.
 pub(super) fn set_neg_mechs(
     _: &'static Mechglue,
-    cred: In<'_, Credential>,
+    cred: In<'_, Shared>,
     mechs: OidSetIn<'_>,
 ) -> Status {
     let cred = cred.given()?.ok_or_else(|| NO_CREDENTIAL)?;
-    cred.write()?.order = Some(mechs.members());
+    write(cred)?.order = Some(mechs.members());
     Ok(major::COMPLETE)
 }
 
 #[expect(clippy::too_many_arguments, reason = "the arguments of RFC 5588")]
 pub(super) fn store_cred(
     glue: &'static Mechglue,
-    cred: In<'_, Credential>,
+    cred: In<'_, Shared>,
     usage: c_int,
     mech: OidIn<'_>,
     overwrite: u32,
@@ -454,7 +458,7 @@ pub(super) fn store_cred(
 #[expect(clippy::too_many_arguments, reason = "the arguments of gss_store_cred_into")]
 pub(super) fn store_cred_into(
     glue: &'static Mechglue,
-    cred: In<'_, Credential>,
+    cred: In<'_, Shared>,
     usage: c_int,
     _: OidIn<'_>,
     overwrite: u32,
@@ -463,7 +467,7 @@ pub(super) fn store_cred_into(
     mut stored: OutOidSet<'_>,
     mut stored_usage: Out<'_, c_int>,
 ) -> Status {
-    let cred = cred.given()?.ok_or_else(|| NO_CREDENTIAL)?.read()?;
+    let cred = read(cred.given()?.ok_or_else(|| NO_CREDENTIAL)?)?;
     let mut failures = Vec::new();
     let mut done = Vec::new();
     for mech in cred.usable() {

@@ -1,18 +1,19 @@
-//! The three kinds of handle that C holds for us, as boxes with a lock and a tag; and the one place
-//! that knows which kinds of inner mechanism there are.
+//! The three kinds of handle that C holds for us, as boxes with a tag; what a call may change is
+//! behind a lock inside.
 
 use super::arg::In;
 use super::context::{Context, NO_CONTEXT};
-use super::credential::{Credential, NO_CREDENTIAL};
+use super::credential::{Credential, NO_CREDENTIAL, Shared};
 use super::inner::Inner;
 use super::name::{NO_NAME, Name};
 use crate::error::Error;
-use crate::glue::Mechglue;
+use crate::glue::mech::GlueMech;
+use crate::glue::{Mechglue, owned};
 use crate::oid::{self, Oid};
 use crate::sys::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// A kind of handle: what C calls it, and its tag.
 pub(crate) trait Kind {
@@ -26,7 +27,7 @@ impl Kind for Context {
     type C = gss_ctx_id_struct;
     const TAG: u64 = u64::from_le_bytes(*b"spnegctx");
 }
-impl Kind for Credential {
+impl Kind for Shared {
     type C = gss_cred_id_struct;
     const TAG: u64 = u64::from_le_bytes(*b"spnegcrd");
 }
@@ -35,63 +36,60 @@ impl Kind for Name {
     const TAG: u64 = u64::from_le_bytes(*b"spnegnam");
 }
 
-/// What a pointer that C holds points to.
+/// What a pointer that C holds points to: a value that several threads may look at at once.
 #[repr(C)]
 pub(crate) struct Handle<T> {
     tag: u64,
-    value: RwLock<T>,
+    value: T,
 }
 
 impl<T: Kind> Handle<T> {
     /// Give a value to C. It comes back through [`Self::take_back`].
     pub(crate) fn give(value: T) -> *mut T::C {
-        Box::into_raw(Box::new(Self { tag: T::TAG, value: RwLock::new(value) })).cast()
+        Box::into_raw(Box::new(Self { tag: T::TAG, value })).cast()
     }
 
     /// Take a value back from C.
     ///
     /// # Safety
     /// `handle` was made by [`Self::give`] for this kind, and is not used again.
-    pub(crate) unsafe fn take_back(handle: NonNull<T::C>) -> Option<T> {
+    pub(crate) unsafe fn take_back(handle: NonNull<T::C>) -> T {
         let handle = handle.cast::<Self>().as_ptr();
         // SAFETY: by contract the box is whole and nobody else's.
         let mut owned = unsafe { Box::from_raw(handle) };
         owned.tag = 0;
-        Some(owned.value.into_inner().unwrap_or_else(PoisonError::into_inner))
+        owned.value
     }
 
-    /// Whether this is of its kind.
+    /// The value, if this is of its kind.
     #[inline]
-    pub(super) fn is_whole(&self) -> bool {
-        self.tag == T::TAG
+    pub(crate) fn value(&self) -> Option<&T> {
+        (self.tag == T::TAG).then_some(&self.value)
     }
+}
 
-    /// This handle, if it is of its kind.
-    #[inline]
-    pub(crate) fn checked(&self) -> Result<&Self, Error> {
-        if self.is_whole() {
-            Ok(self)
-        } else {
-            Err(Error::CallerMisused("the handle is not of the kind that this call takes"))
-        }
-    }
+/// Lock what a call may change.
+///
+/// # Errors
+/// `Internal` after a panic in a call that was changing it.
+pub(super) fn lock<T>(value: &Mutex<T>) -> Result<MutexGuard<'_, T>, Error> {
+    value.lock().map_err(|_| POISONED)
+}
 
-    /// Share the value: for calls that may run side by side.
-    ///
-    /// # Errors
-    /// `Internal` after a panic in a call that was changing it.
-    #[inline]
-    pub(crate) fn read(&self) -> Result<RwLockReadGuard<'_, T>, Error> {
-        self.value.read().map_err(|_| POISONED)
-    }
+/// Share what others may only look at meanwhile.
+///
+/// # Errors
+/// `Internal` after a panic in a call that was changing it.
+pub(super) fn read<T>(value: &RwLock<T>) -> Result<RwLockReadGuard<'_, T>, Error> {
+    value.read().map_err(|_| POISONED)
+}
 
-    /// Have the value alone: for calls that change it.
-    ///
-    /// # Errors
-    /// `Internal` after a panic in a call that was changing it.
-    pub(crate) fn write(&self) -> Result<RwLockWriteGuard<'_, T>, Error> {
-        self.value.write().map_err(|_| POISONED)
-    }
+/// Have alone what others may look at.
+///
+/// # Errors
+/// `Internal` after a panic in a call that was changing it.
+pub(super) fn write<T>(value: &RwLock<T>) -> Result<RwLockWriteGuard<'_, T>, Error> {
+    value.write().map_err(|_| POISONED)
 }
 
 const POISONED: Error = Error::Internal("the handle was left unusable by an earlier failure");
@@ -120,84 +118,83 @@ pub(super) trait Lent {
     fn mech(&self) -> Oid;
 }
 
-/// A read lock, and the inner handle of what it guards.
-pub(super) struct Locked<'a, T: Kind> {
-    guard: RwLockReadGuard<'a, T>,
-    inner: *mut T::C,
-}
-
 impl<'a> Lend<'a> for In<'a, Context> {
-    type Lent = Locked<'a, Context>;
+    type Lent = &'a GlueMech;
 
     #[inline]
     fn lend(&self, _: &'static Mechglue) -> Option<Self::Lent> {
-        let guard = self.quick()?.value.read().ok()?;
-        let Context::Established { inner: Inner::Glue(mech), .. } = &*guard else {
-            return None;
-        };
-        let inner = mech.context()?.raw();
-        Some(Locked { guard, inner })
+        let Inner::Glue(mech) = self.quick()?.established_now()?;
+        Some(mech)
     }
 
     fn refusal(&self, _: &'static Mechglue) -> Error {
-        let established = || {
-            let context = self.given()?.ok_or_else(|| NO_CONTEXT)?.read()?;
-            context.established().map(|_| NO_CONTEXT)
-        };
-        established().unwrap_or_else(|error| error)
+        let context = self.given().and_then(|given| given.ok_or_else(|| NO_CONTEXT));
+        context.and_then(Context::established).err().unwrap_or(NO_CONTEXT)
     }
 }
 
-impl Lent for Locked<'_, Context> {
+impl Lent for &GlueMech {
     type C = gss_ctx_id_t;
 
+    #[inline]
     fn raw(&self) -> Self::C {
-        self.inner
+        self.context().map_or(std::ptr::null_mut(), owned::Context::raw)
     }
 
     fn mech(&self) -> Oid {
-        self.guard.established().map_or(oid::SPNEGO, |inner| *inner.mech())
+        *GlueMech::mech(self)
     }
 }
 
-/// Names and credentials are lent from a lock too; making a name ready may allocate, so a panic is
-/// caught here.
-macro_rules! lend_from_lock {
-    ($Kind:ty, $missing:expr, |$guard:ident, $glue:ident| $inner:expr) => {
-        impl<'a> Lend<'a> for In<'a, $Kind> {
-            type Lent = Locked<'a, $Kind>;
+impl<'a> Lend<'a> for In<'a, Name> {
+    type Lent = &'a owned::Name;
 
-            fn lend(&self, $glue: &'static Mechglue) -> Option<Self::Lent> {
-                catch_unwind(AssertUnwindSafe(|| self.locked($glue))).ok()?.ok()
-            }
+    /// Making a name ready may allocate, so a panic is caught here.
+    fn lend(&self, glue: &'static Mechglue) -> Option<Self::Lent> {
+        catch_unwind(AssertUnwindSafe(|| self.quick()?.for_glue(glue).ok())).ok()?
+    }
 
-            fn refusal(&self, glue: &'static Mechglue) -> Error {
-                self.locked(glue).err().unwrap_or(POISONED)
-            }
-        }
-
-        impl<'a> In<'a, $Kind> {
-            fn locked(&self, $glue: &'static Mechglue) -> Result<Locked<'a, $Kind>, Error> {
-                let $guard = self.given()?.ok_or_else(|| $missing)?.read()?;
-                let inner = $inner;
-                Ok(Locked { guard: $guard, inner })
-            }
-        }
-
-        impl Lent for Locked<'_, $Kind> {
-            type C = *mut <$Kind as Kind>::C;
-
-            fn raw(&self) -> Self::C {
-                self.inner
-            }
-
-            /// The glue finds the sentence by the code alone.
-            fn mech(&self) -> Oid {
-                oid::KRB5
-            }
-        }
-    };
+    fn refusal(&self, glue: &'static Mechglue) -> Error {
+        let name = self.given().and_then(|given| given.ok_or_else(|| NO_NAME));
+        name.and_then(|name| name.for_glue(glue)).err().unwrap_or(POISONED)
+    }
 }
 
-lend_from_lock!(Name, NO_NAME, |guard, glue| guard.for_glue(glue)?.raw());
-lend_from_lock!(Credential, NO_CREDENTIAL, |guard, _glue| guard.cred().raw());
+impl Lent for &owned::Name {
+    type C = gss_name_t;
+
+    fn raw(&self) -> Self::C {
+        owned::Name::raw(self)
+    }
+
+    /// The glue finds its sentence by the code alone.
+    fn mech(&self) -> Oid {
+        oid::KRB5
+    }
+}
+
+impl<'a> Lend<'a> for In<'a, Shared> {
+    type Lent = RwLockReadGuard<'a, Credential>;
+
+    fn lend(&self, _: &'static Mechglue) -> Option<Self::Lent> {
+        self.quick()?.read().ok()
+    }
+
+    fn refusal(&self, _: &'static Mechglue) -> Error {
+        let cred = self.given().and_then(|given| given.ok_or_else(|| NO_CREDENTIAL));
+        cred.err().unwrap_or(POISONED)
+    }
+}
+
+impl Lent for RwLockReadGuard<'_, Credential> {
+    type C = gss_cred_id_t;
+
+    fn raw(&self) -> Self::C {
+        self.cred().raw()
+    }
+
+    /// The glue finds its sentence by the code alone.
+    fn mech(&self) -> Oid {
+        oid::KRB5
+    }
+}

@@ -102,7 +102,7 @@ pub(super) fn duplicate_name(
     mut copy: OutHandle<'_, Name>,
 ) -> Status {
     let name = name.given()?.ok_or_else(|| NO_NAME)?;
-    copy.put(name.read()?.duplicate(glue)?);
+    copy.put(name.duplicate(glue)?);
     Ok(major::COMPLETE)
 }
 
@@ -123,7 +123,7 @@ pub(super) fn display_name(
     mut kind: OutOid<'_>,
 ) -> Status {
     let name = name.given()?.ok_or_else(|| NO_NAME)?;
-    let (shown, shown_kind) = call::display_name(glue, name.read()?.for_glue(glue)?)?;
+    let (shown, shown_kind) = call::display_name(glue, name.for_glue(glue)?)?;
     text.put_buffer(shown);
     if let Some(shown_kind) = shown_kind {
         kind.put(&shown_kind);
@@ -139,7 +139,6 @@ pub(super) fn export_name(
     mut token: OutOctets<'_>,
 ) -> Status {
     let name = name.given()?.ok_or_else(|| NO_NAME)?;
-    let name = name.read()?;
     match call::export_name(glue, name.for_glue(glue)?) {
         Ok(exported) => token.put_buffer(exported),
         Err(Error::Mech { error, .. }) if error.major == major::NAME_NOT_MN => {
@@ -171,12 +170,6 @@ pub(super) fn compare_name(
     mut equal: Out<'_, c_int>,
 ) -> Status {
     let (one, other) = (one.given()?.ok_or_else(|| NO_NAME)?, other.given()?.ok_or_else(|| NO_NAME)?);
-    // The same handle twice must not be locked twice while a writer waits between.
-    if std::ptr::eq(one, other) {
-        equal.put(1);
-        return Ok(major::COMPLETE);
-    }
-    let (one, other) = (one.read()?, other.read()?);
     let same = call::compare_name(glue, one.for_glue(glue)?, other.for_glue(glue)?)?;
     equal.put(c_int::from(same));
     Ok(major::COMPLETE)
@@ -191,7 +184,7 @@ pub(super) fn localname(
     mut account: OutOctets<'_>,
 ) -> Status {
     let name = name.given()?.ok_or_else(|| NO_NAME)?;
-    account.put_buffer(call::localname(glue, name.read()?.for_glue(glue)?)?);
+    account.put_buffer(call::localname(glue, name.for_glue(glue)?)?);
     Ok(major::COMPLETE)
 }
 
@@ -204,7 +197,7 @@ pub(super) fn authorize_localname(
 ) -> Status {
     let name = name.given()?.ok_or_else(|| NO_NAME)?;
     let user = call::import_name(glue, user.bytes(), kind.value().as_ref())?;
-    call::authorize_localname(glue, name.read()?.for_glue(glue)?, &user)
+    call::authorize_localname(glue, name.for_glue(glue)?, &user)
 }
 
 pub(super) const NO_NAME: Error = Error::CallerMisused("a name is needed here");

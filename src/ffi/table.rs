@@ -6,7 +6,7 @@ use super::arg::{
     OutOid, OutOidSet, OutSet, Through,
 };
 use super::context::Context;
-use super::credential::Credential;
+use super::credential::Shared;
 use super::handle::{Lend, Lent};
 use super::name::Name;
 use super::{context, credential, guard, mechanism, name};
@@ -95,68 +95,68 @@ surface! {
     // Credentials.
     gssi_acquire_cred(
         name: In<'_, Name>, lifetime: u32, mechs: OidSetIn<'_>, usage: c_int,
-        cred: OutHandle<'_, Credential>, actual: OutOidSet<'_>, time_rec: Out<'_, u32>,
+        cred: OutHandle<'_, Shared>, actual: OutOidSet<'_>, time_rec: Out<'_, u32>,
     ) as gss_acquire_cred => body credential::acquire_cred;
     gssi_acquire_cred_from(
         name: In<'_, Name>, lifetime: u32, mechs: OidSetIn<'_>, usage: c_int, store: Store<'_>,
-        cred: OutHandle<'_, Credential>, actual: OutOidSet<'_>, time_rec: Out<'_, u32>,
+        cred: OutHandle<'_, Shared>, actual: OutOidSet<'_>, time_rec: Out<'_, u32>,
     ) as gss_acquire_cred_from => body credential::acquire_cred_from;
     gssi_acquire_cred_with_password(
         name: In<'_, Name>, password: Octets<'_>, lifetime: u32, mechs: OidSetIn<'_>,
-        usage: c_int, cred: OutHandle<'_, Credential>, actual: OutOidSet<'_>,
+        usage: c_int, cred: OutHandle<'_, Shared>, actual: OutOidSet<'_>,
         time_rec: Out<'_, u32>,
     ) as gss_acquire_cred_with_password => body credential::acquire_cred_with_password;
     gssi_acquire_cred_impersonate_name(
-        impersonator: In<'_, Credential>, name: In<'_, Name>, lifetime: u32,
-        mechs: OidSetIn<'_>, usage: c_int, cred: OutHandle<'_, Credential>,
+        impersonator: In<'_, Shared>, name: In<'_, Name>, lifetime: u32,
+        mechs: OidSetIn<'_>, usage: c_int, cred: OutHandle<'_, Shared>,
         actual: OutOidSet<'_>, time_rec: Out<'_, u32>,
     ) as gss_acquire_cred_impersonate_name => body credential::acquire_cred_impersonate_name;
     gssi_add_cred(
-        input: In<'_, Credential>, name: In<'_, Name>, mech: OidIn<'_>, usage: c_int,
-        initiator_lifetime: u32, acceptor_lifetime: u32, output: OutHandle<'_, Credential>,
+        input: In<'_, Shared>, name: In<'_, Name>, mech: OidIn<'_>, usage: c_int,
+        initiator_lifetime: u32, acceptor_lifetime: u32, output: OutHandle<'_, Shared>,
         actual: OutOidSet<'_>, initiator_time_rec: Out<'_, u32>,
         acceptor_time_rec: Out<'_, u32>,
     ) as gss_add_cred => body credential::add_cred;
     gssi_add_cred_impersonate_name(
-        input: In<'_, Credential>, impersonator: In<'_, Credential>, name: In<'_, Name>,
+        input: In<'_, Shared>, impersonator: In<'_, Shared>, name: In<'_, Name>,
         mech: OidIn<'_>, usage: c_int, initiator_lifetime: u32, acceptor_lifetime: u32,
-        output: OutHandle<'_, Credential>, actual: OutOidSet<'_>,
+        output: OutHandle<'_, Shared>, actual: OutOidSet<'_>,
         initiator_time_rec: Out<'_, u32>, acceptor_time_rec: Out<'_, u32>,
     ) as gss_add_cred_impersonate_name => body credential::add_cred_impersonate_name;
-    gssi_release_cred(cred: InOutHandle<'_, Credential>) as gss_release_cred
+    gssi_release_cred(cred: InOutHandle<'_, Shared>) as gss_release_cred
         => body credential::release_cred;
     gssi_inquire_cred(
-        cred: In<'_, Credential>, name: OutHandle<'_, Name>, lifetime: Out<'_, u32>,
+        cred: In<'_, Shared>, name: OutHandle<'_, Name>, lifetime: Out<'_, u32>,
         usage: Out<'_, c_int>, mechs: OutOidSet<'_>,
     ) as gss_inquire_cred => body credential::inquire_cred;
     gssi_inquire_cred_by_mech(
-        cred: In<'_, Credential>, mech: OidIn<'_>, name: OutHandle<'_, Name>,
+        cred: In<'_, Shared>, mech: OidIn<'_>, name: OutHandle<'_, Name>,
         initiator_lifetime: Out<'_, u32>, acceptor_lifetime: Out<'_, u32>,
         usage: Out<'_, c_int>,
     ) as gss_inquire_cred_by_mech => body credential::inquire_cred_by_mech;
     gssi_inquire_cred_by_oid(
-        cred: In<'_, Credential>, object: OidIn<'_>, data: OutSet<'_>,
+        cred: In<'_, Shared>, object: OidIn<'_>, data: OutSet<'_>,
     ) as gss_inquire_cred_by_oid => forward gss_inquire_cred_by_oid;
     gssi_set_cred_option(
-        cred: InOutHandle<'_, Credential>, option: OidIn<'_>, value: Octets<'_>,
+        cred: InOutHandle<'_, Shared>, option: OidIn<'_>, value: Octets<'_>,
     ) as gss_set_cred_option => body credential::set_cred_option;
-    gssi_export_cred(cred: In<'_, Credential>, token: OutOctets<'_>) as gss_export_cred
+    gssi_export_cred(cred: In<'_, Shared>, token: OutOctets<'_>) as gss_export_cred
         => body credential::export_cred;
-    gssi_import_cred(token: Octets<'_>, cred: OutHandle<'_, Credential>) as gss_import_cred
+    gssi_import_cred(token: Octets<'_>, cred: OutHandle<'_, Shared>) as gss_import_cred
         => body credential::import_cred;
     gssi_import_cred_by_mech(
-        mech: OidIn<'_>, token: Octets<'_>, cred: OutHandle<'_, Credential>,
+        mech: OidIn<'_>, token: Octets<'_>, cred: OutHandle<'_, Shared>,
     ) => body credential::import_cred_by_mech;
     gssi_store_cred(
-        cred: In<'_, Credential>, usage: c_int, mech: OidIn<'_>, overwrite: u32,
+        cred: In<'_, Shared>, usage: c_int, mech: OidIn<'_>, overwrite: u32,
         make_default: u32, stored: OutOidSet<'_>, stored_usage: Out<'_, c_int>,
     ) as gss_store_cred => body credential::store_cred;
     gssi_store_cred_into(
-        cred: In<'_, Credential>, usage: c_int, mech: OidIn<'_>, overwrite: u32,
+        cred: In<'_, Shared>, usage: c_int, mech: OidIn<'_>, overwrite: u32,
         make_default: u32, store: Store<'_>, stored: OutOidSet<'_>,
         stored_usage: Out<'_, c_int>,
     ) as gss_store_cred_into => body credential::store_cred_into;
-    gssi_set_neg_mechs(cred: In<'_, Credential>, mechs: OidSetIn<'_>) as gss_set_neg_mechs
+    gssi_set_neg_mechs(cred: In<'_, Shared>, mechs: OidSetIn<'_>) as gss_set_neg_mechs
         => body credential::set_neg_mechs;
 
     // Names.
@@ -212,16 +212,16 @@ surface! {
 
     // Security contexts.
     gssi_init_sec_context(
-        cred: In<'_, Credential>, context: InOutHandle<'_, Context>, target: In<'_, Name>,
+        cred: In<'_, Shared>, context: InOutHandle<'_, Context>, target: In<'_, Name>,
         mech: OidIn<'_>, flags: u32, lifetime: u32, bindings: Bindings<'_>, token: Octets<'_>,
         actual: OutOid<'_>, output: OutOctets<'_>, ret_flags: Out<'_, u32>,
         time_rec: Out<'_, u32>,
     ) as gss_init_sec_context => body context::init_sec_context;
     gssi_accept_sec_context(
-        context: InOutHandle<'_, Context>, cred: In<'_, Credential>, token: Octets<'_>,
+        context: InOutHandle<'_, Context>, cred: In<'_, Shared>, token: Octets<'_>,
         bindings: Bindings<'_>, source: OutHandle<'_, Name>, actual: OutOid<'_>,
         output: OutOctets<'_>, ret_flags: Out<'_, u32>, time_rec: Out<'_, u32>,
-        delegated: OutHandle<'_, Credential>,
+        delegated: OutHandle<'_, Shared>,
     ) as gss_accept_sec_context => body context::accept_sec_context;
     gssi_delete_sec_context(context: InOutHandle<'_, Context>, token: OutOctets<'_>)
         as gss_delete_sec_context => body context::delete_sec_context;

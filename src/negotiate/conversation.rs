@@ -377,6 +377,31 @@ mod tests {
     }
 
     #[test]
+    fn tokens_of_48_000_octets_go_both_ways() {
+        let mut token = vec![0xa1, 0x82, 0xbb, 0x80];
+        token.resize(4 + 48_000, 7);
+        let mechs = &mut NoMechs::with_largest(1000);
+        let mut conversation = Scripted::conversation(vec![reply(&token, true)]);
+        let mut sent = Vec::new();
+        for piece in token.chunks(700) {
+            assert!(sent.is_empty());
+            let (next, answer) = conversation.step(Some(piece), mechs).unwrap();
+            conversation = next;
+            sent.extend(answer.token.unwrap_or_default());
+        }
+        loop {
+            let (next, answer) = conversation.step(Some(b""), mechs).unwrap();
+            conversation = next;
+            sent.extend(answer.token.unwrap());
+            if answer.complete {
+                break;
+            }
+        }
+        assert_eq!(sent, token);
+        assert_eq!(conversation.role().heard, [Some(token)]);
+    }
+
+    #[test]
     fn token_instead_of_asking_for_the_next_piece_is_an_error() {
         let mechs = &mut NoMechs::with_largest(5);
         let conversation = Scripted::conversation(vec![reply(ANSWER, true)]);

@@ -205,9 +205,11 @@ fn choose<M: Mech>(
 }
 
 fn find_offered<M: Mech>(running: &Running<M>, content: &[u8]) -> Result<Oid, Error> {
-    let mech = Oid::new(content).ok_or(Error::PeerMisbehaved(Misbehaviour::Other(
-        "the acceptor chose a mechanism that was not offered: an identifier too long to be one",
-    )))?;
+    let Some(mech) = Oid::new(content) else {
+        return Err(Error::PeerMisbehaved(Misbehaviour::Other(
+            "the acceptor chose a mechanism that was not offered: an identifier too long to be one",
+        )));
+    };
     running
         .list
         .find(&mech)
@@ -455,6 +457,7 @@ mod tests {
         assert!(state.is_established());
     }
 
+    /// CVE-2010-0628: a peer that asks for a MIC and then sends none is refused, not asserted away.
     #[test]
     fn request_mic_for_the_first_choice_makes_the_mic_mandatory() {
         for tokens in [1, 2] {

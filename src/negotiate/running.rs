@@ -110,6 +110,7 @@ impl<M: Mech> Running<M> {
                 return silent(self.failed(error));
             }
         }
+        trace!("{:?}: rejected by the peer", self.offered);
         silent(Error::Rejected {
             negotiated,
             considered: self.considered,

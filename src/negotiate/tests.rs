@@ -172,6 +172,8 @@ fn a_mechanism_may_exchange_empty_tokens() {
 
 // -- Section 5: the mechListMIC ------------------------------------------------------------------
 
+/// CVE-2014-4343: reselection gives up the first context once. A parser that no longer saw the MICs
+/// would fail here too.
 #[test]
 fn second_choice_needs_both_mics_whoever_sends_the_last_token() {
     for (tokens, expected) in [
@@ -414,6 +416,7 @@ fn without_a_single_candidate_the_error_says_so() {
     assert!(error.sentences()[0].contains("no mechanism is available"));
 }
 
+/// CVE-2021-44758: an answer that names no mechanism, because none was chosen.
 #[test]
 fn no_mechanism_in_common_is_rejected_with_what_was_offered() {
     let outcome = talk(

@@ -216,15 +216,14 @@ impl Writer {
 
     /// The tag and length of an element; `length` octets of content have to follow.
     pub(crate) fn head(&mut self, tag: u8, length: usize) {
-        self.0.push(tag);
         match u8::try_from(length) {
-            Ok(short) if short < 0x80 => self.0.push(short),
+            Ok(short) if short < 0x80 => self.0.extend_from_slice(&[tag, short]),
             _ => {
+                let count = length_octets(length);
                 let octets = length.to_be_bytes();
-                let significant = octets.get(size_of::<usize>() - length_octets(length)..);
-                let significant = significant.unwrap_or_default();
-                self.0
-                    .push(0x80 | u8::try_from(significant.len()).unwrap_or_default());
+                let significant = octets.get(octets.len() - count..).unwrap_or_default();
+                let announced = 0x80 | u8::try_from(count).unwrap_or_default();
+                self.0.extend_from_slice(&[tag, announced]);
                 self.0.extend_from_slice(significant);
             }
         }

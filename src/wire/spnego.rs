@@ -554,6 +554,7 @@ mod tests {
         assert_eq!(init.mech_types.find(&KRB5), Some(KRB5));
     }
 
+    /// CVE-2009-0845: reqFlags that do not decode.
     #[test]
     fn req_flags_of_any_form_are_passed_over() {
         for flags in [
@@ -711,6 +712,7 @@ mod tests {
         assert!(reason.contains("not of SPNEGO"), "{reason}");
     }
 
+    /// CVE-2009-0844, GHSL-2023-016 to -018: a length that goes past the end of the token.
     #[test]
     fn a_length_of_4_gib_is_refused_and_allocates_nothing() {
         for token in [
