@@ -1,0 +1,102 @@
+//! What the integration tests stand on: a throwaway realm, the C harnesses, and a choice of SPNEGO
+//! (the system's or ours) for each end of a connection.
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test binary uses its own part of the support"
+)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    reason = "a test stops at the first thing that is not as it must be"
+)]
+
+mod ccache;
+mod harness;
+mod pairing;
+mod plugin;
+mod realm;
+
+pub(crate) use ccache::expire_tickets;
+pub(crate) use harness::{Harness, Output, Sanitizer};
+pub(crate) use pairing::{Pair, Pairing, Scenarios, assert_same, part_of};
+pub(crate) use plugin::{MechConfig, Side, plugin};
+pub(crate) use realm::{Environment, Realm};
+
+/// Whether every one of `programs` can be run. Where one cannot, the test is skipped loudly; under
+/// `CI=true` it fails.
+pub(crate) fn installed(programs: &[&str]) -> bool {
+    let missing: Vec<_> = programs
+        .iter()
+        .filter(|program| find_program(program).is_none())
+        .collect();
+    missing.is_empty() || skip(&format!("not installed: {missing:?}"))
+}
+
+/// Skip a test loudly, or fail it under `CI=true`. Always false.
+pub(crate) fn skip(why: &str) -> bool {
+    assert!(
+        std::env::var("CI").as_deref() != Ok("true"),
+        "cannot be tested here: {why}"
+    );
+    let test = std::thread::current();
+    eprintln!(
+        "*** SKIPPED {}: {why}",
+        test.name().unwrap_or("a test of this binary")
+    );
+    false
+}
+
+/// Where a program is, also in the administrator's directories, which a user's PATH may lack.
+fn find_program(program: &str) -> Option<std::path::PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin", "/sbin", "/usr/lib/x86_64-linux-gnu"].map(Into::into))
+        .map(|directory| directory.join(program))
+        .find(|file| file.is_file())
+}
+
+/// A directory of this process for what a test writes, removed when the process exits.
+fn scratch() -> &'static std::path::Path {
+    use std::sync::OnceLock;
+    static SCRATCH: OnceLock<std::path::PathBuf> = OnceLock::new();
+    SCRATCH.get_or_init(|| {
+        let directory =
+            std::env::temp_dir().join(format!("gss-spnego-test.{}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a scratch directory");
+        at_exit(|| {
+            if let Some(directory) = SCRATCH.get() {
+                let _ = std::fs::remove_dir_all(directory);
+            }
+        });
+        directory
+    })
+}
+
+/// A name in the scratch directory that nobody else in this process uses.
+pub(crate) fn scratch_file(stem: &str) -> std::path::PathBuf {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    scratch().join(format!("{stem}.{}", NEXT.fetch_add(1, Ordering::Relaxed)))
+}
+
+/// Run `action` when the process exits: what lives in statics is never dropped.
+fn at_exit(action: fn()) {
+    use std::sync::Mutex;
+    static ACTIONS: Mutex<Vec<fn()>> = Mutex::new(Vec::new());
+    extern "C" fn run() {
+        let actions = std::mem::take(&mut *ACTIONS.lock().unwrap());
+        for action in actions.into_iter().rev() {
+            action();
+        }
+    }
+    let mut actions = ACTIONS.lock().unwrap();
+    if actions.is_empty() {
+        // SAFETY: `run` is a plain function of this program and does not unwind.
+        assert_eq!(unsafe { libc::atexit(run) }, 0);
+    }
+    actions.push(action);
+}
