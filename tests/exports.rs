@@ -14,12 +14,17 @@ fn the_whole_surface_and_nothing_else_is_exported() {
         .expect("nm runs");
     assert!(listed.status.success(), "{listed:?}");
     let text = String::from_utf8(listed.stdout).expect("symbols are text");
-    let exported: BTreeSet<&str> =
-        text.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    let exported: BTreeSet<&str> = text
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
     let expected: BTreeSet<&str> = MIT.iter().chain(LOADING).copied().collect();
     let missing: Vec<_> = expected.difference(&exported).collect();
     let surplus: Vec<_> = exported.difference(&expected).collect();
-    assert!(missing.is_empty() && surplus.is_empty(), "missing {missing:?}, surplus {surplus:?}");
+    assert!(
+        missing.is_empty() && surplus.is_empty(),
+        "missing {missing:?}, surplus {surplus:?}"
+    );
 }
 
 /// What MIT looks up before it takes a library for an interposer, and for a mechanism.
