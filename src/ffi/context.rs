@@ -157,11 +157,12 @@ impl Outs<'_> {
             self.output.put(token);
         }
         match step {
-            // SPNEGO is the mechanism until one is agreed on and established.
+            // Which mechanism it will be is told when it is established.
             Stepped::Negotiating(negotiation) => {
-                self.mech.put(&oid::SPNEGO);
-                let flags = negotiation.inner().map_or(0, Inner::flags);
-                self.flags.put(flags & !NOT_BEFORE_THE_END);
+                if let Some(inner) = negotiation.inner() {
+                    self.flags.put(inner.flags() & !NOT_BEFORE_THE_END);
+                    self.lifetime.put(inner.last_lifetime());
+                }
                 Ok(major::CONTINUE_NEEDED)
             }
             Stepped::Established(inner) => {
@@ -485,6 +486,13 @@ impl Inner {
     pub(crate) fn flags(&self) -> u32 {
         match self {
             Self::Glue(mech) => mech.flags(),
+        }
+    }
+
+    /// Seconds left when its last leg was run.
+    fn last_lifetime(&self) -> u32 {
+        match self {
+            Self::Glue(mech) => mech.lifetime(),
         }
     }
 
