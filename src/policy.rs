@@ -27,7 +27,7 @@ pub struct Policy {
 }
 
 /// The rules a negotiation follows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// Send the preferred mechanism's first token with the offer (RFC 4178 section 3.2).
     pub optimistic_token: bool,
@@ -105,6 +105,16 @@ impl Policy {
 }
 
 impl Rules {
+    /// A maximum output token size as an option's value gives it: an OM_uint32 in host order.
+    ///
+    /// # Errors
+    /// When it is of another length, or too small.
+    pub fn token_size_option(value: &[u8]) -> Result<usize, &'static str> {
+        let octets = <[u8; 4]>::try_from(value)
+            .map_err(|_| "the maximum output token size is an OM_uint32: 4 octets")?;
+        Self::token_size(u32::from_ne_bytes(octets))
+    }
+
     /// A maximum output token size as a caller or a configuration gives it.
     ///
     /// # Errors

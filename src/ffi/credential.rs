@@ -13,7 +13,7 @@ use crate::glue::mech::{self, Acquire, Acquired, Source};
 use crate::glue::owned::{self, Store};
 use crate::glue::{Mechglue, availability, call, catalog};
 use crate::oid::{self, Oid};
-use crate::policy;
+use crate::policy::{self, Rules};
 use crate::sys::{GSS_C_ACCEPT, GSS_C_INITIATE};
 use std::ffi::c_int;
 use std::sync::RwLock;
@@ -24,6 +24,7 @@ pub(crate) struct Credential {
     mechs: Vec<Oid>,
     order: Option<Vec<Oid>>,
     asks_integrity: bool,
+    max_output_token_size: Option<usize>,
 }
 
 /// A credential as C holds it: several contexts may be made with it at once.
@@ -36,6 +37,7 @@ impl Credential {
             mechs,
             order: None,
             asks_integrity: true,
+            max_output_token_size: None,
         }
     }
 
@@ -64,6 +66,11 @@ impl Credential {
     /// Whether integrity is asked of the mechanism though the caller does not.
     pub(crate) fn asks_integrity(&self) -> bool {
         self.asks_integrity
+    }
+
+    /// The maximum output token size in octets that the caller set for its contexts.
+    pub(crate) fn max_output_token_size(&self) -> Option<usize> {
+        self.max_output_token_size
     }
 
     /// Whether it can be used for a mechanism.
@@ -426,6 +433,11 @@ pub(super) fn set_cred_option(
     match cred.given()? {
         Some(given) => {
             let mut given = write(given)?;
+            if option == oid::MAX_OUTPUT_TOKEN_SIZE {
+                let size = Rules::token_size_option(value.bytes()).map_err(Error::CallerMisused)?;
+                given.max_output_token_size = Some(size);
+                return Ok(major::COMPLETE);
+            }
             let status = call::change_cred(&mut given.cred, &option, value.bytes())?;
             if option == NO_CI_FLAGS {
                 given.asks_integrity = false;
