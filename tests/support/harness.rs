@@ -77,6 +77,11 @@ impl Harness {
         })
     }
 
+    /// The program.
+    pub(crate) fn file(&self) -> &Path {
+        &self.program
+    }
+
     /// Run it.
     pub(crate) fn run(&self, arguments: &[String], variables: &Environment) -> Output {
         limited(60, &self.program, &[], arguments, variables)
