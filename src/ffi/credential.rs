@@ -93,7 +93,7 @@ fn acquire(
 ) -> Result<(Credential, u32), Error> {
     let mut considered = Vec::new();
     let mut usable = Vec::new();
-    for mech in policy::current().mechs.order(mechs) {
+    for mech in policy::current().mechs.order(mechs.to_vec()) {
         match worth_asking(glue, &mech, &how) {
             Ok(()) => usable.push(mech),
             Err(error) => considered.push(error),

@@ -230,12 +230,11 @@ impl Mechs for Call<'_> {
     type Token = Token;
 
     fn candidates(&mut self) -> Vec<Oid> {
-        let available = catalog::available(self.glue);
-        let usable: Vec<Oid> = match self.credential {
+        let usable = match self.credential {
             Some(credential) => credential.usable(),
-            None => available.to_vec(),
+            None => catalog::available(self.glue).to_vec(),
         };
-        policy::current().mechs.order(&usable)
+        policy::current().mechs.order(usable)
     }
 
     fn prefers(&self) -> bool {
