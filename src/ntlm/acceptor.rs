@@ -215,7 +215,7 @@ impl<'a> Claim<'a> {
 /// The flags of the challenge that answers these.
 fn answered(theirs: u32) -> Result<u32, MechError> {
     let mut flags = theirs & OFFERED;
-    let missing = INDISPENSABLE & !(flags | flag::TARGET_INFO);
+    let missing = INDISPENSABLE & !flags;
     if missing != 0 {
         return Err(refused(format!(
             "the initiator does not offer what NTLMv2 needs (flags {missing:#010x})"
@@ -284,6 +284,6 @@ const OFFERED: u32 = flag::UNICODE
     | flag::KEY_128
     | flag::KEY_EXCHANGE;
 
-/// Without these there is no NTLMv2 here.
-const INDISPENSABLE: u32 =
-    flag::UNICODE | flag::NTLM | flag::EXTENDED_SESSION_SECURITY | flag::TARGET_INFO;
+/// Without these there is no NTLMv2 here. The target information is looked for where it is, since
+/// Samba does not repeat its flag.
+const INDISPENSABLE: u32 = flag::UNICODE | flag::NTLM | flag::EXTENDED_SESSION_SECURITY;
