@@ -15,6 +15,8 @@ use crate::secret::Secret;
 pub(super) struct Offered {
     pub(super) negotiate: [u8; Negotiate::OCTETS],
     pub(super) flags: u32,
+    /// Sealing is not only offered but needed.
+    pub(super) confidential: bool,
 }
 
 impl Offered {
@@ -24,17 +26,20 @@ impl Offered {
             return Err(unusable("anonymous logon is not supported"));
         }
         let mut flags = ALWAYS;
-        if requested & NEEDS_SIGN != 0 {
-            flags |= flag::SIGN | flag::KEY_EXCHANGE;
-        }
-        if requested & context_flag::CONFIDENTIALITY != 0 {
+        if requested & PROTECTION != 0 {
+            // Sealing as well where only signing is asked for: how a message is wrapped on a
+            // context with signing alone is what implementations disagree on.
             flags |= flag::SIGN | flag::SEAL | flag::KEY_EXCHANGE;
         }
         if requested & context_flag::IDENTIFY != 0 {
             flags |= flag::IDENTIFY;
         }
         let negotiate = Negotiate { flags }.encode();
-        Ok(Self { negotiate, flags })
+        Ok(Self {
+            negotiate,
+            flags,
+            confidential: requested & context_flag::CONFIDENTIALITY != 0,
+        })
     }
 
     /// Answer the challenge. A MIC is in the answer when the acceptor gave its time, by which it
@@ -90,7 +95,10 @@ impl Offered {
     /// What both sides can do, when that is enough.
     fn agreed(&self, theirs: u32) -> Result<u32, MechError> {
         let agreed = theirs & (self.flags | flag::TARGET_INFO);
-        let mut needed = INDISPENSABLE | (self.flags & (flag::SIGN | flag::SEAL));
+        let mut needed = INDISPENSABLE | (self.flags & flag::SIGN);
+        if self.confidential {
+            needed |= flag::SEAL;
+        }
         if agreed & (flag::SIGN | flag::SEAL) != 0 {
             needed |= flag::KEY_128;
         }
@@ -162,4 +170,7 @@ const ALWAYS: u32 = flag::UNICODE
 const INDISPENSABLE: u32 =
     flag::UNICODE | flag::NTLM | flag::EXTENDED_SESSION_SECURITY | flag::TARGET_INFO;
 
-const NEEDS_SIGN: u32 = context_flag::INTEGRITY | context_flag::REPLAY | context_flag::SEQUENCE;
+const PROTECTION: u32 = context_flag::INTEGRITY
+    | context_flag::CONFIDENTIALITY
+    | context_flag::REPLAY
+    | context_flag::SEQUENCE;

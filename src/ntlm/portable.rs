@@ -24,7 +24,7 @@ impl Ntlm {
         match &self.stage {
             Stage::Failed => return Err(MessageError::NoContext),
             Stage::Offered(offered) => {
-                out.octets(&[kind::OFFERED]);
+                out.octets(&[kind::OFFERED, offered.confidential.into()]);
                 out.octets(&offered.flags.to_le_bytes());
                 out.octets(&offered.negotiate);
             }
@@ -60,6 +60,7 @@ impl Ntlm {
         let mut input = Reader(octets.strip_prefix(&FRONT)?);
         let stage = match input.array()? {
             [kind::OFFERED] => Stage::Offered(Offered {
+                confidential: input.array()? == &[1],
                 flags: u32::from_le_bytes(*input.array()?),
                 negotiate: *input.array()?,
             }),

@@ -166,8 +166,8 @@ impl Session {
 
     /// GSS_Wrap in place: encrypt the data and give the signature that precedes it.
     ///
-    /// A context with signing alone encrypts as well, as gss-ntlmssp and pyspnego do, until the
-    /// peer is seen to do as Windows and Samba, who only sign on it.
+    /// A context with signing alone, which only a peer asks for, encrypts as well, as gss-ntlmssp
+    /// and pyspnego do, until the peer is seen to do as Windows and Samba, who only sign on it.
     pub(super) fn wrap_parts(&self, parts: &mut [Part<'_>]) -> Result<[u8; 16], MessageError> {
         let mut send = self.direction(&self.send)?;
         let hmac = send.hmac(parts.iter().map(Part::octets));
