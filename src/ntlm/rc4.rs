@@ -1,12 +1,11 @@
 //! RC4, which NTLM uses for sealing and for wrapping keys; never anything else.
 //! Ours because a security context is exported with its cipher's state, and put back to an earlier
-//! one: the `rc4` crate neither clones nor shows its state.
+//! one: the `rc4` crate neither shows its state nor goes back.
 #![forbid(unsafe_code)]
 
 use zeroize::Zeroize;
 
 /// A cipher, somewhere in its key stream.
-#[derive(Clone)]
 pub(super) struct Rc4 {
     table: [u8; 256],
     i: u8,
@@ -23,14 +22,11 @@ impl Rc4 {
         reason = "a table of 256, indexed by an octet"
     )]
     pub(super) fn new(key: &[u8; 16]) -> Self {
-        let mut table = [0; 256];
-        for (place, value) in table.iter_mut().zip(0..=u8::MAX) {
-            *place = value;
-        }
+        let mut table = IDENTITY;
         let mut j = 0_u8;
-        for (i, octet) in (0..=u8::MAX).zip(key.iter().cycle()) {
-            j = j.wrapping_add(table[usize::from(i)]).wrapping_add(*octet);
-            table.swap(usize::from(i), usize::from(j));
+        for i in 0..256 {
+            j = j.wrapping_add(table[i]).wrapping_add(key[i % 16]);
+            table.swap(i, usize::from(j));
         }
         Self { table, i: 0, j: 0 }
     }
@@ -55,6 +51,19 @@ impl Rc4 {
         (self.i, self.j) = (i, j);
     }
 
+    /// Go back by so many octets of key stream, to where it was before them.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a table of 256, indexed by an octet"
+    )]
+    pub(super) fn rewind(&mut self, octets: usize) {
+        for _ in 0..octets {
+            self.table.swap(usize::from(self.i), usize::from(self.j));
+            self.j = self.j.wrapping_sub(self.table[usize::from(self.i)]);
+            self.i = self.i.wrapping_sub(1);
+        }
+    }
+
     /// The state, as secret as the key.
     pub(super) fn to_octets(&self) -> impl Iterator<Item = u8> {
         self.table.into_iter().chain([self.i, self.j])
@@ -66,14 +75,31 @@ impl Rc4 {
         let &[i, j] = rest else { return None };
         let mut sorted = *table;
         sorted.sort_unstable();
-        let permutation = sorted.into_iter().eq(0..=u8::MAX);
-        permutation.then_some(Self {
+        (sorted == IDENTITY).then_some(Self {
             table: *table,
             i,
             j,
         })
     }
 }
+
+/// The table before it is keyed.
+const IDENTITY: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut at = 0_u8;
+    while at < u8::MAX {
+        at += 1;
+        #[expect(
+            clippy::indexing_slicing,
+            clippy::as_conversions,
+            reason = "evaluated when the library is compiled"
+        )]
+        {
+            table[at as usize] = at;
+        }
+    }
+    table
+};
 
 impl Drop for Rc4 {
     fn drop(&mut self) {
@@ -109,6 +135,19 @@ mod tests {
         cipher.apply(&mut a);
         again.apply(&mut b);
         assert_eq!(a, b);
+    }
+
+    #[test]
+    fn going_back_gives_the_same_key_stream_again() {
+        let mut cipher = Rc4::new(&[7; 16]);
+        cipher.apply(&mut [0; 700]);
+        let (mut a, mut b) = ([0; 600], [0; 600]);
+        cipher.apply(&mut a);
+        cipher.rewind(600);
+        cipher.apply(&mut b);
+        assert_eq!(a, b);
+        cipher.rewind(1300);
+        assert!(cipher.to_octets().eq(Rc4::new(&[7; 16]).to_octets()));
     }
 
     #[test]

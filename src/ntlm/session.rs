@@ -136,17 +136,15 @@ impl Session {
     pub(super) fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), MessageError> {
         let mut receive = self.direction(&self.receive)?;
         let signature = receive.awaited(signature)?;
-        let before = receive.cipher.clone();
-        receive.verify([message], signature, before)
+        receive.verify([message], signature)
     }
 
     /// GSS_GetMIC for the mechListMIC: the key stream is then put back to where it was, and the
     /// sequence number is not (MS-SPNG sections 3.2.5.1 and 3.3.5.1).
     pub(super) fn sign_mech_list(&self, list: &[u8]) -> Result<[u8; 16], MessageError> {
         let mut send = self.direction(&self.send)?;
-        let before = send.cipher.clone();
         let signature = send.sign([list]);
-        send.cipher = before;
+        send.rewind_signature();
         Ok(signature)
     }
 
@@ -158,9 +156,8 @@ impl Session {
     ) -> Result<(), MessageError> {
         let mut receive = self.direction(&self.receive)?;
         let signature = receive.awaited(signature)?;
-        let before = receive.cipher.clone();
-        receive.verify([list], signature, before.clone())?;
-        receive.cipher = before;
+        receive.verify([list], signature)?;
+        receive.rewind_signature();
         Ok(())
     }
 
@@ -185,17 +182,16 @@ impl Session {
     ) -> Result<(), MessageError> {
         let mut receive = self.direction(&self.receive)?;
         let signature = receive.awaited(signature)?;
-        let before = receive.cipher.clone();
         apply(&mut receive.cipher, parts);
-        let sealed = receive.verify(parts.iter().map(Part::octets), signature, before.clone());
+        let sealed = receive.verify(parts.iter().map(Part::octets), signature);
         if sealed.is_ok() {
             return Ok(());
         }
-        apply(&mut before.clone(), parts);
+        unapply(&mut receive.cipher, parts);
         if self.confidential() {
             return sealed;
         }
-        receive.verify(parts.iter().map(Part::octets), signature, before)?;
+        receive.verify(parts.iter().map(Part::octets), signature)?;
         self.peer_only_signs.store(true, Ordering::Relaxed);
         Ok(())
     }
@@ -297,29 +293,46 @@ impl Direction {
         }
     }
 
-    /// Compare, and when they differ put the direction back to where it was before the message:
+    /// Compare, and when they differ put the direction back to where it was before the signature:
     /// one forged message does not spoil the next honest one.
     fn verify<'a>(
         &mut self,
         parts: impl IntoIterator<Item = &'a [u8]>,
         signature: &[u8; 16],
-        before: Rc4,
     ) -> Result<(), MessageError> {
-        let sequence = self.sequence;
         let expected = self.sign(parts);
         if expected.ct_eq(signature).into() {
             return Ok(());
         }
-        self.cipher = before;
-        self.sequence = sequence;
+        self.rewind_signature();
+        self.sequence = self.sequence.wrapping_sub(1);
         Err(MessageError::BadSignature)
+    }
+
+    /// Put the key stream back to where it was before a signature.
+    fn rewind_signature(&mut self) {
+        if self.encrypted {
+            self.cipher.rewind(8);
+        }
     }
 }
 
+/// Encrypt or decrypt the data.
 fn apply(cipher: &mut Rc4, parts: &mut [Part<'_>]) {
     for part in parts {
         if let Part::Data(data) = part {
             cipher.apply(data);
+        }
+    }
+}
+
+/// Put the data and the key stream back to where they were.
+fn unapply(cipher: &mut Rc4, parts: &mut [Part<'_>]) {
+    for part in parts.iter_mut().rev() {
+        if let Part::Data(data) = part {
+            cipher.rewind(data.len());
+            cipher.apply(data);
+            cipher.rewind(data.len());
         }
     }
 }
