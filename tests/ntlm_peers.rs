@@ -60,6 +60,9 @@ impl Peer {
     fn start(kind: Kind, role: &str, options: &[(&str, &str)]) -> Option<Self> {
         let mut command = match kind {
             Kind::GssNtlmssp => Command::new(gss_ntlmssp_peer()?),
+            Kind::Samba if role == "accept" && !ntlm_auth().exists() => {
+                return missing("ntlm_auth");
+            }
             Kind::Samba => python(Path::new("/usr/bin/python3"), "samba", "samba.gensec")?,
             Kind::Pyspnego => python(&venv(), "pyspnego", "spnego")?,
             Kind::Impacket => python(&venv(), "impacket", "impacket.ntlm")?,
@@ -71,6 +74,7 @@ impl Peer {
         std::fs::write(&mechs, GSS_NTLMSSP_LINE).unwrap();
         command
             .arg(role)
+            .arg(format!("ntlm_auth={}", ntlm_auth().display()))
             .args(
                 options
                     .iter()
@@ -425,6 +429,19 @@ fn samba_initiates() {
     }
 }
 
+/// Samba as a server is its ntlm_auth: a context and its key, but no messages.
+#[test]
+fn samba_accepts() {
+    let Some((mut peer, ours)) = SEALED.initiate(Kind::Samba) else {
+        return;
+    };
+    let ours = ours.unwrap();
+    assert_eq!(peer.octets("key", &[]), ours.session_key().unwrap());
+    assert_eq!(peer.octets("name", &[]), USER.as_bytes());
+    let reason = refuse_a_wrong_password(Kind::Samba, Ours::Initiates).unwrap();
+    assert!(reason.contains("NT_STATUS_WRONG_PASSWORD"), "{reason}");
+}
+
 /// Compile the peer of `tests/c`; `None` when MIT's headers or gss-ntlmssp are missing.
 fn gss_ntlmssp_peer() -> Option<PathBuf> {
     if !Path::new(GSS_NTLMSSP).exists() {
@@ -464,6 +481,11 @@ fn python(interpreter: &Path, peer: &str, module: &str) -> Option<Command> {
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/py/ntlm_peer.py"))
         .arg(peer);
     Some(command)
+}
+
+/// Samba's helper, of `tests/py/setup`.
+fn ntlm_auth() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/winbind/usr/bin/ntlm_auth")
 }
 
 /// The Python of `tests/py/setup`.

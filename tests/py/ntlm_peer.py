@@ -10,14 +10,23 @@ Each line on stdin is a command with arguments in hex ("-" when empty); each get
   key, name          -> "ok HEX" or "error TEXT"
 """
 
+import base64
 import os
+import subprocess
 import sys
 
 
 def main():
     peer, role, *rest = sys.argv[1:]
     options = dict(word.split("=", 1) for word in rest)
-    side = {"pyspnego": Pyspnego, "impacket": Impacket, "samba": Samba}[peer](role, options)
+    sides = {
+        ("pyspnego", "initiate"): Pyspnego,
+        ("pyspnego", "accept"): Pyspnego,
+        ("impacket", "initiate"): Impacket,
+        ("samba", "initiate"): Samba,
+        ("samba", "accept"): NtlmAuth,
+    }
+    side = sides[peer, role](role, options)
     for line in sys.stdin:
         command, *words = line.split()
         try:
@@ -95,7 +104,6 @@ class Impacket:
     def __init__(self, role, options):
         from impacket import ntlm
 
-        assert role == "initiate"
         self.ntlm = ntlm
         self.options = options
         self.type1 = None
@@ -163,7 +171,6 @@ class Samba:
     def __init__(self, role, options):
         from samba import credentials, gensec, param
 
-        assert role == "initiate"
         settings = {"lp_ctx": param.LoadParm(), "target_hostname": options["target"]}
         settings["lp_ctx"].set("client ntlmv2 auth", "yes")
         domain, _, user = options["user"].rpartition("\\")
@@ -202,6 +209,53 @@ class Samba:
 
     def key(self):
         return self.context.session_key()
+
+
+class NtlmAuth:
+    """gensec as a server, in Samba's helper for squid: contexts and keys, no messages."""
+
+    def __init__(self, role, options):
+        directory = os.path.dirname(os.environ["NTLM_USER_FILE"])
+        config = os.path.join(directory, "smb.conf")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write("[global]\nnetbios name = SERVER\nworkgroup = DOMAIN\n")
+            file.write("server role = standalone server\n")
+            for what in ("private dir", "state directory", "cache directory", "lock directory",
+                         "pid directory"):
+                file.write(f"{what} = {directory}\n")
+        with open(os.environ["NTLM_USER_FILE"], encoding="utf-8") as file:
+            domain, user, password = file.readline().rstrip("\n").split(":")
+        self.helper = subprocess.Popen(
+            [options["ntlm_auth"], f"--configfile={config}",
+             "--helper-protocol=squid-2.5-ntlmssp", f"--username={user}",
+             f"--domain={domain}", f"--password={password}"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )
+        self.ask("SF NTLMSSP_FEATURE_SESSION_KEY NTLMSSP_FEATURE_SIGN NTLMSSP_FEATURE_SEAL")
+        self.commands = iter(("YR", "KK"))
+
+    def ask(self, command):
+        self.helper.stdin.write(command + "\n")
+        self.helper.stdin.flush()
+        return self.helper.stdout.readline().rstrip("\n").partition(" ")
+
+    def step(self, token):
+        kind, _, rest = self.ask(f"{next(self.commands)} {base64.b64encode(token).decode()}")
+        if kind == "TT":
+            return "token", base64.b64decode(rest)
+        if kind == "AF":
+            self.user = rest
+            return "done", b""
+        raise PermissionError(f"{kind} {rest}")
+
+    def key(self):
+        kind, _, rest = self.ask("GK")
+        if kind != "GK":
+            raise ValueError(f"{kind} {rest}")
+        return base64.b64decode(rest)
+
+    def name(self):
+        return self.user.encode()
 
 
 main()
