@@ -219,7 +219,6 @@ pub(super) const CLIENT_CHALLENGE: usize = 28;
 #[derive(Debug)]
 pub(super) struct TargetInfo<'a> {
     pairs: &'a [u8],
-    pub(super) computer: Option<&'a [u8]>,
     pub(super) flags: u32,
     pub(super) timestamp: Option<u64>,
     pub(super) target_name: Option<&'a [u8]>,
@@ -232,7 +231,6 @@ impl<'a> TargetInfo<'a> {
     pub(super) fn decode(octets: &'a [u8]) -> Result<Self, String> {
         let mut info = Self {
             pairs: octets,
-            computer: None,
             flags: 0,
             timestamp: None,
             target_name: None,
@@ -272,8 +270,7 @@ impl<'a> TargetInfo<'a> {
 
     fn take(&mut self, id: u16, value: &'a [u8]) -> Option<()> {
         match id {
-            av::COMPUTER => self.computer = Some(even(value)?),
-            av::DOMAIN | av::DNS_COMPUTER | av::DNS_DOMAIN | av::DNS_TREE => {
+            av::COMPUTER | av::DOMAIN | av::DNS_COMPUTER | av::DNS_DOMAIN | av::DNS_TREE => {
                 even(value)?;
             }
             av::FLAGS => self.flags = u32::from_le_bytes(value.try_into().ok()?),

@@ -5,8 +5,6 @@
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use md5::{Digest, Md5};
-
 use crate::error::{Cause, Major, MechError, major};
 use crate::negotiate::{Mech, Step};
 use crate::oid::NTLMSSP;
@@ -15,6 +13,7 @@ use crate::trace;
 
 mod acceptor;
 mod accounts;
+mod bindings;
 mod host;
 mod initiator;
 mod message;
@@ -27,6 +26,7 @@ mod tests;
 
 use acceptor::{Challenged, Verdict};
 pub use accounts::{Accounts, Credential, Problem, UserName};
+pub use bindings::ChannelBindings;
 pub use host::Host;
 use initiator::Offered;
 use message::flag;
@@ -61,17 +61,6 @@ pub struct Accept<'a> {
     /// Refuse an initiator that does not protect the exchange by a MIC. Every Windows since Vista
     /// does, and whatever runs under a SPNEGO that knows NTLM.
     pub require_mic: bool,
-}
-
-/// gss_channel_bindings_struct of RFC 2744 section 3.11.
-#[derive(Clone, Copy, Debug, Default)]
-#[allow(missing_docs, reason = "RFC 2744 section 3.11 defines each")]
-pub struct ChannelBindings<'a> {
-    pub initiator_address_type: u32,
-    pub initiator_address: &'a [u8],
-    pub acceptor_address_type: u32,
-    pub acceptor_address: &'a [u8],
-    pub application_data: &'a [u8],
 }
 
 /// The context flags of RFC 2744 and of its later friends that NTLM knows.
@@ -430,26 +419,6 @@ impl Agreement {
             mic: self.mic,
             bound: self.bound,
         })
-    }
-}
-
-impl ChannelBindings<'_> {
-    /// MD5 over the structure, its numbers little-endian: MS-NLMP section 3.1.5.1.2.
-    fn hash(&self) -> [u8; 16] {
-        // A length that does not fit cannot come from C's structure either.
-        let length = |field: &[u8]| u32::try_from(field.len()).unwrap_or(u32::MAX).to_le_bytes();
-        let mut md5 = Md5::new();
-        for (kind, address) in [
-            (self.initiator_address_type, self.initiator_address),
-            (self.acceptor_address_type, self.acceptor_address),
-        ] {
-            md5.update(kind.to_le_bytes());
-            md5.update(length(address));
-            md5.update(address);
-        }
-        md5.update(length(self.application_data));
-        md5.update(self.application_data);
-        md5.finalize().into()
     }
 }
 

@@ -1,10 +1,11 @@
 //! NTLMv2 and what is derived from it: MS-NLMP sections 3.3.2 and 3.4.5. Pure; both roles compute
 //! the same, one to send it and one to compare.
 //!
-//! The `ntlmclient` crate (0.2.0) computes NTLMv2 too and is not used: it panics on a flag that it
-//! does not know and on text or fields of a length it does not expect, hashes only from a password
-//! (no NT hash, so no smbpasswd), keeps its keys in plain arrays that nobody wipes, reads the clock
-//! itself and brings chrono, rand and DES for NTLMv1. What is sound in it is three calls of HMAC.
+//! The `ntlmclient` crate (0.2.0) is not used. Of it only `respond_challenge_ntlm_v2` would be sound
+//! to call, and that draws the client's challenge itself and takes nothing but a password: no NT hash,
+//! nothing for an acceptor to compare, no vector to test by. It upper-cases a name as Unicode where
+//! Windows does not (`ß`), wipes no key, and brings chrono, rand, DES and a second digest of each
+//! kind. Its decoders panic on flags that it does not know.
 #![forbid(unsafe_code)]
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -61,8 +62,8 @@ pub(super) fn nt_hash(password: &str) -> Key {
 /// is in the message.
 pub(super) fn ntowf_v2(nt_hash: &Key, user: &str, domain: &[u8]) -> HmacMd5 {
     let user = utf16_upper(user);
-    let key = hmac(keyed(nt_hash.expose()), [user.as_slice(), domain]);
-    keyed(Secret::new(key).expose())
+    let key = Secret::new(hmac(keyed(nt_hash.expose()), [user.as_slice(), domain]));
+    keyed(key.expose())
 }
 
 /// The proof that the password is known. `client_challenge` is all of the response after it.
