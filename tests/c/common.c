@@ -429,6 +429,12 @@ int plugin_is_loaded(void)
 
 void show_plugin(void)
 {
+    gss_OID_set attributes = GSS_C_NO_OID_SET;
+    OM_uint32 minor;
+
+    /* The glue loads a mechanism when it is first asked for. */
+    gss_inquire_attrs_for_mech(&minor, &oids[0], &attributes, NULL);
+    gss_release_oid_set(&minor, &attributes);
     show("plugin: %s", plugin_is_loaded() ? "loaded" : "not loaded");
 }
 

@@ -465,6 +465,7 @@ static void run_end(const char *role)
                               option("target.type", "hostbased"));
     if (!prepare_cred(&end)) {
         send_frame(ERROR, NULL);
+        show("not established");
     } else if (!negotiate(&end)) {
         show("not established");
     } else if (!peer_established()) {
