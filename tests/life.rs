@@ -26,9 +26,11 @@ fn thirty_two_threads_negotiate_and_talk() {
     let report = assert_same("threads", |config| {
         run(realm, &Harness::named("life"), "threads", config)
     });
-    assert!(report.starts_with(
-        "handshakes: 0 failed\nfailures: 0 failed\nmessages of one context: 0 failed\n"
-    ));
+    assert!(
+        report.starts_with(
+            "handshakes: 0 failed\nfailures: 0 failed\nmessages both ways: 0 failed\n"
+        )
+    );
 }
 
 #[test]

@@ -397,8 +397,10 @@ gss_key_value_set_desc *cred_store(const char *text)
 {
     static gss_key_value_element_desc elements[8];
     static gss_key_value_set_desc store;
-    char *rest = strdup(text), *pair;
+    static char copy[2048];
+    char *rest = copy, *pair;
 
+    snprintf(copy, sizeof(copy), "%s", text);
     store.count = 0;
     store.elements = elements;
     while ((pair = strsep(&rest, ";")) != NULL && store.count < 8) {

@@ -1,6 +1,7 @@
 /* A process with threads, or that forks, around contexts of SPNEGO.
  *
- *   threads   32 threads, each with handshakes and messages of its own; then all on one context
+ *   threads   32 threads, each with handshakes and messages of its own, and failures; then two
+ *             threads on one context, one for each direction
  *   fork      a handshake before a fork, one after it in both, and messages on the first in both
  */
 #include "common.h"
@@ -12,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { THREADS = 32, HANDSHAKES = 4, MESSAGES = 50 };
+enum { THREADS = 32, HANDSHAKES = 4, MESSAGES = 500 };
 
 static gss_name_t target;
 static gss_cred_id_t initiator_cred, acceptor_cred;
@@ -70,10 +71,15 @@ static void *own_failures(void *unused)
     return (void *)failed;
 }
 
-/* Without sequence numbers, messages of one context may be made and read in any order. */
-static void *shared_context(void *argument)
+/* One direction of a context's messages. The library's Kerberos contexts do not bear two threads
+ * that make (or read) messages at once, but one that makes them beside one that reads them. */
+struct direction {
+    gss_ctx_id_t from, to;
+};
+
+static void *one_way(void *argument)
 {
-    struct handshake *handshake = argument;
+    struct direction *direction = argument;
     gss_buffer_desc text = text_buffer("message");
     size_t failed = 0;
     OM_uint32 minor;
@@ -81,9 +87,8 @@ static void *shared_context(void *argument)
     for (int i = 0; i < MESSAGES; i++) {
         gss_buffer_desc wrapped = GSS_C_EMPTY_BUFFER, plain = GSS_C_EMPTY_BUFFER;
 
-        if (gss_wrap(&minor, handshake->initiator, 1, 0, &text, NULL, &wrapped) != GSS_S_COMPLETE ||
-            gss_unwrap(&minor, handshake->acceptor, &wrapped, &plain, NULL, NULL) !=
-                GSS_S_COMPLETE ||
+        if (gss_wrap(&minor, direction->from, 1, 0, &text, NULL, &wrapped) != GSS_S_COMPLETE ||
+            gss_unwrap(&minor, direction->to, &wrapped, &plain, NULL, NULL) != GSS_S_COMPLETE ||
             !same_buffer(&text, &plain))
             failed++;
         gss_release_buffer(&minor, &wrapped);
@@ -92,13 +97,38 @@ static void *shared_context(void *argument)
     return (void *)failed;
 }
 
-static void in_threads(const char *label, void *(*work)(void *), void *argument)
+static void both_ways(void)
+{
+    struct handshake handshake = prepared();
+    struct direction directions[2];
+    pthread_t threads[2];
+    size_t failed = 0;
+
+    if (!shake_hands(&handshake) || !messages_pass(&handshake))
+        stop("no handshake");
+    directions[0] = (struct direction){handshake.initiator, handshake.acceptor};
+    directions[1] = (struct direction){handshake.acceptor, handshake.initiator};
+    for (int i = 0; i < 2; i++) {
+        if (pthread_create(&threads[i], NULL, one_way, &directions[i]) != 0)
+            stop("no thread");
+    }
+    for (int i = 0; i < 2; i++) {
+        void *of_thread;
+
+        pthread_join(threads[i], &of_thread);
+        failed += (size_t)of_thread;
+    }
+    show("messages both ways: %zu failed", failed);
+    end_handshake(&handshake);
+}
+
+static void in_threads(const char *label, void *(*work)(void *))
 {
     pthread_t threads[THREADS];
     size_t failed = 0;
 
     for (int i = 0; i < THREADS; i++) {
-        if (pthread_create(&threads[i], NULL, work, argument) != 0)
+        if (pthread_create(&threads[i], NULL, work, NULL) != 0)
             stop("no thread");
     }
     for (int i = 0; i < THREADS; i++) {
@@ -112,14 +142,9 @@ static void in_threads(const char *label, void *(*work)(void *), void *argument)
 
 static void threads(void)
 {
-    struct handshake handshake = prepared();
-
-    in_threads("handshakes", own_handshakes, NULL);
-    in_threads("failures", own_failures, NULL);
-    if (!shake_hands(&handshake))
-        stop("no handshake");
-    in_threads("messages of one context", shared_context, &handshake);
-    end_handshake(&handshake);
+    in_threads("handshakes", own_handshakes);
+    in_threads("failures", own_failures);
+    both_ways();
 }
 
 static void after_fork(const char *who, struct handshake *before)

@@ -1,9 +1,12 @@
 /* Handshakes in one process with tokens altered on the way, the same ones in every run.
  *
- * Options: count=10000, seed=1, mechs=krb5 | script (script-a and script-b, both known to both).
+ * Options: count=10000, seed=1, mechs=krb5 | script (script-a and script-b, both known to both),
+ * early=yes (an unfinished context may make messages, as the built-in's does once its mechanism is
+ * established).
  *
- * Checked in each: no crash; an end that failed gives no context that works; two ends that are
- * established can talk to each other; and when they are established with another mechanism than
+ * Checked in each: no crash; a context that is not established makes no message; two ends that
+ * are established can talk to each other, if each has heard the other (Kerberos without mutual
+ * authentication has not: an older token in the place of the new one is as good); and when they are established with another mechanism than
  * the first offered, the list of mechanisms arrived as it was sent. At the end: memory in use has
  * not grown with the number of handshakes. */
 #include "common.h"
@@ -117,6 +120,11 @@ static void on_the_way(gss_buffer_t token, int from_initiator, int which, void *
     if (which == journey->which) {
         for (int i = 0; i < journey->changes; i++)
             change(token);
+        /* gss_release_buffer leaves an empty buffer's memory alone. */
+        if (token->length == 0) {
+            free(token->value);
+            token->value = NULL;
+        }
     }
     if (which == 0)
         journey->arrived = copy_of(token);
@@ -156,7 +164,7 @@ static void check_failed(const char *who, gss_ctx_id_t context, OM_uint32 major)
     gss_buffer_desc text = text_buffer("message"), out = GSS_C_EMPTY_BUFFER;
     OM_uint32 minor;
 
-    if (major == GSS_S_COMPLETE)
+    if (major == GSS_S_COMPLETE || strcmp(option("early", "no"), "yes") == 0)
         return;
     if (gss_get_mic(&minor, context, 0, &text, &out) == GSS_S_COMPLETE)
         stop("the %s made a MIC with a context that is not established", who);
@@ -204,7 +212,7 @@ int main(int argc, char **argv)
     }
     for (int i = 0; i < count; i++) {
         struct journey journey = {.which = (int)random_below(scripts ? 4 : 2),
-                                  .changes = 1 + (int)random_below(3)};
+                                  .changes = (int)random_below(4)};
         struct handshake handshake = {.target = target,
                                       .mech = mech_oid("spnego"),
                                       .flags = random_below(2) ? GSS_C_MUTUAL_FLAG : 0,
@@ -217,7 +225,7 @@ int main(int argc, char **argv)
             memory = in_use();
         if (shake_hands(&handshake)) {
             both++;
-            if (!messages_pass(&handshake))
+            if ((scripts || handshake.flags != 0) && !messages_pass(&handshake))
                 stop("handshake %d: both ends are established and cannot talk", i);
             if (strcmp(mech_of(handshake.initiator), mech_of(handshake.acceptor)) != 0)
                 stop("handshake %d: the ends disagree about their mechanism", i);

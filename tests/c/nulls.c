@@ -5,6 +5,23 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* In a child: the call may be the end of the process. */
+#define GUARDED(label, call)                                                \
+    do {                                                                    \
+        int guarded_status = 0;                                             \
+        pid_t guarded_child = fork();                                       \
+                                                                            \
+        if (guarded_child == 0) {                                           \
+            SHOW(label, call);                                              \
+            _exit(0);                                                       \
+        }                                                                   \
+        waitpid(guarded_child, &guarded_status, 0);                         \
+        if (WIFSIGNALED(guarded_status))                                    \
+            show(label ": killed by signal %d", WTERMSIG(guarded_status));  \
+    } while (0)
 
 static gss_buffer_desc text = {4, "text"};
 static gss_buffer_desc empty = GSS_C_EMPTY_BUFFER;
@@ -71,8 +88,9 @@ static void initiating(gss_name_t target)
                                                   NULL, NULL, &out, NULL, NULL));
     gss_release_buffer(&minor, &out);
     on_context("an incomplete initiator", context);
-    SHOW("continued without a token", gss_init_sec_context(&minor, NULL, &context, target, mech, 0,
-                                                           0, NULL, NULL, NULL, &out, NULL, NULL));
+    GUARDED("continued without a token",
+            gss_init_sec_context(&minor, NULL, &context, target, mech, 0, 0, NULL, NULL, NULL, &out,
+                                 NULL, NULL));
     gss_release_buffer(&minor, &out);
     gss_delete_sec_context(&minor, &context, NULL);
     SHOW("an empty input", gss_init_sec_context(&minor, NULL, &context, target, mech, 0, 0, NULL,
