@@ -435,7 +435,7 @@ pub(super) fn set_cred_option(
 ) -> Status {
     let option = option
         .value()
-        .ok_or(Error::CallerMisused("an option is named by an OID"))?;
+        .ok_or(Error::Missing("an option is named by an OID"))?;
     match cred.given()? {
         Some(given) => {
             let mut given = write(given)?;
@@ -511,7 +511,10 @@ pub(super) fn set_neg_mechs(
     mechs: OidSetIn<'_>,
 ) -> Status {
     let cred = cred.given()?.ok_or(NO_CREDENTIAL)?;
-    write(cred)?.order = Some(mechs.members());
+    let order = mechs
+        .given()
+        .ok_or(Error::Missing("the mechanisms are a set, if an empty one"))?;
+    write(cred)?.order = Some(order);
     Ok(major::COMPLETE)
 }
 
@@ -580,7 +583,7 @@ pub(super) fn store_cred_into(
     Ok(major::COMPLETE)
 }
 
-pub(super) const NO_CREDENTIAL: Error = Error::CallerMisused("a credential is needed here");
+pub(super) const NO_CREDENTIAL: Error = Error::Missing("a credential is needed here");
 
 /// How the default credential is acquired for an inquiry: to initiate, as the glue's own default.
 const DEFAULT: Acquire<'static> = Acquire {

@@ -194,7 +194,8 @@ pub(super) fn localname(
     Ok(major::COMPLETE)
 }
 
-/// Whether the name may act as a local user: COMPLETE, or GSS_S_UNAUTHORIZED.
+/// Whether the name may act as a local user: COMPLETE, or GSS_S_UNAUTHORIZED. For a name that
+/// belongs to no mechanism the glue has its own way, by comparing.
 pub(super) fn authorize_localname(
     glue: &'static Mechglue,
     name: In<'_, Name>,
@@ -202,11 +203,14 @@ pub(super) fn authorize_localname(
     kind: OidIn<'_>,
 ) -> Status {
     let name = name.given()?.ok_or(NO_NAME)?;
+    if name.given.is_some() {
+        return Err(Error::Unavailable("the name belongs to no mechanism yet"));
+    }
     let user = call::import_name(glue, user.bytes(), kind.value().as_ref())?;
     call::authorize_localname(glue, name.for_glue(glue)?, &user)
 }
 
-pub(super) const NO_NAME: Error = Error::CallerMisused("a name is needed here");
+pub(super) const NO_NAME: Error = Error::Missing("a name is needed here");
 
 #[cfg(test)]
 mod tests {
