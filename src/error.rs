@@ -197,7 +197,9 @@ impl Error {
             Self::NoCred { .. } => Minor::NoCreds,
             Self::Mech { .. } => Minor::MechFailed,
             Self::NoContext(_) => Minor::ContextUnusable,
-            Self::Unavailable(_) | Self::Missing(_) | Self::CallerMisused(_) => Minor::CallerMisused,
+            Self::Unavailable(_) | Self::Missing(_) | Self::CallerMisused(_) => {
+                Minor::CallerMisused
+            }
             Self::Internal(_) => Minor::Internal,
         }
     }

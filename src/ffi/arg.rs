@@ -317,7 +317,6 @@ impl OidSetIn<'_> {
         // SAFETY: RFC 2744 3.12: null, or a set valid for the call.
         (!self.set.is_null()).then(|| unsafe { owned::read_oid_set(self.set) })
     }
-    }
 }
 
 /// A place for a set of OIDs, which the caller releases with `gss_release_oid_set`.
