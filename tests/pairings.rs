@@ -436,7 +436,7 @@ fn ntlm_stands_behind_kerberos_and_takes_over() {
         &[
             "i: established",
             "a: established",
-            "a: time: indefinite mech: ntlmssp local: 0 open: 1",
+            "i: time: none mech: ntlmssp local: 1 open: 1",
         ],
     );
     scenarios.run(
