@@ -60,6 +60,11 @@ impl Oid {
             .unwrap_or_default()
     }
 
+    /// How many content octets there are.
+    pub(crate) const fn length(&self) -> u8 {
+        self.length
+    }
+
     /// Whether this is one of the identifiers of Kerberos 5 (the standard one, the one Windows 2000
     /// truncated to 16-bit arcs, the one before RFC 1964).
     pub fn is_krb5(&self) -> bool {
@@ -98,6 +103,10 @@ pub const NTLMSSP: Oid = Oid::known([0x2b, 6, 1, 4, 1, 0x82, 0x37, 2, 2, 0x0a]);
 pub const NEGOEX: Oid = Oid::known([0x2b, 6, 1, 4, 1, 0x82, 0x37, 2, 2, 0x1e]);
 /// The private identifier under which both glues load this plugin: 2.25.4014056348.
 pub const OURS: Oid = Oid::known([0x69, 0x8e, 0xfa, 0x86, 0xc7, 0x1c]);
+
+/// Credential option that restricts and orders the mechanisms to negotiate (RFC 4178 appendix B.1),
+/// for a glue without `gss_set_neg_mechs`: 2.25.4014056348.1.
+pub const SET_NEG_MECHS: Oid = Oid::known([0x69, 0x8e, 0xfa, 0x86, 0xc7, 0x1c, 1]);
 
 const NAMES: [(Oid, &str); 8] = [
     (SPNEGO, "spnego"),

@@ -247,6 +247,8 @@ pub(super) fn init_sec_context(
             next.store(there, &mut negotiation);
             Ok(status)
         }
+        // Heimdal forgets an initiator's token with the error, and its memory.
+        Err(failure) if glue.is_heimdal() => Err(failure.error),
         Err(failure) => outs.fail(failure),
     }
 }
@@ -415,6 +417,10 @@ pub(super) fn set_sec_context_option(
     option: OidIn<'_>,
     value: Octets<'_>,
 ) -> Status {
+    // Heimdal asks every mechanism, with no context at all, for each of its global options.
+    if context.is_nowhere() {
+        return Ok(major::UNAVAILABLE);
+    }
     let Some(context) = context.given()? else {
         return Err(Error::Unavailable(
             "the option is for a context that does not exist yet",
