@@ -104,9 +104,13 @@ pub const NEGOEX: Oid = Oid::known([0x2b, 6, 1, 4, 1, 0x82, 0x37, 2, 2, 0x1e]);
 /// The private identifier under which both glues load this plugin: 2.25.4014056348.
 pub const OURS: Oid = Oid::known([0x69, 0x8e, 0xfa, 0x86, 0xc7, 0x1c]);
 
-/// Credential option that restricts and orders the mechanisms to negotiate (RFC 4178 appendix B.1),
-/// for a glue without `gss_set_neg_mechs`: 2.25.4014056348.1.
-pub const SET_NEG_MECHS: Oid = Oid::known([0x69, 0x8e, 0xfa, 0x86, 0xc7, 0x1c, 1]);
+/// Option of a credential or a context, 2.25.4014056348.1: the maximum output token size in octets,
+/// an OM_uint32 in host order; 0 is off (MS-SPNG 3.1.1).
+pub const MAX_OUTPUT_TOKEN_SIZE: Oid = Oid::known([0x69, 0x8e, 0xfa, 0x86, 0xc7, 0x1c, 1]);
+/// Option of a credential, 2.25.4014056348.2: the mechanisms to negotiate, in this order, as names or
+/// dotted identifiers with blanks or commas between (RFC 4178 appendix B.1); for a glue without
+/// `gss_set_neg_mechs`.
+pub const SET_NEG_MECHS: Oid = Oid::known([0x69, 0x8e, 0xfa, 0x86, 0xc7, 0x1c, 2]);
 
 const NAMES: [(Oid, &str); 8] = [
     (SPNEGO, "spnego"),
