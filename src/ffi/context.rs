@@ -147,6 +147,7 @@ impl Stepped {
 
 /// The call's outs that both roles share, written once at the end.
 struct Outs<'a> {
+    glue: &'static Mechglue,
     mech: OutOid<'a>,
     output: OutOctets<'a>,
     flags: Out<'a, u32>,
@@ -162,6 +163,10 @@ impl Outs<'_> {
             // Which mechanism it will be is told when it is established.
             Stepped::Negotiating(negotiation) => {
                 if let Some(inner) = negotiation.inner() {
+                    // Heimdal's programs are used to hear at once which mechanism is being tried.
+                    if self.glue.is_heimdal() {
+                        self.mech.put(inner.mech());
+                    }
                     self.flags.put(inner.flags() & !NOT_BEFORE_THE_END);
                     self.lifetime.put(inner.last_lifetime());
                 }
@@ -207,6 +212,7 @@ pub(super) fn init_sec_context(
     time_rec: Out<'_, u32>,
 ) -> Status {
     let mut outs = Outs {
+        glue,
         mech,
         output,
         flags: ret_flags,
@@ -280,6 +286,7 @@ pub(super) fn accept_sec_context(
     mut delegated: OutHandle<'_, Shared>,
 ) -> Status {
     let mut outs = Outs {
+        glue,
         mech,
         output,
         flags: ret_flags,
