@@ -60,6 +60,11 @@ impl Oid {
             .unwrap_or_default()
     }
 
+    /// How many content octets there are.
+    pub(crate) const fn length(&self) -> u8 {
+        self.length
+    }
+
     /// Whether this is one of the identifiers of Kerberos 5 (the standard one, the one Windows 2000
     /// truncated to 16-bit arcs, the one before RFC 1964).
     pub fn is_krb5(&self) -> bool {
@@ -102,6 +107,10 @@ pub const OURS: Oid = Oid::known([0x69, 0x8e, 0xfa, 0x86, 0xc7, 0x1c]);
 /// Option of a credential or a context, 2.25.4014056348.1: the maximum output token size in octets,
 /// an OM_uint32 in host order; 0 is off (MS-SPNG 3.1.1).
 pub const MAX_OUTPUT_TOKEN_SIZE: Oid = Oid::known([0x69, 0x8e, 0xfa, 0x86, 0xc7, 0x1c, 1]);
+/// Option of a credential, 2.25.4014056348.2: the mechanisms to negotiate, in this order, as names or
+/// dotted identifiers with blanks or commas between (RFC 4178 appendix B.1); for a glue without
+/// `gss_set_neg_mechs`.
+pub const SET_NEG_MECHS: Oid = Oid::known([0x69, 0x8e, 0xfa, 0x86, 0xc7, 0x1c, 2]);
 
 const NAMES: [(Oid, &str); 8] = [
     (SPNEGO, "spnego"),

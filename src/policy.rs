@@ -220,6 +220,17 @@ impl Default for MechPolicy {
     }
 }
 
+/// Read a list of names and dotted identifiers, with commas or blanks between: in its order.
+///
+/// # Errors
+/// What is wrong with it, as a sentence.
+pub fn mechs_named(list: &str) -> Result<Vec<Oid>, String> {
+    list.split(|c: char| c == ',' || c.is_whitespace())
+        .filter(|word| !word.is_empty())
+        .map(mech_named)
+        .collect()
+}
+
 fn mech_named(name: &str) -> Result<Oid, String> {
     let known = NAMES
         .iter()

@@ -2,10 +2,11 @@
 //! what is to be written before a body runs, and give safe Rust values; no other code reads or
 //! writes a pointer that a caller gave.
 
+use super::credential::Shared;
 use super::handle::{Handle, Kind};
 use crate::error::{Error, Major};
 use crate::glue::owned::{self, Bindings, Buffer, Store};
-use crate::glue::statics;
+use crate::glue::{Mechglue, statics};
 use crate::oid::Oid;
 use crate::sys::*;
 use std::ffi::{c_int, c_void};
@@ -517,6 +518,11 @@ impl<T: Kind> Argument for InOutHandle<'_, T> {
 }
 
 impl<'a, T: Kind> InOutHandle<'a, T> {
+    /// Whether there is no place for a handle.
+    pub(crate) fn is_nowhere(&self) -> bool {
+        self.place.is_null()
+    }
+
     /// The value of the handle there, if any.
     ///
     /// # Errors
@@ -548,6 +554,19 @@ impl<'a, T: Kind> InOutHandle<'a, T> {
         // SAFETY: `given` has checked that `Handle::give` made it; the caller's place was the only
         // one that led to it, and is null now.
         Some(unsafe { Handle::take_back(handle) })
+    }
+}
+
+impl InOutHandle<'_, Shared> {
+    /// Take back a credential of the glue's that C holds as one of ours; `None` when the place has
+    /// the null handle, or a handle of ours.
+    pub(super) fn take_of_glue(&mut self, glue: &'static Mechglue) -> Option<owned::Cred> {
+        if self.given().is_ok() || self.place.is_null() {
+            return None;
+        }
+        // SAFETY: the caller's place for a handle.
+        let handle = unsafe { self.place.replace(ptr::null_mut()) };
+        owned::Cred::take(glue, handle)
     }
 }
 

@@ -147,6 +147,7 @@ impl Stepped {
 
 /// The call's outs that both roles share, written once at the end.
 struct Outs<'a> {
+    glue: &'static Mechglue,
     mech: OutOid<'a>,
     output: OutOctets<'a>,
     flags: Out<'a, u32>,
@@ -162,6 +163,10 @@ impl Outs<'_> {
             // Which mechanism it will be is told when it is established.
             Stepped::Negotiating(negotiation) => {
                 if let Some(inner) = negotiation.inner() {
+                    // Heimdal's programs are used to hear at once which mechanism is being tried.
+                    if self.glue.is_heimdal() {
+                        self.mech.put(inner.mech());
+                    }
                     self.flags.put(inner.flags() & !NOT_BEFORE_THE_END);
                     self.lifetime.put(inner.last_lifetime());
                 }
@@ -207,6 +212,7 @@ pub(super) fn init_sec_context(
     time_rec: Out<'_, u32>,
 ) -> Status {
     let mut outs = Outs {
+        glue,
         mech,
         output,
         flags: ret_flags,
@@ -256,6 +262,8 @@ pub(super) fn init_sec_context(
             next.store(there, &mut negotiation);
             Ok(status)
         }
+        // Heimdal forgets an initiator's token with the error, and its memory.
+        Err(failure) if glue.is_heimdal() => Err(failure.error),
         Err(failure) => outs.fail(failure),
     }
 }
@@ -278,6 +286,7 @@ pub(super) fn accept_sec_context(
     mut delegated: OutHandle<'_, Shared>,
 ) -> Status {
     let mut outs = Outs {
+        glue,
         mech,
         output,
         flags: ret_flags,
@@ -443,6 +452,10 @@ pub(super) fn set_sec_context_option(
     option: OidIn<'_>,
     value: Octets<'_>,
 ) -> Status {
+    // Heimdal asks every mechanism, with no context at all, for each of its global options.
+    if context.is_nowhere() {
+        return Ok(major::UNAVAILABLE);
+    }
     let Some(context) = context.given()? else {
         return Err(Error::Unavailable(
             "the option is for a context that does not exist yet",

@@ -15,6 +15,7 @@ use crate::glue::{Mechglue, availability, call, catalog};
 use crate::oid::{self, Oid};
 use crate::policy::{self, Rules};
 use crate::sys::{GSS_C_ACCEPT, GSS_C_INITIATE};
+use std::cell::Cell;
 use std::ffi::c_int;
 use std::sync::RwLock;
 
@@ -425,8 +426,8 @@ pub(super) fn inquire_cred_by_mech(
     Ok(status)
 }
 
-/// Options go to the mechanisms' own credentials. That no integrity shall be asked for is noted
-/// here too, since it is SPNEGO that would ask.
+/// Options go to the mechanisms' own credentials, but for the one that is ours. That no integrity
+/// shall be asked for is noted here too, since it is SPNEGO that would ask.
 pub(super) fn set_cred_option(
     glue: &'static Mechglue,
     mut cred: InOutHandle<'_, Shared>,
@@ -437,6 +438,10 @@ pub(super) fn set_cred_option(
         .value()
         .ok_or(Error::Missing("an option is named by an OID"))?;
     match cred.given()? {
+        Some(given) if option == oid::SET_NEG_MECHS => {
+            write(given)?.order = Some(named(value.bytes())?);
+            Ok(major::COMPLETE)
+        }
         Some(given) => {
             let mut given = write(given)?;
             if option == oid::MAX_OUTPUT_TOKEN_SIZE {
@@ -450,13 +455,25 @@ pub(super) fn set_cred_option(
             }
             Ok(status)
         }
+        // On Heimdal the glue asks every mechanism, us as well; once is enough.
+        None if MAKING.get() => Ok(major::UNAVAILABLE),
         None => {
+            let _making = Making::begin();
             if let Some(made) = call::make_cred(glue, &option, value.bytes())? {
                 cred.put(RwLock::new(Credential::of_glue(made)?));
             }
             Ok(major::COMPLETE)
         }
     }
+}
+
+/// The value of the option [`oid::SET_NEG_MECHS`]: names of mechanisms or dotted identifiers.
+fn named(value: &[u8]) -> Result<Vec<Oid>, Error> {
+    let list = std::str::from_utf8(value.strip_suffix(b"\0").unwrap_or(value)).ok();
+    list.and_then(|list| policy::mechs_named(list).ok())
+        .ok_or(Error::CallerMisused(
+            "the option takes names of mechanisms or dotted identifiers, with blanks between",
+        ))
 }
 
 impl Credential {
@@ -581,6 +598,26 @@ pub(super) fn store_cred_into(
         stored.put(call::oid_set(glue, &[oid::SPNEGO])?);
     }
     Ok(major::COMPLETE)
+}
+
+thread_local! {
+    static MAKING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// While it lives, the glue is making a credential from an option at our request.
+struct Making;
+
+impl Making {
+    fn begin() -> Self {
+        MAKING.set(true);
+        Self
+    }
+}
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        MAKING.set(false);
+    }
 }
 
 pub(super) const NO_CREDENTIAL: Error = Error::Missing("a credential is needed here");

@@ -94,7 +94,7 @@ pub(super) fn display_status(
 }
 
 /// GSS_S_BAD_STATUS of RFC 2744.
-const BAD_STATUS: u32 = 5 << 16;
+pub(super) const BAD_STATUS: u32 = 5 << 16;
 
 const SASL_NAME: &[u8] = b"SPNEGO";
 

@@ -76,14 +76,15 @@ impl GlueMech {
         imported
     }
 
-    /// Begin as an initiator. Kerberos gets the target as its own name, made once and kept for the
-    /// later legs: the glue would make it anew for each, with a Kerberos context every time.
+    /// Begin as an initiator. MIT's Kerberos gets the target as its own name, made once and kept for
+    /// the later legs: the glue would make it anew for each, with a Kerberos context every time.
+    /// Heimdal keeps it in the name.
     pub(crate) fn initiate(
         mech: &Oid,
         call: Initiate<'_>,
     ) -> Result<(Self, Step<Buffer>), MechError> {
         let mut started = Self::new(mech);
-        if mech.is_krb5() {
+        if mech.is_krb5() && !call.target.glue().is_heimdal() {
             started.target = Some(canonicalize(call.target, mech)?);
         }
         let step = started.step_initiator(call, None)?;
@@ -464,6 +465,29 @@ pub(crate) fn acquire(
                 &raw mut lifetime,
             )
         },
+        // Heimdal tells why it has none only when it is asked for one mechanism's element.
+        Source::Store(_) if glue.is_heimdal() && mechs.len() == 1 => {
+            let mut mech = mechs.first().map(LentOid::new);
+            let mut accepts = 0;
+            // SAFETY: as above; the mech is lent for the call.
+            let status = unsafe {
+                glue.gss_add_cred(
+                    &raw mut minor,
+                    ptr::null_mut(),
+                    name,
+                    mech.as_mut().map_or(ptr::null_mut(), LentOid::raw),
+                    how.usage,
+                    how.lifetime,
+                    how.lifetime,
+                    &raw mut cred,
+                    ptr::null_mut(),
+                    &raw mut lifetime,
+                    &raw mut accepts,
+                )
+            };
+            lifetime = lifetime.max(accepts);
+            status
+        }
         // SAFETY: as above.
         Source::Store(_) => unsafe {
             glue.gss_acquire_cred(
@@ -581,7 +605,7 @@ fn reason(glue: &'static Mechglue, mech: &Oid, status: Major, minor: u32) -> Str
         if shown != major::COMPLETE {
             break;
         }
-        sentences.push(text.text());
+        sentences.push(text.text().trim().to_owned());
         if more == 0 {
             break;
         }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use super::heimdal::{HEADERS, Library};
 use super::realm::run;
 use super::{Environment, scratch};
 
@@ -69,6 +70,36 @@ impl Harness {
             compile(&arguments, program);
         });
         Self { program }
+    }
+
+    /// The same for either library.
+    pub(crate) fn for_library(name: &str, library: Library) -> Self {
+        if library == Library::Mit {
+            return Self::named(name);
+        }
+        let program = built(&format!("{name}-heimdal"), |program| {
+            let mut arguments = sources(&[name, "common", "channel", "messages"]);
+            arguments.push("-DHEIMDAL".to_owned());
+            arguments.push(format!("-I{HEADERS}"));
+            arguments.push("-L/usr/lib/x86_64-linux-gnu/heimdal".to_owned());
+            arguments.extend(["-lgssapi", "-lkrb5", "-ldl", "-pthread"].map(ToOwned::to_owned));
+            compile(&arguments, program);
+        });
+        Self { program }
+    }
+
+    /// `tests/c/<name>.c` alone, a program or with these flags something else, under this name.
+    pub(crate) fn object(name: &str, target: &str, flags: &[&str]) -> PathBuf {
+        built(target, |program| {
+            let mut arguments = sources(&[name]);
+            arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
+            compile(&arguments, program);
+        })
+    }
+
+    /// Where the program is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.program
     }
 
     /// The scripted mechanism with this letter, as a shared object.

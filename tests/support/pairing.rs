@@ -348,7 +348,7 @@ fn wished(without: &[&str], with: &[&str], rows: &[Difference]) -> bool {
 }
 
 /// How two texts differ, as diff(1) shows it.
-fn difference(expected: &str, found: &str) -> String {
+pub(crate) fn difference(expected: &str, found: &str) -> String {
     let [before, after] = ["expected", "found"].map(scratch_file);
     std::fs::write(&before, expected).unwrap();
     std::fs::write(&after, found).unwrap();
