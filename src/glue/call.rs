@@ -346,19 +346,6 @@ pub(crate) fn inquire_context(
     })
 }
 
-/// GSS_Context_time, in seconds.
-pub(crate) fn context_time(context: &Context) -> Result<u32, Error> {
-    let (mut minor, mut lifetime) = (0, 0);
-    // SAFETY: the context is alive, the result a local.
-    let status = unsafe {
-        context
-            .glue()
-            .gss_context_time(&raw mut minor, context.raw(), &raw mut lifetime)
-    };
-    outcome(context.glue(), &oid::KRB5, status, minor)?;
-    Ok(lifetime)
-}
-
 /// gss_set_sec_context_option on a context that exists; the option may not replace it.
 pub(crate) fn set_context_option(
     context: &Context,
