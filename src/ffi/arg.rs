@@ -85,11 +85,6 @@ impl<'a, T: Copy> Out<'a, T> {
             unsafe { self.place.write(value) };
         }
     }
-
-    /// Whether anybody wants it.
-    pub(crate) fn is_wanted(&self) -> bool {
-        !self.place.is_null()
-    }
 }
 
 impl<T: Copy + Default> Out<'_, T> {
