@@ -118,6 +118,11 @@ impl Harness {
         })
     }
 
+    /// The program.
+    pub(crate) fn file(&self) -> &Path {
+        &self.program
+    }
+
     /// Run it.
     pub(crate) fn run(&self, arguments: &[String], variables: &Environment) -> Output {
         limited(120, &self.program, &[], arguments, variables)
