@@ -10,3 +10,5 @@ pub mod secret;
 pub mod trace;
 // Protocol.
 pub mod negotiate;
+// HTTP.
+pub mod http;
