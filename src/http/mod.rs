@@ -3,6 +3,7 @@
 //! behind is a trait, so that our own negotiator or the system's GSS-API may stand there.
 #![forbid(unsafe_code)]
 
+pub mod binding;
 pub mod client;
 pub mod header;
 pub mod server;
