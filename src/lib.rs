@@ -14,6 +14,8 @@ pub mod wire;
 pub mod negotiate;
 // Mechanisms.
 mod glue;
+// HTTP.
+pub mod http;
 // The door.
 mod ffi;
 // Generated.
