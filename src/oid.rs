@@ -99,6 +99,10 @@ pub const NEGOEX: Oid = Oid::known([0x2b, 6, 1, 4, 1, 0x82, 0x37, 2, 2, 0x1e]);
 /// The private identifier under which both glues load this plugin: 2.25.4014056348.
 pub const OURS: Oid = Oid::known([0x69, 0x8e, 0xfa, 0x86, 0xc7, 0x1c]);
 
+/// Option of a credential or a context, 2.25.4014056348.1: the maximum output token size in octets,
+/// an OM_uint32 in host order; 0 is off (MS-SPNG 3.1.1).
+pub const MAX_OUTPUT_TOKEN_SIZE: Oid = Oid::known([0x69, 0x8e, 0xfa, 0x86, 0xc7, 0x1c, 1]);
+
 const NAMES: [(Oid, &str); 8] = [
     (SPNEGO, "spnego"),
     (KRB5, "krb5"),

@@ -5,15 +5,17 @@
 use super::arg::{In, InOutHandle, Octets, OidIn, Out, OutHandle, OutOctets, OutOid, Status};
 use super::credential::Shared;
 use super::handle::{lock, read};
-use super::inner::{Call, Held, Inner, Side};
+use super::inner::{Call, Held, Inner, Side, rules};
 use super::name::Name;
 use crate::error::{Error, Failure, Major, major};
 use crate::glue::Mechglue;
 use crate::glue::call::{self, ContextFacts};
 use crate::glue::mech::GlueMech;
 use crate::glue::owned::{self, Bindings};
+use crate::negotiate::conversation::Conversation;
 use crate::negotiate::{Acceptor, Initiator, Reply};
 use crate::oid::{self, Oid};
+use crate::policy::Rules;
 use crate::sys::{GSS_C_DELEG_FLAG, GSS_C_PROT_READY_FLAG, GSS_C_TRANS_FLAG};
 use std::ffi::c_int;
 use std::sync::{Mutex, OnceLock};
@@ -29,9 +31,9 @@ pub(crate) struct Context {
 /// How far the negotiation is. What is spent is gone: a step that fails leaves [`Self::Over`].
 enum Negotiation {
     /// An initiator that waits for the acceptor.
-    Initiating(Box<Negotiating<Initiator<Inner>>>),
+    Initiating(Box<Negotiating<Conversation<Initiator<Inner>>>>),
     /// An acceptor that waits for the initiator.
-    Accepting(Box<Negotiating<Acceptor<Inner>>>),
+    Accepting(Box<Negotiating<Conversation<Acceptor<Inner>>>>),
     /// Established, or failed.
     Over,
 }
@@ -46,8 +48,8 @@ impl Negotiation {
     /// The mechanism's context, as far as it has got.
     fn inner(&self) -> Option<&Inner> {
         match self {
-            Self::Initiating(negotiating) => negotiating.role.mech(),
-            Self::Accepting(negotiating) => negotiating.role.mech(),
+            Self::Initiating(negotiating) => negotiating.role.role().mech(),
+            Self::Accepting(negotiating) => negotiating.role.role().mech(),
             Self::Over => None,
         }
     }
@@ -106,20 +108,20 @@ enum Stepped {
 }
 
 impl Stepped {
-    fn of_initiator(role: Initiator<Inner>, held: Held) -> Self {
-        if !role.is_established() {
+    fn of_initiator(role: Conversation<Initiator<Inner>>, complete: bool, held: Held) -> Self {
+        if !complete {
             let negotiating = Box::new(Negotiating { role, held });
             return Self::Negotiating(Negotiation::Initiating(negotiating));
         }
-        Self::finished(role.into_established())
+        Self::finished(role.into_role().into_established())
     }
 
-    fn of_acceptor(role: Acceptor<Inner>, held: Held) -> Self {
-        if !role.is_established() {
+    fn of_acceptor(role: Conversation<Acceptor<Inner>>, complete: bool, held: Held) -> Self {
+        if !complete {
             let negotiating = Box::new(Negotiating { role, held });
             return Self::Negotiating(Negotiation::Accepting(negotiating));
         }
-        Self::finished(role.into_established())
+        Self::finished(role.into_role().into_established())
     }
 
     fn finished(inner: Option<Inner>) -> Self {
@@ -157,11 +159,12 @@ impl Outs<'_> {
             self.output.put(token);
         }
         match step {
-            // SPNEGO is the mechanism until one is agreed on and established.
+            // Which mechanism it will be is told when it is established.
             Stepped::Negotiating(negotiation) => {
-                self.mech.put(&oid::SPNEGO);
-                let flags = negotiation.inner().map_or(0, Inner::flags);
-                self.flags.put(flags & !NOT_BEFORE_THE_END);
+                if let Some(inner) = negotiation.inner() {
+                    self.flags.put(inner.flags() & !NOT_BEFORE_THE_END);
+                    self.lifetime.put(inner.last_lifetime());
+                }
                 Ok(major::CONTINUE_NEEDED)
             }
             Stepped::Established(inner) => {
@@ -216,22 +219,28 @@ pub(super) fn init_sec_context(
         lifetime,
     };
     let credential = cred.as_deref();
-    let step = |role: Initiator<Inner>, mut held: Held, token: Option<&[u8]>| {
+    let step = |role: Conversation<_>, mut held: Held, token: Option<&[u8]>| {
+        let rules = rules(credential, &held);
         let mut call = Call {
             glue,
             side,
             credential,
             bindings,
             held: &mut held,
+            rules,
         };
         let (role, reply) = role.step(token, &mut call)?;
-        Ok::<_, Failure>((Stepped::of_initiator(role, held), reply))
+        Ok::<_, Failure>((Stepped::of_initiator(role, reply.complete, held), reply))
     };
     let Some(there) = context.given()? else {
         let token = token.given().filter(|token| !token.is_empty());
         // Nothing has been sent yet: no reject is owed, and no context is left.
-        let (made, reply) =
-            step(Initiator::default(), Held::default(), token).map_err(|failure| failure.error)?;
+        let (made, reply) = step(
+            Conversation::new(Initiator::default()),
+            Held::default(),
+            token,
+        )
+        .map_err(|failure| failure.error)?;
         let status = outs.settle(&made, reply)?;
         context.put(made.into_context(true));
         return Ok(status);
@@ -280,19 +289,22 @@ pub(super) fn accept_sec_context(
         wants_delegated: delegated.is_wanted(),
     };
     let credential = cred.as_deref();
-    let step = |role: Acceptor<Inner>, mut held: Held| {
+    let step = |role: Conversation<_>, mut held: Held| {
+        let rules = rules(credential, &held);
         let mut call = Call {
             glue,
             side,
             credential,
             bindings,
             held: &mut held,
+            rules,
         };
-        let (role, reply) = role.step(token.bytes(), &mut call)?;
-        Ok::<_, Failure>((Stepped::of_acceptor(role, held), reply))
+        let (role, reply) = role.step(Some(token.bytes()), &mut call)?;
+        Ok::<_, Failure>((Stepped::of_acceptor(role, reply.complete, held), reply))
     };
     let Some(there) = context.given()? else {
-        let (mut made, reply) = match step(Acceptor::default(), Held::default()) {
+        let (mut made, reply) = match step(Conversation::new(Acceptor::default()), Held::default())
+        {
             Ok(made) => made,
             Err(failure) => return outs.fail(failure),
         };
@@ -318,6 +330,22 @@ pub(super) fn accept_sec_context(
 }
 
 impl Context {
+    /// Set the maximum output token size, in octets, for the tokens that are still to be sent.
+    fn limit_tokens(&self, size: usize) -> Status {
+        let held = &mut lock(&self.negotiation)?;
+        let held = match &mut **held {
+            Negotiation::Initiating(negotiating) => &mut negotiating.held,
+            Negotiation::Accepting(negotiating) => &mut negotiating.held,
+            Negotiation::Over => {
+                return Err(Error::CallerMisused(
+                    "no token is left to be sent on this context",
+                ));
+            }
+        };
+        held.max_output_token_size = Some(size);
+        Ok(major::COMPLETE)
+    }
+
     /// Put back what a call of the wrong role, or one that comes too late, has found.
     fn misused(&self, negotiation: &mut Negotiation, found: Negotiation) -> Error {
         let error = match found {
@@ -423,6 +451,10 @@ pub(super) fn set_sec_context_option(
     let option = option
         .value()
         .ok_or(Error::CallerMisused("an option is named by an OID"))?;
+    if option == oid::MAX_OUTPUT_TOKEN_SIZE {
+        let size = Rules::token_size_option(value.bytes()).map_err(Error::CallerMisused)?;
+        return context.limit_tokens(size);
+    }
     context.with_inner(|inner| match inner {
         Some(inner) => inner.set_option(&option, value.bytes()),
         None => Err(UNFINISHED),
@@ -485,6 +517,13 @@ impl Inner {
     pub(crate) fn flags(&self) -> u32 {
         match self {
             Self::Glue(mech) => mech.flags(),
+        }
+    }
+
+    /// Seconds left when its last leg was run.
+    fn last_lifetime(&self) -> u32 {
+        match self {
+            Self::Glue(mech) => mech.lifetime(),
         }
     }
 

@@ -6,14 +6,14 @@ use super::arg::{
     In, InOutHandle, Octets, OidIn, OidSetIn, Out, OutHandle, OutOctets, OutOidSet, Status,
 };
 use super::handle::{read, write};
-use super::inner::unusable;
+use super::inner::{absent, unusable};
 use super::name::Name;
 use crate::error::{Error, MechError, major};
 use crate::glue::mech::{self, Acquire, Acquired, Source};
 use crate::glue::owned::{self, Store};
 use crate::glue::{Mechglue, availability, call, catalog};
 use crate::oid::{self, Oid};
-use crate::policy;
+use crate::policy::{self, Rules};
 use crate::sys::{GSS_C_ACCEPT, GSS_C_INITIATE};
 use std::ffi::c_int;
 use std::sync::RwLock;
@@ -24,6 +24,7 @@ pub(crate) struct Credential {
     mechs: Vec<Oid>,
     order: Option<Vec<Oid>>,
     asks_integrity: bool,
+    max_output_token_size: Option<usize>,
 }
 
 /// A credential as C holds it: several contexts may be made with it at once.
@@ -36,6 +37,7 @@ impl Credential {
             mechs,
             order: None,
             asks_integrity: true,
+            max_output_token_size: None,
         }
     }
 
@@ -66,6 +68,11 @@ impl Credential {
         self.asks_integrity
     }
 
+    /// The maximum output token size in octets that the caller set for its contexts.
+    pub(crate) fn max_output_token_size(&self) -> Option<usize> {
+        self.max_output_token_size
+    }
+
     /// Whether it can be used for a mechanism.
     ///
     /// # Errors
@@ -84,35 +91,41 @@ fn acquire(
     mechs: &[Oid],
     how: Acquire<'_>,
 ) -> Result<(Credential, u32), Error> {
-    let mut considered = Vec::new();
-    let mut usable = Vec::new();
-    for mech in policy::current().mechs.order(mechs) {
-        match worth_asking(glue, &mech, &how) {
-            Ok(()) => usable.push(mech),
-            Err(error) => considered.push(error),
+    let allowed = policy::current().mechs.order(mechs.to_vec());
+    let mut dropped = Vec::new();
+    let mut usable = allowed.clone();
+    usable.retain(|mech| match worth_asking(glue, mech, &how) {
+        Ok(()) => true,
+        Err(error) => {
+            dropped.push(error);
+            false
         }
-    }
-    if usable.is_empty() {
-        return Err(Error::NoCred { considered });
-    }
-    match mech::acquire(glue, &usable, how) {
+    });
+    let mut considered = match ask(glue, &usable, how) {
         Ok(Acquired {
             cred,
             mechs,
             lifetime,
-        }) => Ok((Credential::new(cred, mechs), lifetime)),
-        Err(error) if usable.len() == 1 => {
-            considered.insert(0, error);
-            Err(Error::NoCred { considered })
-        }
-        // The glue tells one reason for all; each mechanism is asked for its own.
-        Err(_) => {
-            let reasons = usable
-                .iter()
-                .filter_map(|mech| mech::acquire(glue, &[*mech], how).err());
-            considered.splice(0..0, reasons);
-            Err(Error::NoCred { considered })
-        }
+        }) => return Ok((Credential::new(cred, mechs), lifetime)),
+        Err(reasons) => reasons,
+    };
+    considered.append(&mut dropped);
+    considered.extend(absent(&allowed, false));
+    Err(Error::NoCred { considered })
+}
+
+/// Ask the mechanisms for one credential, or each for its own reason: the glue tells one for all.
+fn ask(
+    glue: &'static Mechglue,
+    mechs: &[Oid],
+    how: Acquire<'_>,
+) -> Result<Acquired, Vec<MechError>> {
+    let reason = |mech: &Oid| mech::acquire(glue, &[*mech], how).err();
+    match mechs {
+        [] => Err(Vec::new()),
+        [only] => mech::acquire(glue, &[*only], how).map_err(|error| vec![error]),
+        several => mech::acquire(glue, several, how)
+            .map_err(|_| several.iter().filter_map(reason).collect()),
     }
 }
 
@@ -426,6 +439,11 @@ pub(super) fn set_cred_option(
     match cred.given()? {
         Some(given) => {
             let mut given = write(given)?;
+            if option == oid::MAX_OUTPUT_TOKEN_SIZE {
+                let size = Rules::token_size_option(value.bytes()).map_err(Error::CallerMisused)?;
+                given.max_output_token_size = Some(size);
+                return Ok(major::COMPLETE);
+            }
             let status = call::change_cred(&mut given.cred, &option, value.bytes())?;
             if option == NO_CI_FLAGS {
                 given.asks_integrity = false;

@@ -61,9 +61,11 @@ impl Mech for Inner {
 }
 
 /// What one context holds until it is established: credentials acquired because its caller gave
-/// none, each at most once, and the target as a name of the glue's.
+/// none, each at most once, the target as a name of the glue's, and what was set for it alone.
 #[derive(Default)]
 pub(crate) struct Held {
+    /// The maximum output token size in octets, when the caller set one for this context.
+    pub(crate) max_output_token_size: Option<usize>,
     creds: Vec<(Oid, Cred)>,
     target: Option<owned::Name>,
 }
@@ -75,6 +77,7 @@ pub(crate) struct Call<'a> {
     pub(crate) credential: Option<&'a Credential>,
     pub(crate) bindings: Bindings<'a>,
     pub(crate) held: &'a mut Held,
+    pub(crate) rules: Rules,
 }
 
 /// What only one role's call has.
@@ -96,6 +99,17 @@ pub(crate) enum Side<'a> {
         /// The caller takes a delegated credential.
         wants_delegated: bool,
     },
+}
+
+/// The rules for a call: the configuration's, with what the caller set for this context, or else
+/// for its credential, in place of it.
+pub(crate) fn rules(credential: Option<&Credential>, held: &Held) -> Rules {
+    let mut rules = policy::current().rules;
+    let of_credential = || credential.and_then(Credential::max_output_token_size);
+    if let Some(size) = held.max_output_token_size.or_else(of_credential) {
+        rules.max_output_token_size = size;
+    }
+    rules
 }
 
 impl<'a> Call<'a> {
@@ -216,16 +230,19 @@ impl Mechs for Call<'_> {
     type Token = Token;
 
     fn candidates(&mut self) -> Vec<Oid> {
-        let available = catalog::available(self.glue);
-        let usable: Vec<Oid> = match self.credential {
+        let usable = match self.credential {
             Some(credential) => credential.usable(),
-            None => available.to_vec(),
+            None => catalog::available(self.glue).to_vec(),
         };
-        policy::current().mechs.order(&usable)
+        policy::current().mechs.order(usable)
     }
 
     fn prefers(&self) -> bool {
         self.credential.is_some_and(Credential::prefers) || policy::current().mechs.prefers()
+    }
+
+    fn absent(&mut self) -> Vec<MechError> {
+        absent(&self.candidates(), self.credential.is_some())
     }
 
     fn vouch(&mut self, mech: &Oid) -> Result<(), MechError> {
@@ -302,7 +319,7 @@ impl Mechs for Call<'_> {
     }
 
     fn rules(&self) -> &Rules {
-        &policy::current().rules
+        &self.rules
     }
 }
 
@@ -311,6 +328,20 @@ fn of_glue(step: Step<Buffer>) -> Step<Token> {
         Step::Continue(token) => Step::Continue(Token::Glue(token)),
         Step::Done(token) => Step::Done(token.map(Token::Glue)),
     }
+}
+
+/// Why the mechanisms that everybody knows are not among the candidates.
+pub(crate) fn absent(candidates: &[Oid], of_credential: bool) -> Vec<MechError> {
+    let reason = |mech: &Oid| match policy::current().mechs.allows(mech) {
+        Err(forbidden) => forbidden,
+        Ok(()) if of_credential => "the credential is not for this mechanism".to_owned(),
+        Ok(()) => "not installed".to_owned(),
+    };
+    [oid::KRB5, oid::NTLMSSP]
+        .iter()
+        .filter(|known| !candidates.iter().any(|mech| mech.same_mech(known)))
+        .map(|mech| unusable(mech, &reason(mech)))
+        .collect()
 }
 
 /// A mechanism that is not to be used here, and why.

@@ -16,6 +16,7 @@ pub(crate) struct GlueMech {
     mech: Oid,
     context: Option<Context>,
     flags: u32,
+    lifetime: u32,
     demands_mic: bool,
     established: bool,
     target: Option<Name>,
@@ -57,6 +58,7 @@ impl GlueMech {
             mech: *mech,
             context: None,
             flags: 0,
+            lifetime: 0,
             demands_mic: false,
             established: false,
             target: None,
@@ -115,7 +117,7 @@ impl GlueMech {
             .context
             .take()
             .map_or(ptr::null_mut(), Context::into_raw);
-        let (mut minor, mut flags) = (0, 0);
+        let (mut minor, mut flags, mut lifetime) = (0, 0, 0);
         // SAFETY: every handle is this glue's and alive, lent values live to the end of this
         // function, outs are locals or null; the context is owned again right after.
         let status = unsafe {
@@ -132,10 +134,11 @@ impl GlueMech {
                 ptr::null_mut(),
                 output.out(),
                 &raw mut flags,
-                ptr::null_mut(),
+                &raw mut lifetime,
             )
         };
         self.context = Context::take(glue, context);
+        self.lifetime = lifetime;
         let step = self.leg(glue, status, minor, flags, output)?;
         if self.established {
             self.target = None;
@@ -156,7 +159,7 @@ impl GlueMech {
             .context
             .take()
             .map_or(ptr::null_mut(), Context::into_raw);
-        let (mut minor, mut flags) = (0, 0);
+        let (mut minor, mut flags, mut lifetime) = (0, 0, 0);
         let (mut source, mut delegated) = (ptr::null_mut(), ptr::null_mut());
         // SAFETY: every handle is this glue's and alive, lent values live to the end of this
         // function, outs are locals or null; what is returned is owned right after.
@@ -175,7 +178,7 @@ impl GlueMech {
                 ptr::null_mut(),
                 output.out(),
                 &raw mut flags,
-                ptr::null_mut(),
+                &raw mut lifetime,
                 if call.wants_delegated {
                     &raw mut delegated
                 } else {
@@ -184,6 +187,7 @@ impl GlueMech {
             )
         };
         self.context = Context::take(glue, context);
+        self.lifetime = lifetime;
         self.source = Name::take(glue, source);
         self.delegated = Cred::take(glue, delegated);
         self.leg(glue, status, minor, flags, output)
@@ -302,6 +306,11 @@ impl GlueMech {
     /// The flags it reported last.
     pub(crate) fn flags(&self) -> u32 {
         self.flags
+    }
+
+    /// Seconds left when its last leg was run.
+    pub(crate) fn lifetime(&self) -> u32 {
+        self.lifetime
     }
 
     /// The initiator's name, once.
