@@ -96,12 +96,19 @@ pub const IAKERB: Oid = Oid::known([0x2b, 6, 1, 5, 2, 5]);
 pub const NTLMSSP: Oid = Oid::known([0x2b, 6, 1, 4, 1, 0x82, 0x37, 2, 2, 0x0a]);
 /// NEGOEX: 1.3.6.1.4.1.311.2.2.30.
 pub const NEGOEX: Oid = Oid::known([0x2b, 6, 1, 4, 1, 0x82, 0x37, 2, 2, 0x1e]);
+/// The type of a name `service@host`, RFC 2744 section 4 (GSS_C_NT_HOSTBASED_SERVICE):
+/// 1.2.840.113554.1.2.1.4.
+pub const HOSTBASED_SERVICE: Oid = Oid::known([0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 1, 2, 1, 4]);
 /// The private identifier under which both glues load this plugin: 2.25.4014056348.
 pub const OURS: Oid = Oid::known([0x69, 0x8e, 0xfa, 0x86, 0xc7, 0x1c]);
 
 /// Option of a credential or a context, 2.25.4014056348.1: the maximum output token size in octets,
 /// an OM_uint32 in host order; 0 is off (MS-SPNG 3.1.1).
 pub const MAX_OUTPUT_TOKEN_SIZE: Oid = Oid::known([0x69, 0x8e, 0xfa, 0x86, 0xc7, 0x1c, 1]);
+
+/// Option of a credential, 2.25.4014056348.2: the mechanisms to negotiate, best first, as the DER
+/// encodings of their identifiers one after the other (`gss_set_neg_mechs` where there is none).
+pub const NEG_MECHS: Oid = Oid::known([0x69, 0x8e, 0xfa, 0x86, 0xc7, 0x1c, 2]);
 
 const NAMES: [(Oid, &str); 8] = [
     (SPNEGO, "spnego"),
@@ -201,6 +208,12 @@ mod tests {
         assert_eq!(SPNEGO.to_string(), "1.3.6.1.5.5.2");
         assert_eq!(KRB5_MS.to_string(), "1.2.840.48018.1.2.2");
         assert_eq!(OURS.to_string(), "2.25.4014056348");
+    }
+
+    #[test]
+    fn options_are_below_our_identifier() {
+        assert_eq!(MAX_OUTPUT_TOKEN_SIZE.to_string(), "2.25.4014056348.1");
+        assert_eq!(NEG_MECHS.to_string(), "2.25.4014056348.2");
     }
 
     #[test]

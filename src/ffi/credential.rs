@@ -15,6 +15,7 @@ use crate::glue::{Mechglue, availability, call, catalog};
 use crate::oid::{self, Oid};
 use crate::policy::{self, Rules};
 use crate::sys::{GSS_C_ACCEPT, GSS_C_INITIATE};
+use crate::wire::{Reader, tag};
 use std::ffi::c_int;
 use std::sync::RwLock;
 
@@ -444,6 +445,10 @@ pub(super) fn set_cred_option(
                 given.max_output_token_size = Some(size);
                 return Ok(major::COMPLETE);
             }
+            if option == oid::NEG_MECHS {
+                given.order = Some(neg_mechs_option(value.bytes())?);
+                return Ok(major::COMPLETE);
+            }
             let status = call::change_cred(&mut given.cred, &option, value.bytes())?;
             if option == NO_CI_FLAGS {
                 given.asks_integrity = false;
@@ -457,6 +462,20 @@ pub(super) fn set_cred_option(
             Ok(major::COMPLETE)
         }
     }
+}
+
+/// The value of [`oid::NEG_MECHS`]; identifiers that cannot be known are passed over, as
+/// `gss_set_neg_mechs` does.
+fn neg_mechs_option(value: &[u8]) -> Result<Vec<Oid>, Error> {
+    let mut mechs = Vec::new();
+    let mut reader = Reader::new("mechanisms to negotiate", value);
+    while reader.tag().is_some() {
+        let content = reader
+            .element(tag::OID)
+            .map_err(|_| Error::CallerMisused("the value is not DER encodings of OIDs"))?;
+        mechs.extend(Oid::new(content));
+    }
+    Ok(mechs)
 }
 
 impl Credential {
@@ -603,6 +622,21 @@ mod tests {
     #[test]
     fn the_option_is_the_one_of_gssapi_krb5_h() {
         assert_eq!(NO_CI_FLAGS.to_string(), "1.2.752.43.13.29");
+    }
+
+    #[test]
+    fn the_order_of_mechanisms_is_read_as_an_option() {
+        let [krb5, ntlm] = [oid::KRB5, oid::NTLMSSP].map(|mech| {
+            let content = mech.content();
+            [&[6, u8::try_from(content.len()).unwrap()], content].concat()
+        });
+        let value = [&ntlm[..], &krb5].concat();
+        let order = [oid::NTLMSSP, oid::KRB5];
+        assert_eq!(neg_mechs_option(&value), Ok(order.to_vec()));
+        assert_eq!(neg_mechs_option(&[]), Ok(Vec::new()));
+        for wrong in [&value[..5], &[4, 1, 0], &[6]] {
+            assert!(neg_mechs_option(wrong).is_err());
+        }
     }
 
     #[test]

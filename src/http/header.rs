@@ -19,6 +19,40 @@ pub struct Field<'a> {
     pub value: &'a [u8],
 }
 
+impl<'a> Field<'a> {
+    /// The fields of a header section as it came in: `name: value` lines, without the first line of
+    /// the message, up to an empty line or the end (RFC 9112 section 5).
+    ///
+    /// # Errors
+    /// A line without a name or a colon, white space before the colon, a folded line.
+    pub fn section(octets: &'a [u8]) -> Result<Vec<Self>, Malformed> {
+        let mut fields = Vec::new();
+        for line in octets.split(|octet| *octet == b'\n') {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            if line.is_empty() {
+                break;
+            }
+            let refused = |reason: &str| Malformed {
+                scheme: None,
+                reason: format!("header line {}: {reason}", fields.len() + 1),
+            };
+            let mut halves = line.splitn(2, |octet| *octet == b':');
+            let (Some(name), Some(value)) = (halves.next(), halves.next()) else {
+                return Err(refused("there is no colon"));
+            };
+            if name.is_empty() || !name.iter().copied().all(is_token) {
+                return Err(refused("what stands before the colon is no field name"));
+            }
+            if fields.len() == FIELDS_MAX {
+                return Err(refused("too many header fields"));
+            }
+            let value = value.trim_ascii();
+            fields.push(Self { name, value });
+        }
+        Ok(fields)
+    }
+}
+
 /// One field to send.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Header {
@@ -487,6 +521,9 @@ const PERSISTENT_AUTH: &str = "Persistent-Auth";
 /// and its HTTP server takes no field over 65,534.
 const VALUE_MAX: usize = 65_536;
 
+/// The most fields of one message. Servers stop at about a hundred.
+const FIELDS_MAX: usize = 1000;
+
 /// The most challenges in one response. Servers offer up to six schemes; a list of hundreds is made
 /// to keep a client busy.
 const CHALLENGES_MAX: usize = 32;
@@ -512,6 +549,36 @@ pub(super) fn fields<'a>(lines: &[(&'a str, &'a str)]) -> Vec<Field<'a>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_header_section_is_read_up_to_its_empty_line() {
+        let section = b"Host: a:1\r\nX:\r\nWWW-Authenticate:\t Negotiate \n\r\nbody: no\r\n";
+        let read: Vec<_> = Field::section(section)
+            .unwrap()
+            .into_iter()
+            .map(|field| (field.name, field.value))
+            .collect();
+        let expected: [(&[u8], &[u8]); 3] = [
+            (b"Host", b"a:1"),
+            (b"X", b""),
+            (b"WWW-Authenticate", b"Negotiate"),
+        ];
+        assert_eq!(read, expected);
+    }
+
+    #[test]
+    fn a_malformed_header_section_is_refused() {
+        for (section, reason) in [
+            (&b"GET / HTTP/1.1\r\n"[..], "there is no colon"),
+            (b"A: 1\r\n 2: 3\r\n", "no field name"),
+            (b"A : 1\r\n", "no field name"),
+            (b": 1\r\n", "no field name"),
+        ] {
+            let error = Field::section(section).err().unwrap();
+            assert!(error.reason.contains(reason), "{}", error.reason);
+        }
+        assert!(Field::section(&b"A:\n".repeat(FIELDS_MAX + 1)).is_err());
+    }
 
     fn challenges(values: &[&[u8]]) -> Result<Challenges, Malformed> {
         let fields: Vec<_> = values

@@ -116,6 +116,11 @@ impl<S: Contexts> Server<S> {
         })
     }
 
+    /// On whose behalf it asks.
+    pub fn asker(&self) -> Asker {
+        self.settings.asker
+    }
+
     /// Judge a request by all its header fields, before anything of it is acted upon.
     pub fn request(&mut self, fields: &[Field<'_>]) -> Answer {
         let credentials = match Credentials::read(fields, self.settings.asker) {
