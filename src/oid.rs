@@ -89,6 +89,9 @@ pub const IAKERB: Oid = Oid::known([0x2b, 6, 1, 5, 2, 5]);
 pub const NTLMSSP: Oid = Oid::known([0x2b, 6, 1, 4, 1, 0x82, 0x37, 2, 2, 0x0a]);
 /// NEGOEX: 1.3.6.1.4.1.311.2.2.30.
 pub const NEGOEX: Oid = Oid::known([0x2b, 6, 1, 4, 1, 0x82, 0x37, 2, 2, 0x1e]);
+/// The type of a name `service@host`, RFC 2744 section 4 (GSS_C_NT_HOSTBASED_SERVICE):
+/// 1.2.840.113554.1.2.1.4.
+pub const HOSTBASED_SERVICE: Oid = Oid::known([0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 1, 2, 1, 4]);
 /// The private identifier under which both glues load this plugin: 2.25.4014056348.
 pub const OURS: Oid = Oid::known([0x69, 0x8e, 0xfa, 0x86, 0xc7, 0x1c]);
 
@@ -198,6 +201,12 @@ mod tests {
         assert_eq!(SPNEGO.to_string(), "1.3.6.1.5.5.2");
         assert_eq!(KRB5_MS.to_string(), "1.2.840.48018.1.2.2");
         assert_eq!(OURS.to_string(), "2.25.4014056348");
+    }
+
+    #[test]
+    fn options_are_below_our_identifier() {
+        assert_eq!(MAX_OUTPUT_TOKEN_SIZE.to_string(), "2.25.4014056348.1");
+        assert_eq!(SET_NEG_MECHS.to_string(), "2.25.4014056348.2");
     }
 
     #[test]
