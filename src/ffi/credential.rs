@@ -646,21 +646,6 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_mechanisms_is_read_as_an_option() {
-        let [krb5, ntlm] = [oid::KRB5, oid::NTLMSSP].map(|mech| {
-            let content = mech.content();
-            [&[6, u8::try_from(content.len()).unwrap()], content].concat()
-        });
-        let value = [&ntlm[..], &krb5].concat();
-        let order = [oid::NTLMSSP, oid::KRB5];
-        assert_eq!(neg_mechs_option(&value), Ok(order.to_vec()));
-        assert_eq!(neg_mechs_option(&[]), Ok(Vec::new()));
-        for wrong in [&value[..5], &[4, 1, 0], &[6]] {
-            assert!(neg_mechs_option(wrong).is_err());
-        }
-    }
-
-    #[test]
     fn usage_says_which_lifetimes_count() {
         assert_eq!(roles(0), (true, true));
         assert_eq!(roles(1), (true, false));
