@@ -14,6 +14,9 @@ pub mod wire;
 pub mod negotiate;
 // Mechanisms.
 mod glue;
+pub mod ntlm;
+// HTTP.
+pub mod http;
 // The door.
 mod ffi;
 // Generated.

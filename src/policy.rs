@@ -138,12 +138,13 @@ impl Default for Rules {
 impl MechPolicy {
     /// Those of `available` that are allowed, best first; Kerberos under any of its identifiers is
     /// Kerberos.
-    pub fn order(&self, available: &[Oid]) -> Vec<Oid> {
+    pub fn order(&self, mut available: Vec<Oid>) -> Vec<Oid> {
         match self {
             Self::Nothing(_) => Vec::new(),
+            Self::AllBut(removed) if removed.is_empty() => available,
             Self::AllBut(_) => {
-                let allowed = available.iter().filter(|mech| self.allows(mech).is_ok());
-                allowed.copied().collect()
+                available.retain(|mech| self.allows(mech).is_ok());
+                available
             }
             Self::Only(order) => order
                 .iter()
@@ -214,6 +215,17 @@ impl Default for MechPolicy {
     fn default() -> Self {
         Self::AllBut(Vec::new())
     }
+}
+
+/// Read a list of names and dotted identifiers, with commas or blanks between: in its order.
+///
+/// # Errors
+/// What is wrong with it, as a sentence.
+pub fn mechs_named(list: &str) -> Result<Vec<Oid>, String> {
+    list.split(|c: char| c == ',' || c.is_whitespace())
+        .filter(|word| !word.is_empty())
+        .map(mech_named)
+        .collect()
 }
 
 fn mech_named(name: &str) -> Result<Oid, String> {
@@ -381,17 +393,17 @@ mod tests {
         let available = [KRB5, KRB5_MS, NTLMSSP, NEGOEX];
         let only = MechPolicy::parse("ntlmssp krb5").unwrap();
         assert!(only.prefers());
-        assert_eq!(only.order(&available), [NTLMSSP, KRB5, KRB5_MS]);
+        assert_eq!(only.order(available.to_vec()), [NTLMSSP, KRB5, KRB5_MS]);
         assert!(only.allows(&NEGOEX).is_err() && only.allows(&KRB5_MS).is_ok());
 
         let all_but = MechPolicy::parse("!ntlmssp").unwrap();
         assert!(!all_but.prefers());
-        assert_eq!(all_but.order(&available), [KRB5, KRB5_MS, NEGOEX]);
+        assert_eq!(all_but.order(available.to_vec()), [KRB5, KRB5_MS, NEGOEX]);
         assert!(all_but.allows(&NTLMSSP).is_err() && all_but.allows(&NEGOEX).is_ok());
 
         let both = MechPolicy::parse("krb5 ntlmssp !krb5").unwrap();
         assert_eq!(both, MechPolicy::Only(vec![NTLMSSP]));
-        assert_eq!(MechPolicy::default().order(&available), available);
+        assert_eq!(MechPolicy::default().order(available.to_vec()), available);
     }
 
     #[test]
@@ -447,7 +459,7 @@ mod tests {
         {
             let conf = Configuration::new(&format!("closed-{number}"), line);
             let policy = conf.read(&[]);
-            assert_eq!(policy.mechs.order(&[KRB5, NTLMSSP]), [], "{line:?}");
+            assert_eq!(policy.mechs.order(vec![KRB5, NTLMSSP]), [], "{line:?}");
             let reason = policy.mechs.allows(&KRB5).unwrap_err();
             assert!(reason.contains(&policy.problems[0]), "{reason}");
             assert_eq!(policy.problems.len(), 1, "{line:?}");
@@ -463,7 +475,7 @@ mod tests {
               object identifier"
             ]
         );
-        assert_eq!(policy.mechs.order(&[KRB5]), []);
+        assert_eq!(policy.mechs.order(vec![KRB5]), []);
     }
 
     #[test]
@@ -477,7 +489,7 @@ mod tests {
         let conf = Configuration::new("writable", "mechs = krb5\n");
         fs::set_permissions(&conf.0, fs::Permissions::from_mode(0o646)).unwrap();
         assert!(conf.problems()[0].contains("writable by everybody"));
-        assert_eq!(conf.read(&[]).mechs.order(&[KRB5]), []);
+        assert_eq!(conf.read(&[]).mechs.order(vec![KRB5]), []);
 
         let large = Configuration::new("large", vec![b'#'; 65_537]);
         assert!(large.problems()[0].contains("over 65536 octets"));
@@ -491,7 +503,7 @@ mod tests {
             absent.problems,
             ["/no/such: the configuration file is not there"]
         );
-        assert_eq!(absent.mechs.order(&[KRB5]), []);
+        assert_eq!(absent.mechs.order(vec![KRB5]), []);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::arg::{
     In, InOutHandle, Octets, OidIn, OidSetIn, Out, OutHandle, OutOctets, OutOidSet, Status,
 };
 use super::handle::{read, write};
-use super::inner::unusable;
+use super::inner::{absent, unusable};
 use super::name::Name;
 use crate::error::{Error, MechError, major};
 use crate::glue::mech::{self, Acquire, Acquired, Source};
@@ -15,6 +15,7 @@ use crate::glue::{Mechglue, availability, call, catalog};
 use crate::oid::{self, Oid};
 use crate::policy::{self, Rules};
 use crate::sys::{GSS_C_ACCEPT, GSS_C_INITIATE};
+use std::cell::Cell;
 use std::ffi::c_int;
 use std::sync::RwLock;
 
@@ -91,35 +92,41 @@ fn acquire(
     mechs: &[Oid],
     how: Acquire<'_>,
 ) -> Result<(Credential, u32), Error> {
-    let mut considered = Vec::new();
-    let mut usable = Vec::new();
-    for mech in policy::current().mechs.order(mechs) {
-        match worth_asking(glue, &mech, &how) {
-            Ok(()) => usable.push(mech),
-            Err(error) => considered.push(error),
+    let allowed = policy::current().mechs.order(mechs.to_vec());
+    let mut dropped = Vec::new();
+    let mut usable = allowed.clone();
+    usable.retain(|mech| match worth_asking(glue, mech, &how) {
+        Ok(()) => true,
+        Err(error) => {
+            dropped.push(error);
+            false
         }
-    }
-    if usable.is_empty() {
-        return Err(Error::NoCred { considered });
-    }
-    match mech::acquire(glue, &usable, how) {
+    });
+    let mut considered = match ask(glue, &usable, how) {
         Ok(Acquired {
             cred,
             mechs,
             lifetime,
-        }) => Ok((Credential::new(cred, mechs), lifetime)),
-        Err(error) if usable.len() == 1 => {
-            considered.insert(0, error);
-            Err(Error::NoCred { considered })
-        }
-        // The glue tells one reason for all; each mechanism is asked for its own.
-        Err(_) => {
-            let reasons = usable
-                .iter()
-                .filter_map(|mech| mech::acquire(glue, &[*mech], how).err());
-            considered.splice(0..0, reasons);
-            Err(Error::NoCred { considered })
-        }
+        }) => return Ok((Credential::new(cred, mechs), lifetime)),
+        Err(reasons) => reasons,
+    };
+    considered.append(&mut dropped);
+    considered.extend(absent(&allowed, false));
+    Err(Error::NoCred { considered })
+}
+
+/// Ask the mechanisms for one credential, or each for its own reason: the glue tells one for all.
+fn ask(
+    glue: &'static Mechglue,
+    mechs: &[Oid],
+    how: Acquire<'_>,
+) -> Result<Acquired, Vec<MechError>> {
+    let reason = |mech: &Oid| mech::acquire(glue, &[*mech], how).err();
+    match mechs {
+        [] => Err(Vec::new()),
+        [only] => mech::acquire(glue, &[*only], how).map_err(|error| vec![error]),
+        several => mech::acquire(glue, several, how)
+            .map_err(|_| several.iter().filter_map(reason).collect()),
     }
 }
 
@@ -419,8 +426,8 @@ pub(super) fn inquire_cred_by_mech(
     Ok(status)
 }
 
-/// Options go to the mechanisms' own credentials. That no integrity shall be asked for is noted
-/// here too, since it is SPNEGO that would ask.
+/// Options go to the mechanisms' own credentials, but for the one that is ours. That no integrity
+/// shall be asked for is noted here too, since it is SPNEGO that would ask.
 pub(super) fn set_cred_option(
     glue: &'static Mechglue,
     mut cred: InOutHandle<'_, Shared>,
@@ -429,8 +436,12 @@ pub(super) fn set_cred_option(
 ) -> Status {
     let option = option
         .value()
-        .ok_or(Error::CallerMisused("an option is named by an OID"))?;
+        .ok_or(Error::Missing("an option is named by an OID"))?;
     match cred.given()? {
+        Some(given) if option == oid::SET_NEG_MECHS => {
+            write(given)?.order = Some(named(value.bytes())?);
+            Ok(major::COMPLETE)
+        }
         Some(given) => {
             let mut given = write(given)?;
             if option == oid::MAX_OUTPUT_TOKEN_SIZE {
@@ -444,13 +455,25 @@ pub(super) fn set_cred_option(
             }
             Ok(status)
         }
+        // On Heimdal the glue asks every mechanism, us as well; once is enough.
+        None if MAKING.get() => Ok(major::UNAVAILABLE),
         None => {
+            let _making = Making::begin();
             if let Some(made) = call::make_cred(glue, &option, value.bytes())? {
                 cred.put(RwLock::new(Credential::of_glue(made)?));
             }
             Ok(major::COMPLETE)
         }
     }
+}
+
+/// The value of the option [`oid::SET_NEG_MECHS`]: names of mechanisms or dotted identifiers.
+fn named(value: &[u8]) -> Result<Vec<Oid>, Error> {
+    let list = std::str::from_utf8(value.strip_suffix(b"\0").unwrap_or(value)).ok();
+    list.and_then(|list| policy::mechs_named(list).ok())
+        .ok_or(Error::CallerMisused(
+            "the option takes names of mechanisms or dotted identifiers, with blanks between",
+        ))
 }
 
 impl Credential {
@@ -505,7 +528,10 @@ pub(super) fn set_neg_mechs(
     mechs: OidSetIn<'_>,
 ) -> Status {
     let cred = cred.given()?.ok_or(NO_CREDENTIAL)?;
-    write(cred)?.order = Some(mechs.members());
+    let order = mechs
+        .given()
+        .ok_or(Error::Missing("the mechanisms are a set, if an empty one"))?;
+    write(cred)?.order = Some(order);
     Ok(major::COMPLETE)
 }
 
@@ -574,7 +600,27 @@ pub(super) fn store_cred_into(
     Ok(major::COMPLETE)
 }
 
-pub(super) const NO_CREDENTIAL: Error = Error::CallerMisused("a credential is needed here");
+thread_local! {
+    static MAKING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// While it lives, the glue is making a credential from an option at our request.
+struct Making;
+
+impl Making {
+    fn begin() -> Self {
+        MAKING.set(true);
+        Self
+    }
+}
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        MAKING.set(false);
+    }
+}
+
+pub(super) const NO_CREDENTIAL: Error = Error::Missing("a credential is needed here");
 
 /// How the default credential is acquired for an inquiry: to initiate, as the glue's own default.
 const DEFAULT: Acquire<'static> = Acquire {

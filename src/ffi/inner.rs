@@ -230,16 +230,19 @@ impl Mechs for Call<'_> {
     type Token = Token;
 
     fn candidates(&mut self) -> Vec<Oid> {
-        let available = catalog::available(self.glue);
-        let usable: Vec<Oid> = match self.credential {
+        let usable = match self.credential {
             Some(credential) => credential.usable(),
-            None => available.to_vec(),
+            None => catalog::available(self.glue).to_vec(),
         };
-        policy::current().mechs.order(&usable)
+        policy::current().mechs.order(usable)
     }
 
     fn prefers(&self) -> bool {
         self.credential.is_some_and(Credential::prefers) || policy::current().mechs.prefers()
+    }
+
+    fn absent(&mut self) -> Vec<MechError> {
+        absent(&self.candidates(), self.credential.is_some())
     }
 
     fn vouch(&mut self, mech: &Oid) -> Result<(), MechError> {
@@ -325,6 +328,20 @@ fn of_glue(step: Step<Buffer>) -> Step<Token> {
         Step::Continue(token) => Step::Continue(Token::Glue(token)),
         Step::Done(token) => Step::Done(token.map(Token::Glue)),
     }
+}
+
+/// Why the mechanisms that everybody knows are not among the candidates.
+pub(crate) fn absent(candidates: &[Oid], of_credential: bool) -> Vec<MechError> {
+    let reason = |mech: &Oid| match policy::current().mechs.allows(mech) {
+        Err(forbidden) => forbidden,
+        Ok(()) if of_credential => "the credential is not for this mechanism".to_owned(),
+        Ok(()) => "not installed".to_owned(),
+    };
+    [oid::KRB5, oid::NTLMSSP]
+        .iter()
+        .filter(|known| !candidates.iter().any(|mech| mech.same_mech(known)))
+        .map(|mech| unusable(mech, &reason(mech)))
+        .collect()
 }
 
 /// A mechanism that is not to be used here, and why.

@@ -5,9 +5,12 @@ mod arg;
 mod context;
 mod credential;
 mod handle;
+mod heimdal;
+mod http;
 mod inner;
 mod mechanism;
 mod name;
+pub(crate) mod public;
 mod report;
 mod table;
 

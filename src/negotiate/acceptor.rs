@@ -102,6 +102,7 @@ fn invite<S: Mechs>(mechs: &mut S) -> Result<(Acceptor<S::Mech>, Reply), Failure
         }
     });
     if usable.is_empty() {
+        considered.extend(mechs.absent());
         return Err(silent(Error::NoMech {
             considered,
             summary: "no mechanism is available to be accepted; see the configuration of GSS-API",

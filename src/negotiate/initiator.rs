@@ -138,6 +138,7 @@ fn offer<S: Mechs>(
         }
     }
     let Some(first) = offered.first().copied() else {
+        considered.extend(mechs.absent());
         return Err(silent(Error::NoMech {
             considered,
             summary: "no mechanism is available to be offered; see the configuration of GSS-API",

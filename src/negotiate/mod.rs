@@ -71,6 +71,12 @@ pub trait Mechs {
     /// administrator set it). An acceptor without one follows the initiator's order.
     fn prefers(&self) -> bool;
 
+    /// The mechanisms that a person would expect among the candidates and that are none, and why:
+    /// asked only to explain a failure.
+    fn absent(&mut self) -> Vec<MechError> {
+        Vec::new()
+    }
+
     /// Find out, cheaply and without a token, whether `mech` can be used: before it is offered
     /// behind another, or chosen without its token at hand. Here and in [`Self::start`] it is one
     /// of the candidates, though the peer may have named it by another identifier.
