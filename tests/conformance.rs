@@ -17,6 +17,7 @@ const CONVERSATION: &str = "src/negotiate/conversation.rs";
 const PIECES: &str = "src/negotiate/fragment.rs";
 const WIRE: &str = "src/wire/spnego.rs";
 const GLUE: &str = "tests/fragments.rs";
+const NTLM: &str = "src/ntlm/tests.rs";
 const PAIRS: &str = "tests/pairings.rs";
 
 /// Section, which of its sentences, how strong it is, what it asks for in our words, what is done,
@@ -89,10 +90,12 @@ const MS_SPNG: &[Row] = &[
     ("3.2.5", 2, "MUST", "Kerberos under the wrong identifier is answered under it", "octet for octet", BOTH, "kerberos_under_the_wrong_identifier_is_echoed_octet_for_octet"),
     ("3.2.5", 3, "SHOULD", "the server cuts what is too large", "yes", GLUE, "every_way_to_set_the_size_cuts_the_tokens_of_either_role"),
     ("3.2.5", 4, "MUST", "the server puts pieces together", "yes", GLUE, "pieces_down_to_one_octet_are_taken_from_any_peer"),
+    ("3.2.5.1", 1, "MUST", "NTLM's RC4 state is the same after a mechListMIC as before, made or verified", "put back, in either role", NTLM, "the_key_stream_is_put_back_after_mech_list_mics"),
     ("3.2.5.2", 1, "-", "an empty token brings NegTokenInit2 with what is available", "yes", BOTH, "hints_name_what_the_acceptor_can_use_and_save_a_useless_token"),
     ("3.3.5", 1, "SHOULD", "the client cuts what is too large", "yes", GLUE, "kerberos_in_pieces_of_every_size_in_either_role_and_both"),
     ("3.3.5", 2, "MUST", "the client puts pieces together", "yes", GLUE, "pieces_down_to_one_octet_are_taken_from_any_peer"),
     ("3.3.5", 3, "SHOULD, MUST", "a repeated supportedMech is no error, and ignored", "yes", INITIATOR, "supported_mech_in_a_later_reply_is_ignored"),
+    ("3.3.5.1", 1, "MUST", "the same at the client", "put back, in either role", NTLM, "the_key_stream_is_put_back_after_mech_list_mics"),
     ("3.3.5.2", 1, "SHOULD", "the client takes a NegTokenInit2 before it has sent anything", "to save a useless token, and for nothing else", GLUE, "hints_are_used_to_save_a_useless_token_and_for_nothing_else"),
     ("4", 1, "-", "the example", "read to its last octet", WIRE, "the_token_of_ms_spng_section_4_is_read_to_its_last_octet"),
 ];
@@ -151,8 +154,6 @@ fn document() -> String {
 const OPEN: &str = "\n## Not shown by a test of this table\n\n\
     * MS-SPNG 3.3.3-1 (MUST): the client asks for mutual authentication. Whether to is left to\n  \
       the program: its flags go to the mechanism as they are, with integrity added.\n\
-    * MS-SPNG 3.2.5.1 and 3.3.5.1 (MUST): NTLM's RC4 state is the same after a mechListMIC as\n  \
-      before. It is put back through the mechanism's option; the tests of NTLM show it.\n\
     * MS-SPNG 3.1.5.2-1: the identifier of Kerberos user-to-user is known, and offered only where\n  \
       the library has that mechanism.\n";
 
