@@ -13,6 +13,7 @@ pub mod major {
     use super::Major;
     pub const COMPLETE: Major = 0;
     pub const CONTINUE_NEEDED: Major = 1;
+    pub const CALL_INACCESSIBLE_READ: Major = 1 << 24;
     pub const BAD_MECH: Major = 1 << 16;
     pub const NO_CRED: Major = 7 << 16;
     pub const NO_CONTEXT: Major = 8 << 16;
@@ -119,6 +120,8 @@ pub enum Error {
     NoContext(&'static str),
     /// Neither the mechanism nor this library has that service.
     Unavailable(&'static str),
+    /// An argument is missing that has to be there.
+    Missing(&'static str),
     /// The caller broke the interface's rules.
     CallerMisused(&'static str),
     /// A defect of ours.
@@ -172,6 +175,7 @@ impl Error {
                 .map_or(major::NO_CRED, |first| first.major),
             Self::Mech { error, .. } => error.major,
             Self::NoContext(_) => major::NO_CONTEXT,
+            Self::Missing(_) => major::CALL_INACCESSIBLE_READ,
             Self::Unavailable(_) => major::UNAVAILABLE,
             Self::CallerMisused(_) | Self::Internal(_) => major::FAILURE,
         }
@@ -193,7 +197,9 @@ impl Error {
             Self::NoCred { .. } => Minor::NoCreds,
             Self::Mech { .. } => Minor::MechFailed,
             Self::NoContext(_) => Minor::ContextUnusable,
-            Self::Unavailable(_) | Self::CallerMisused(_) => Minor::CallerMisused,
+            Self::Unavailable(_) | Self::Missing(_) | Self::CallerMisused(_) => {
+                Minor::CallerMisused
+            }
             Self::Internal(_) => Minor::Internal,
         }
     }
@@ -225,9 +231,10 @@ impl Error {
                 .chain(considered)
                 .map(MechError::sentence)
                 .collect(),
-            Self::NoContext(what) | Self::Unavailable(what) | Self::CallerMisused(what) => {
-                vec![(*what).to_owned()]
-            }
+            Self::NoContext(what)
+            | Self::Unavailable(what)
+            | Self::Missing(what)
+            | Self::CallerMisused(what) => vec![(*what).to_owned()],
             Self::Internal(what) => vec![format!("internal error of gss-spnego: {what}")],
         }
     }

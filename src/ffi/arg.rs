@@ -313,10 +313,10 @@ impl Argument for OidSetIn<'_> {
 }
 
 impl OidSetIn<'_> {
-    /// The members that can be known.
-    pub(crate) fn members(&self) -> Vec<Oid> {
+    /// The members that can be known; `None` for the null set.
+    pub(crate) fn given(&self) -> Option<Vec<Oid>> {
         // SAFETY: RFC 2744 3.12: null, or a set valid for the call.
-        unsafe { owned::read_oid_set(self.set) }
+        (!self.set.is_null()).then(|| unsafe { owned::read_oid_set(self.set) })
     }
 }
 

@@ -463,7 +463,7 @@ pub(super) fn set_sec_context_option(
     };
     let option = option
         .value()
-        .ok_or(Error::CallerMisused("an option is named by an OID"))?;
+        .ok_or(Error::Missing("an option is named by an OID"))?;
     if option == oid::MAX_OUTPUT_TOKEN_SIZE {
         let size = Rules::token_size_option(value.bytes()).map_err(Error::CallerMisused)?;
         return context.limit_tokens(size);

@@ -26,6 +26,7 @@ pub(crate) struct Credential {
     order: Option<Vec<Oid>>,
     asks_integrity: bool,
     max_output_token_size: Option<usize>,
+    tells_name: bool,
 }
 
 /// A credential as C holds it: several contexts may be made with it at once.
@@ -39,6 +40,7 @@ impl Credential {
             order: None,
             asks_integrity: true,
             max_output_token_size: None,
+            tells_name: true,
         }
     }
 
@@ -107,7 +109,11 @@ fn acquire(
             cred,
             mechs,
             lifetime,
-        }) => return Ok((Credential::new(cred, mechs), lifetime)),
+        }) => {
+            let mut made = Credential::new(cred, mechs);
+            made.tells_name = how.name.is_some() || !nameless(glue, how.usage);
+            return Ok((made, lifetime));
+        }
         Err(reasons) => reasons,
     };
     considered.append(&mut dropped);
@@ -382,7 +388,9 @@ pub(super) fn inquire_cred(
 ) -> Status {
     let facts = match cred.given()? {
         Some(given) => {
-            call::inquire_cred(read(given)?.cred(), name.is_wanted(), mechs.is_wanted())?
+            let given = read(given)?;
+            let wants_name = name.is_wanted() && given.tells_name;
+            call::inquire_cred(given.cred(), wants_name, mechs.is_wanted())?
         }
         None => {
             let (default, _) = acquire(glue, &catalog::available(glue), DEFAULT)?;
@@ -436,7 +444,7 @@ pub(super) fn set_cred_option(
 ) -> Status {
     let option = option
         .value()
-        .ok_or(Error::CallerMisused("an option is named by an OID"))?;
+        .ok_or(Error::Missing("an option is named by an OID"))?;
     match cred.given()? {
         Some(given) if option == oid::SET_NEG_MECHS => {
             write(given)?.order = Some(named(value.bytes())?);
@@ -467,6 +475,12 @@ pub(super) fn set_cred_option(
     }
 }
 
+/// Whether Heimdal would make a name with nothing in it, over which it stumbles itself, for the
+/// credential of an acceptor that was given none.
+fn nameless(glue: &Mechglue, usage: c_int) -> bool {
+    glue.is_heimdal() && u32::try_from(usage) == Ok(GSS_C_ACCEPT)
+}
+
 /// The value of the option [`oid::SET_NEG_MECHS`]: names of mechanisms or dotted identifiers.
 fn named(value: &[u8]) -> Result<Vec<Oid>, Error> {
     let list = std::str::from_utf8(value.strip_suffix(b"\0").unwrap_or(value)).ok();
@@ -485,7 +499,10 @@ impl Credential {
             .into_iter()
             .filter(|mech| *mech != oid::SPNEGO)
             .collect();
-        Ok(Self::new(cred, negotiable))
+        let tells_name = !nameless(cred.glue(), facts.usage);
+        let mut made = Self::new(cred, negotiable);
+        made.tells_name = tells_name;
+        Ok(made)
     }
 }
 
@@ -528,7 +545,10 @@ pub(super) fn set_neg_mechs(
     mechs: OidSetIn<'_>,
 ) -> Status {
     let cred = cred.given()?.ok_or(NO_CREDENTIAL)?;
-    write(cred)?.order = Some(mechs.members());
+    let order = mechs
+        .given()
+        .ok_or(Error::Missing("the mechanisms are a set, if an empty one"))?;
+    write(cred)?.order = Some(order);
     Ok(major::COMPLETE)
 }
 
@@ -617,7 +637,7 @@ impl Drop for Making {
     }
 }
 
-pub(super) const NO_CREDENTIAL: Error = Error::CallerMisused("a credential is needed here");
+pub(super) const NO_CREDENTIAL: Error = Error::Missing("a credential is needed here");
 
 /// How the default credential is acquired for an inquiry: to initiate, as the glue's own default.
 const DEFAULT: Acquire<'static> = Acquire {

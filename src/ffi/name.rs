@@ -179,22 +179,16 @@ pub(super) fn display_name(
     Ok(major::COMPLETE)
 }
 
-/// The exported form of the mechanism that the name belongs to; of SPNEGO for one that belongs to
-/// none yet (RFC 2743 section 3.2), as the built-in's names have it.
+/// SPNEGO's exported form (RFC 2743 section 3.2) around what the name is shown as: the octets that
+/// the built-in's names have, so that lists of names keep matching.
 pub(super) fn export_name(
     glue: &'static Mechglue,
     name: In<'_, Name>,
     mut token: OutOctets<'_>,
 ) -> Status {
     let name = name.given()?.ok_or(NO_NAME)?;
-    match call::export_name(glue, name.for_glue(glue)?) {
-        Ok(exported) => token.put_buffer(exported),
-        Err(Error::Mech { error, .. }) if error.major == major::NAME_NOT_MN => {
-            let (shown, _) = call::display_name(glue, name.for_glue(glue)?)?;
-            token.put(exported(&oid::SPNEGO, shown.as_ref()));
-        }
-        Err(other) => return Err(other),
-    }
+    let (shown, _) = call::display_name(glue, name.for_glue(glue)?)?;
+    token.put(exported(&oid::SPNEGO, shown.as_ref()));
     Ok(major::COMPLETE)
 }
 
@@ -255,7 +249,9 @@ pub(super) fn localname(
     Ok(major::COMPLETE)
 }
 
-/// Whether the name may act as a local user: COMPLETE, or GSS_S_UNAUTHORIZED.
+/// Whether the name may act as a local user: COMPLETE when its mechanism says so, or, for a name of
+/// no mechanism, when it is that user's. Anything else is left to the glue (GSS_S_UNAVAILABLE),
+/// whose last word is GSS_S_UNAUTHORIZED; it cannot compare names of ours itself.
 pub(super) fn authorize_localname(
     glue: &'static Mechglue,
     name: In<'_, Name>,
@@ -264,12 +260,22 @@ pub(super) fn authorize_localname(
 ) -> Status {
     let name = name.given()?.ok_or(NO_NAME)?;
     let user = call::import_name(glue, user.bytes(), kind.value().as_ref())?;
-    call::authorize_localname(glue, name.for_glue(glue)?, &user)
+    let own = name.for_glue(glue)?;
+    let authorized = match name.given {
+        Some(_) => call::compare_name(glue, own, &user)?,
+        None => call::authorize_localname(glue, own, &user).is_ok(),
+    };
+    if authorized {
+        return Ok(major::COMPLETE);
+    }
+    Err(Error::Unavailable(
+        "the name is not known to be that user's",
+    ))
 }
 
 const SHADOW: Error = Error::Unavailable("SPNEGO does not know this name: the mechanisms do");
 
-pub(super) const NO_NAME: Error = Error::CallerMisused("a name is needed here");
+pub(super) const NO_NAME: Error = Error::Missing("a name is needed here");
 
 #[cfg(test)]
 mod tests {

@@ -99,16 +99,6 @@ pub(crate) fn display_name(
     Ok((text, unsafe { read_oid(kind) }))
 }
 
-/// GSS_Export_name.
-pub(crate) fn export_name(glue: &'static Mechglue, name: &Name) -> Result<Buffer, Error> {
-    let mut token = Buffer::empty(glue);
-    let mut minor = 0;
-    // SAFETY: the name is alive, the result a local.
-    let status = unsafe { glue.gss_export_name(&raw mut minor, name.raw(), token.out()) };
-    outcome(glue, &oid::KRB5, status, minor)?;
-    Ok(token)
-}
-
 /// GSS_Compare_name.
 pub(crate) fn compare_name(
     glue: &'static Mechglue,

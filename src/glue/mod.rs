@@ -152,7 +152,6 @@ imports! {
     gss_compare_name(a: gss_name_t, b: gss_name_t, c: *mut c_int);
     gss_duplicate_name(a: gss_name_t, b: *mut gss_name_t);
     gss_canonicalize_name(a: gss_name_t, b: gss_OID, c: *mut gss_name_t);
-    gss_export_name(a: gss_name_t, b: gss_buffer_t);
     gss_export_name_composite(a: gss_name_t, b: gss_buffer_t);
     gss_inquire_name(a: gss_name_t, b: *mut c_int, c: *mut gss_OID, d: *mut gss_buffer_set_t);
     gss_get_name_attribute(a: gss_name_t, b: gss_buffer_t, c: *mut c_int, d: *mut c_int, e: gss_buffer_t, f: gss_buffer_t, g: *mut c_int);

@@ -51,7 +51,7 @@ impl Harness {
             Sanitizer::Thread => &["-fsanitize=thread"],
         };
         let program = built(&format!("{name}-{sanitizer:?}"), |program| {
-            let shared = ["common", "channel", "messages"];
+            let shared = ["common", "channel", "messages", "handshake"];
             let mut arguments = sources(&[name]);
             arguments.extend(sources(&shared));
             arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
@@ -78,8 +78,18 @@ impl Harness {
         Self { program }
     }
 
+    /// `tests/c/<name>.c`, linked to nothing but the C library.
+    pub(crate) fn alone(name: &str) -> Self {
+        let program = built(&format!("{name}-alone"), |program| {
+            let mut arguments = sources(&[name]);
+            arguments.push("-ldl".into());
+            compile(&arguments, program);
+        });
+        Self { program }
+    }
+
     /// `tests/c/<name>.c` alone, a program or with these flags something else, under this name.
-    pub(crate) fn alone(name: &str, target: &str, flags: &[&str]) -> PathBuf {
+    pub(crate) fn linked(name: &str, target: &str, flags: &[&str]) -> PathBuf {
         built(target, |program| {
             let mut arguments = sources(&[name]);
             arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
@@ -110,7 +120,7 @@ impl Harness {
 
     /// Run it.
     pub(crate) fn run(&self, arguments: &[String], variables: &Environment) -> Output {
-        limited(60, &self.program, &[], arguments, variables)
+        limited(120, &self.program, &[], arguments, variables)
     }
 
     /// Run it under valgrind: any error, and any definite leak, becomes status 99.
