@@ -1,5 +1,5 @@
 /* The calls of Heimdal's interface that a connection does not need: mechanisms, names, credentials,
-PLACE
+ * options. */
 #include "common.h"
 
 #include <stdlib.h>
