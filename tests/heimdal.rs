@@ -243,7 +243,7 @@ fn no_memory_is_misused_or_lost() {
 #[test]
 fn both_libraries_in_one_process_at_once() {
     let Some(realm) = realm() else { return };
-    let program = Harness::linked("both_glues", "both_glues", &["-ldl", "-pthread"]);
+    let program = Harness::object("both_glues", "both_glues", &["-ldl", "-pthread"]);
     let mits = support::MechConfig::new(Side::Ours).write();
     for (threads, times) in [("1", "2"), ("4", "10")] {
         let output = End::HEIMDAL_OURS
@@ -265,8 +265,8 @@ fn only_heimdal_7_and_only_our_identifier_is_taken_over() {
     }
     const OURS: &str = "698efa86c71c";
     const SPNEGO: &str = "2b0601050502";
-    let program = Harness::linked("mo_init", "mo_init", &["-ldl"]);
-    let newer = Harness::linked(
+    let program = Harness::object("mo_init", "mo_init", &["-ldl"]);
+    let newer = Harness::object(
         "newer_heimdal",
         "libgssapi-newer.so",
         &["-shared", "-fPIC", "-Wl,-soname,libgssapi.so.3"],

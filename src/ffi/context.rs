@@ -93,11 +93,17 @@ impl Context {
     }
 
     /// Look at the mechanism's context, as far as it has got.
+    ///
+    /// # Errors
+    /// `NoContext` when the negotiation has failed: nothing is left then.
     fn with_inner<R>(&self, look: impl FnOnce(Option<&Inner>) -> R) -> Result<R, Error> {
         if let Some(inner) = self.established.get() {
             return Ok(look(Some(inner)));
         }
-        Ok(look(lock(&self.negotiation)?.inner()))
+        match &*lock(&self.negotiation)? {
+            Negotiation::Over => Err(FAILED),
+            negotiation => Ok(look(negotiation.inner())),
+        }
     }
 }
 
@@ -175,9 +181,7 @@ impl Outs<'_> {
             Stepped::Established(inner) => {
                 self.mech.put(inner.mech());
                 self.flags.put(inner.flags());
-                if self.lifetime.is_wanted() {
-                    self.lifetime.put(inner.lifetime()?);
-                }
+                self.lifetime.put(inner.last_lifetime());
                 Ok(major::COMPLETE)
             }
         }
@@ -537,13 +541,6 @@ impl Inner {
     fn last_lifetime(&self) -> u32 {
         match self {
             Self::Glue(mech) => mech.lifetime(),
-        }
-    }
-
-    /// Seconds left.
-    fn lifetime(&self) -> Result<u32, Error> {
-        match self {
-            Self::Glue(mech) => mech.context().map_or(Err(FAILED), call::context_time),
         }
     }
 

@@ -663,6 +663,21 @@ mod tests {
     }
 
     #[test]
+    fn the_order_of_mechanisms_is_read_as_an_option() {
+        let order = [oid::NTLMSSP, oid::KRB5];
+        for value in [
+            &b"ntlmssp krb5"[..],
+            b"1.3.6.1.4.1.311.2.2.10,1.2.840.113554.1.2.2\0",
+        ] {
+            assert_eq!(named(value), Ok(order.to_vec()));
+        }
+        assert_eq!(named(b""), Ok(Vec::new()));
+        for wrong in [&b"spnego"[..], b"kerberos", b"\xff"] {
+            assert!(named(wrong).is_err());
+        }
+    }
+
+    #[test]
     fn usage_says_which_lifetimes_count() {
         assert_eq!(roles(0), (true, true));
         assert_eq!(roles(1), (true, false));

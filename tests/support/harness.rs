@@ -62,6 +62,16 @@ impl Harness {
         Self { program }
     }
 
+    /// `tests/c/<name>.c`, linked to nothing but the C library.
+    pub(crate) fn alone(name: &str) -> Self {
+        let program = built(&format!("{name}-alone"), |program| {
+            let mut arguments = sources(&[name]);
+            arguments.push("-ldl".into());
+            compile(&arguments, program);
+        });
+        Self { program }
+    }
+
     /// The same for either library.
     pub(crate) fn for_library(name: &str, library: Library) -> Self {
         if library == Library::Mit {
@@ -78,18 +88,8 @@ impl Harness {
         Self { program }
     }
 
-    /// `tests/c/<name>.c`, linked to nothing but the C library.
-    pub(crate) fn alone(name: &str) -> Self {
-        let program = built(&format!("{name}-alone"), |program| {
-            let mut arguments = sources(&[name]);
-            arguments.push("-ldl".into());
-            compile(&arguments, program);
-        });
-        Self { program }
-    }
-
     /// `tests/c/<name>.c` alone, a program or with these flags something else, under this name.
-    pub(crate) fn linked(name: &str, target: &str, flags: &[&str]) -> PathBuf {
+    pub(crate) fn object(name: &str, target: &str, flags: &[&str]) -> PathBuf {
         built(target, |program| {
             let mut arguments = sources(&[name]);
             arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
@@ -116,6 +116,11 @@ impl Harness {
             ]);
             compile(&arguments, object);
         })
+    }
+
+    /// The program.
+    pub(crate) fn file(&self) -> &Path {
+        &self.program
     }
 
     /// Run it.
