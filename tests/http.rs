@@ -131,7 +131,7 @@ fn ntlm_authenticates_a_kept_connection_once() {
     assert_eq!(count(&said, "persistent 1"), 2, "{said}");
     // NEGOTIATE and AUTHENTICATE, for both requests together.
     assert_eq!(count(&server.log(), "> Authorization: "), 2);
-    assert_eq!(count(&server.log(), "Hello user@SPNEGO"), 2);
+    assert_eq!(count(&server.log(), "Hello SPNEGO\\user,"), 2);
 }
 
 #[test]
@@ -286,10 +286,12 @@ fn chromium_signs_in_to_our_server() {
             .env("HOME", &home)
             .envs(variables(realm, Side::Ours)),
     );
+    // A headless window asks somebody before it signs in for its page, and nobody is there; for
+    // what belongs to the page (its icon) Chromium signs in by itself.
+    let log = server.log();
     assert!(
-        said.contains(&format!("Hello user@SPNEGO.TEST, by {KRB5}")),
-        "{said}\n{}",
-        server.log()
+        log.contains(&format!("Hello user@SPNEGO.TEST, by {KRB5}")),
+        "{said}\n{log}"
     );
 }
 
