@@ -10,6 +10,7 @@
 
 mod support;
 
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -282,12 +283,10 @@ fn chromium_signs_in_to_our_server() {
             .args(["--disable-background-networking", "--disable-sync"])
             .args(["--auth-server-allowlist=localhost", "--dump-dom"])
             .arg(format!("--user-data-dir={}", home.display()))
-            .arg(server.url("/page"))
+            .arg(asks_until_served(&server))
             .env("HOME", &home)
             .envs(variables(realm, Side::Ours)),
     );
-    // A headless window asks somebody before it signs in for its page, and nobody is there; for
-    // what belongs to the page (its icon) Chromium signs in by itself.
     let log = server.log();
     assert!(
         log.contains(&format!("Hello user@SPNEGO.TEST, by {KRB5}")),
@@ -507,6 +506,41 @@ impl Drop for Server {
         unsafe { libc::kill(process, libc::SIGTERM) };
         let _ = self.process.wait();
     }
+}
+
+/// The address of a page that asks `server` again and again, and is loaded when somebody has signed in
+/// there: Chromium does not answer the first challenge after its start.
+fn asks_until_served(server: &Server) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (target, log) = (server.url("/page"), server.log.clone());
+    let signed_in = move || std::fs::read_to_string(&log).is_ok_and(|log| log.contains("Hello "));
+    let page = format!(
+        "<img src=/done><script>setInterval(() => fetch('{target}', \
+         {{mode: 'no-cors', credentials: 'include'}}), 100)</script>"
+    );
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let (page, signed_in) = (page.clone(), signed_in.clone());
+            std::thread::spawn(move || answer(connection.unwrap(), &page, signed_in));
+        }
+    });
+    format!("http://localhost:{port}/")
+}
+
+/// One request: `/done` is answered when `ready`, everything else with the page.
+fn answer(mut connection: std::net::TcpStream, page: &str, ready: impl Fn() -> bool) {
+    let mut request = [0; 4096];
+    let length = connection.read(&mut request).unwrap_or(0);
+    while request[..length].starts_with(b"GET /done") && !ready() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let _ = write!(
+        connection,
+        "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{page}",
+        page.len()
+    );
 }
 
 /// Apache with mod_auth_gssapi over the system's SPNEGO: `/each` per request, `/once` per connection.
