@@ -232,6 +232,20 @@ fn failures_say_why() {
 }
 
 #[test]
+fn a_client_leaves_no_memory_behind() {
+    let realm = realm!();
+    if !support::installed(&["valgrind"]) {
+        return;
+    }
+    let server = Server::start(realm, Side::Ours, &["-n", "-N"]);
+    let arguments = ["localhost", &server.port.to_string(), "/a", "/b"].map(ToOwned::to_owned);
+    let said = program("http_client")
+        .run_checked(&arguments, &variables(realm, Side::Ours))
+        .ok();
+    assert_eq!(count(&said, "200 authenticated"), 2, "{said}");
+}
+
+#[test]
 fn curl_signs_in_to_our_server() {
     let realm = realm!();
     if !support::installed(&["curl"]) {
