@@ -19,8 +19,8 @@
  */
 #define GSS_SPNEGO_OPTION_MAX_OUTPUT_TOKEN_SIZE "{ 2 25 4014056348 1 }"
 /*
- The mechanisms to negotiate, best first, as the DER encodings of their identifiers one after the
- other: for gss_set_cred_option, where there is no gss_set_neg_mechs.
+ The mechanisms to negotiate, best first, as names or dotted identifiers with blanks between: for
+ gss_set_cred_option, where there is no gss_set_neg_mechs.
  */
 #define GSS_SPNEGO_OPTION_NEG_MECHS "{ 2 25 4014056348 2 }"
 
@@ -196,6 +196,13 @@ typedef enum gss_spnego_minor gss_spnego_minor;
 typedef uint32_t gss_spnego_minor;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
+
+/*
+ A major status of RFC 2744 section 3.9.1.
+ */
+typedef uint32_t Major;
+
+#define CALL_INACCESSIBLE_READ (1 << 24)
 
 #ifdef __cplusplus
 extern "C" {

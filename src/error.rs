@@ -13,6 +13,7 @@ pub mod major {
     use super::Major;
     pub const COMPLETE: Major = 0;
     pub const CONTINUE_NEEDED: Major = 1;
+    pub const CALL_INACCESSIBLE_READ: Major = 1 << 24;
     pub const BAD_MECH: Major = 1 << 16;
     pub const NO_CRED: Major = 7 << 16;
     pub const NO_CONTEXT: Major = 8 << 16;
@@ -129,6 +130,8 @@ pub enum Error {
     NoContext(&'static str),
     /// Neither the mechanism nor this library has that service.
     Unavailable(&'static str),
+    /// An argument is missing that has to be there.
+    Missing(&'static str),
     /// The caller broke the interface's rules.
     CallerMisused(&'static str),
     /// Authentication in HTTP failed.
@@ -189,6 +192,7 @@ impl Error {
                 .map_or(major::NO_CRED, |first| first.major),
             Self::Mech { error, .. } => error.major,
             Self::NoContext(_) => major::NO_CONTEXT,
+            Self::Missing(_) => major::CALL_INACCESSIBLE_READ,
             Self::Unavailable(_) => major::UNAVAILABLE,
             Self::Http {
                 minor: Minor::HttpMalformed,
@@ -214,7 +218,9 @@ impl Error {
             Self::NoCred { .. } => Minor::NoCreds,
             Self::Mech { .. } => Minor::MechFailed,
             Self::NoContext(_) => Minor::ContextUnusable,
-            Self::Unavailable(_) | Self::CallerMisused(_) => Minor::CallerMisused,
+            Self::Unavailable(_) | Self::Missing(_) | Self::CallerMisused(_) => {
+                Minor::CallerMisused
+            }
             Self::Http { minor, .. } => *minor,
             Self::Internal(_) => Minor::Internal,
         }
@@ -247,9 +253,10 @@ impl Error {
                 .chain(considered)
                 .map(MechError::sentence)
                 .collect(),
-            Self::NoContext(what) | Self::Unavailable(what) | Self::CallerMisused(what) => {
-                vec![(*what).to_owned()]
-            }
+            Self::NoContext(what)
+            | Self::Unavailable(what)
+            | Self::Missing(what)
+            | Self::CallerMisused(what) => vec![(*what).to_owned()],
             Self::Http { reason, .. } => vec![reason.clone()],
             Self::Internal(what) => vec![format!("internal error of gss-spnego: {what}")],
         }

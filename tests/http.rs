@@ -423,7 +423,7 @@ fn the_header_names_the_options_that_the_plugin_knows() {
             "MAX_OUTPUT_TOKEN_SIZE",
             gss_spnego::oid::MAX_OUTPUT_TOKEN_SIZE,
         ),
-        ("NEG_MECHS", gss_spnego::oid::NEG_MECHS),
+        ("NEG_MECHS", gss_spnego::oid::SET_NEG_MECHS),
     ] {
         let arcs = oid.to_string().replace('.', " ");
         let line = format!("#define GSS_SPNEGO_OPTION_{name} \"{{ {arcs} }}\"\n");
@@ -444,7 +444,7 @@ impl Server {
     }
 
     fn start_with(variables: &Environment, options: &[&str]) -> Self {
-        let mut command = Command::new(program("http_server").program());
+        let mut command = Command::new(program("http_server").path());
         let mut server = Self::spawn(command.args(options).envs(variables), 0);
         server.wait_until(|server| server.log().contains("port ") && server.log().contains('\n'));
         let log = server.log();

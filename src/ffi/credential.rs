@@ -15,7 +15,7 @@ use crate::glue::{Mechglue, availability, call, catalog};
 use crate::oid::{self, Oid};
 use crate::policy::{self, Rules};
 use crate::sys::{GSS_C_ACCEPT, GSS_C_INITIATE};
-use crate::wire::{Reader, tag};
+use std::cell::Cell;
 use std::ffi::c_int;
 use std::sync::RwLock;
 
@@ -426,8 +426,8 @@ pub(super) fn inquire_cred_by_mech(
     Ok(status)
 }
 
-/// Options go to the mechanisms' own credentials. That no integrity shall be asked for is noted
-/// here too, since it is SPNEGO that would ask.
+/// Options go to the mechanisms' own credentials, but for the one that is ours. That no integrity
+/// shall be asked for is noted here too, since it is SPNEGO that would ask.
 pub(super) fn set_cred_option(
     glue: &'static Mechglue,
     mut cred: InOutHandle<'_, Shared>,
@@ -436,17 +436,17 @@ pub(super) fn set_cred_option(
 ) -> Status {
     let option = option
         .value()
-        .ok_or(Error::CallerMisused("an option is named by an OID"))?;
+        .ok_or(Error::Missing("an option is named by an OID"))?;
     match cred.given()? {
+        Some(given) if option == oid::SET_NEG_MECHS => {
+            write(given)?.order = Some(named(value.bytes())?);
+            Ok(major::COMPLETE)
+        }
         Some(given) => {
             let mut given = write(given)?;
             if option == oid::MAX_OUTPUT_TOKEN_SIZE {
                 let size = Rules::token_size_option(value.bytes()).map_err(Error::CallerMisused)?;
                 given.max_output_token_size = Some(size);
-                return Ok(major::COMPLETE);
-            }
-            if option == oid::NEG_MECHS {
-                given.order = Some(neg_mechs_option(value.bytes())?);
                 return Ok(major::COMPLETE);
             }
             let status = call::change_cred(&mut given.cred, &option, value.bytes())?;
@@ -455,7 +455,10 @@ pub(super) fn set_cred_option(
             }
             Ok(status)
         }
+        // On Heimdal the glue asks every mechanism, us as well; once is enough.
+        None if MAKING.get() => Ok(major::UNAVAILABLE),
         None => {
+            let _making = Making::begin();
             if let Some(made) = call::make_cred(glue, &option, value.bytes())? {
                 cred.put(RwLock::new(Credential::of_glue(made)?));
             }
@@ -464,18 +467,13 @@ pub(super) fn set_cred_option(
     }
 }
 
-/// The value of [`oid::NEG_MECHS`]; identifiers that cannot be known are passed over, as
-/// `gss_set_neg_mechs` does.
-fn neg_mechs_option(value: &[u8]) -> Result<Vec<Oid>, Error> {
-    let mut mechs = Vec::new();
-    let mut reader = Reader::new("mechanisms to negotiate", value);
-    while reader.tag().is_some() {
-        let content = reader
-            .element(tag::OID)
-            .map_err(|_| Error::CallerMisused("the value is not DER encodings of OIDs"))?;
-        mechs.extend(Oid::new(content));
-    }
-    Ok(mechs)
+/// The value of the option [`oid::SET_NEG_MECHS`]: names of mechanisms or dotted identifiers.
+fn named(value: &[u8]) -> Result<Vec<Oid>, Error> {
+    let list = std::str::from_utf8(value.strip_suffix(b"\0").unwrap_or(value)).ok();
+    list.and_then(|list| policy::mechs_named(list).ok())
+        .ok_or(Error::CallerMisused(
+            "the option takes names of mechanisms or dotted identifiers, with blanks between",
+        ))
 }
 
 impl Credential {
@@ -530,7 +528,10 @@ pub(super) fn set_neg_mechs(
     mechs: OidSetIn<'_>,
 ) -> Status {
     let cred = cred.given()?.ok_or(NO_CREDENTIAL)?;
-    write(cred)?.order = Some(mechs.members());
+    let order = mechs
+        .given()
+        .ok_or(Error::Missing("the mechanisms are a set, if an empty one"))?;
+    write(cred)?.order = Some(order);
     Ok(major::COMPLETE)
 }
 
@@ -599,7 +600,27 @@ pub(super) fn store_cred_into(
     Ok(major::COMPLETE)
 }
 
-pub(super) const NO_CREDENTIAL: Error = Error::CallerMisused("a credential is needed here");
+thread_local! {
+    static MAKING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// While it lives, the glue is making a credential from an option at our request.
+struct Making;
+
+impl Making {
+    fn begin() -> Self {
+        MAKING.set(true);
+        Self
+    }
+}
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        MAKING.set(false);
+    }
+}
+
+pub(super) const NO_CREDENTIAL: Error = Error::Missing("a credential is needed here");
 
 /// How the default credential is acquired for an inquiry: to initiate, as the glue's own default.
 const DEFAULT: Acquire<'static> = Acquire {
@@ -622,21 +643,6 @@ mod tests {
     #[test]
     fn the_option_is_the_one_of_gssapi_krb5_h() {
         assert_eq!(NO_CI_FLAGS.to_string(), "1.2.752.43.13.29");
-    }
-
-    #[test]
-    fn the_order_of_mechanisms_is_read_as_an_option() {
-        let [krb5, ntlm] = [oid::KRB5, oid::NTLMSSP].map(|mech| {
-            let content = mech.content();
-            [&[6, u8::try_from(content.len()).unwrap()], content].concat()
-        });
-        let value = [&ntlm[..], &krb5].concat();
-        let order = [oid::NTLMSSP, oid::KRB5];
-        assert_eq!(neg_mechs_option(&value), Ok(order.to_vec()));
-        assert_eq!(neg_mechs_option(&[]), Ok(Vec::new()));
-        for wrong in [&value[..5], &[4, 1, 0], &[6]] {
-            assert!(neg_mechs_option(wrong).is_err());
-        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod arg;
 mod context;
 mod credential;
 mod handle;
+mod heimdal;
 mod http;
 mod inner;
 mod mechanism;

@@ -253,19 +253,19 @@ const char *mech_text(gss_const_OID oid)
 
 gss_OID name_type(const char *word)
 {
-    static const struct {
+    const struct {
         const char *word;
-        gss_OID *type;
+        gss_OID type;
     } types[] = {
-        {"hostbased", &GSS_C_NT_HOSTBASED_SERVICE}, {"user", &GSS_C_NT_USER_NAME},
-        {"uid", &GSS_C_NT_MACHINE_UID_NAME},        {"string_uid", &GSS_C_NT_STRING_UID_NAME},
-        {"anonymous", &GSS_C_NT_ANONYMOUS},         {"exported", &GSS_C_NT_EXPORT_NAME},
-        {"composite", &GSS_C_NT_COMPOSITE_EXPORT},
+        {"hostbased", GSS_C_NT_HOSTBASED_SERVICE}, {"user", GSS_C_NT_USER_NAME},
+        {"uid", GSS_C_NT_MACHINE_UID_NAME},        {"string_uid", GSS_C_NT_STRING_UID_NAME},
+        {"anonymous", GSS_C_NT_ANONYMOUS},         {"exported", GSS_C_NT_EXPORT_NAME},
+        {"composite", GSS_C_NT_COMPOSITE_EXPORT},
     };
 
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
         if (strcmp(types[i].word, word) == 0)
-            return *types[i].type;
+            return types[i].type;
     }
     return mech_oid(strcmp(word, "principal") == 0 ? "krb5-principal" : word);
 }
@@ -397,8 +397,10 @@ gss_key_value_set_desc *cred_store(const char *text)
 {
     static gss_key_value_element_desc elements[8];
     static gss_key_value_set_desc store;
-    char *rest = strdup(text), *pair;
+    static char copy[2048];
+    char *rest = copy, *pair;
 
+    snprintf(copy, sizeof(copy), "%s", text);
     store.count = 0;
     store.elements = elements;
     while ((pair = strsep(&rest, ";")) != NULL && store.count < 8) {
@@ -429,6 +431,12 @@ int plugin_is_loaded(void)
 
 void show_plugin(void)
 {
+    gss_OID_set attributes = GSS_C_NO_OID_SET;
+    OM_uint32 minor;
+
+    /* The glue loads a mechanism when it is first asked for. */
+    gss_inquire_attrs_for_mech(&minor, &oids[0], &attributes, NULL);
+    gss_release_oid_set(&minor, &attributes);
     show("plugin: %s", plugin_is_loaded() ? "loaded" : "not loaded");
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use super::heimdal::{HEADERS, Library};
 use super::realm::run;
 use super::{Environment, scratch};
 
@@ -50,7 +51,7 @@ impl Harness {
             Sanitizer::Thread => &["-fsanitize=thread"],
         };
         let program = built(&format!("{name}-{sanitizer:?}"), |program| {
-            let shared = ["common", "channel", "messages"];
+            let shared = ["common", "channel", "messages", "handshake"];
             let mut arguments = sources(&[name]);
             arguments.extend(sources(&shared));
             arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
@@ -84,8 +85,43 @@ impl Harness {
         Self { program }
     }
 
-    /// Where it is, to be run by other means.
-    pub(crate) fn program(&self) -> &Path {
+    /// `tests/c/<name>.c`, linked to nothing but the C library.
+    pub(crate) fn alone(name: &str) -> Self {
+        let program = built(&format!("{name}-alone"), |program| {
+            let mut arguments = sources(&[name]);
+            arguments.push("-ldl".into());
+            compile(&arguments, program);
+        });
+        Self { program }
+    }
+
+    /// The same for either library.
+    pub(crate) fn for_library(name: &str, library: Library) -> Self {
+        if library == Library::Mit {
+            return Self::named(name);
+        }
+        let program = built(&format!("{name}-heimdal"), |program| {
+            let mut arguments = sources(&[name, "common", "channel", "messages"]);
+            arguments.push("-DHEIMDAL".to_owned());
+            arguments.push(format!("-I{HEADERS}"));
+            arguments.push("-L/usr/lib/x86_64-linux-gnu/heimdal".to_owned());
+            arguments.extend(["-lgssapi", "-lkrb5", "-ldl", "-pthread"].map(ToOwned::to_owned));
+            compile(&arguments, program);
+        });
+        Self { program }
+    }
+
+    /// `tests/c/<name>.c` alone, a program or with these flags something else, under this name.
+    pub(crate) fn object(name: &str, target: &str, flags: &[&str]) -> PathBuf {
+        built(target, |program| {
+            let mut arguments = sources(&[name]);
+            arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
+            compile(&arguments, program);
+        })
+    }
+
+    /// Where the program is.
+    pub(crate) fn path(&self) -> &Path {
         &self.program
     }
 
@@ -105,9 +141,14 @@ impl Harness {
         })
     }
 
+    /// The program.
+    pub(crate) fn file(&self) -> &Path {
+        &self.program
+    }
+
     /// Run it.
     pub(crate) fn run(&self, arguments: &[String], variables: &Environment) -> Output {
-        limited(60, &self.program, &[], arguments, variables)
+        limited(120, &self.program, &[], arguments, variables)
     }
 
     /// Run it under valgrind: any error, and any definite leak, becomes status 99.
