@@ -5,6 +5,7 @@
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
 use crate::oid::Oid;
+use crate::wire::{Malformed, Reader, tag};
 
 /// The application data of the channel bindings: the type's name, a colon, and the hash of the
 /// certificate (its DER octets, all of them) under the hash function of the signature on it;
@@ -31,17 +32,15 @@ enum Hash {
     Sha512,
 }
 
-/// `Certificate ::= SEQUENCE { tbsCertificate, signatureAlgorithm, signatureValue }`
-/// (RFC 5280 section 4.1).
 fn signature_hash(certificate: &[u8]) -> Result<Hash, String> {
-    let (algorithm, parameters) = der(certificate, SEQUENCE)
-        .and_then(|(fields, _)| der(fields, SEQUENCE))
-        .and_then(|(_to_be_signed, rest)| der(rest, SEQUENCE))
-        .and_then(|(algorithm, _)| der(algorithm, OBJECT_IDENTIFIER))
-        .ok_or("not an X.509 certificate in DER")?;
+    let (algorithm, parameters) =
+        signature_algorithm(certificate).map_err(|_| "not an X.509 certificate in DER")?;
     // RSASSA-PSS has its hash function in its parameters.
     let (table, identifier) = match algorithm == RSASSA_PSS {
-        true => (HASHES, pss_hash(parameters).ok_or("malformed RSASSA-PSS")?),
+        true => (
+            HASHES,
+            pss_hash(parameters).map_err(|_| "malformed RSASSA-PSS")?,
+        ),
         false => (SIGNATURES, algorithm),
     };
     table
@@ -54,41 +53,30 @@ fn signature_hash(certificate: &[u8]) -> Result<Hash, String> {
         })
 }
 
+/// `Certificate ::= SEQUENCE { tbsCertificate, signatureAlgorithm, signatureValue }`
+/// (RFC 5280 section 4.1).
+fn signature_algorithm(certificate: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
+    let fields = Reader::whole(CERTIFICATE, certificate, |reader| {
+        reader.element(tag::SEQUENCE)
+    })?;
+    let mut fields = Reader::new(CERTIFICATE, fields);
+    fields.element(tag::SEQUENCE)?;
+    let mut algorithm = Reader::new(CERTIFICATE, fields.element(tag::SEQUENCE)?);
+    Ok((algorithm.element(tag::OID)?, algorithm.rest()))
+}
+
 /// `RSASSA-PSS-params ::= SEQUENCE { [0] hashAlgorithm DEFAULT sha1, ... }` (RFC 4055 section 3.1).
-fn pss_hash(parameters: &[u8]) -> Option<&[u8]> {
-    let (fields, _) = der(parameters, SEQUENCE)?;
-    if fields.first() != Some(&EXPLICIT_0) {
-        return Some(SHA1);
+fn pss_hash(parameters: &[u8]) -> Result<&[u8], Malformed> {
+    let inside = |octets, tag| Reader::new(CERTIFICATE, octets).element(tag);
+    let fields = inside(parameters, tag::SEQUENCE)?;
+    if Reader::new(CERTIFICATE, fields).tag() != Some(tag::context(0)) {
+        return Ok(SHA1);
     }
-    let (hash, _) = der(fields, EXPLICIT_0)?;
-    let (hash, _) = der(hash, SEQUENCE)?;
-    Some(der(hash, OBJECT_IDENTIFIER)?.0)
+    let hash = inside(fields, tag::context(0))?;
+    inside(inside(hash, tag::SEQUENCE)?, tag::OID)
 }
 
-/// The content of the element in front, which must have this tag, and what follows it.
-fn der(octets: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
-    let (&found, rest) = octets.split_first()?;
-    let (&first, rest) = rest.split_first()?;
-    if found != tag {
-        return None;
-    }
-    if first < 0x80 {
-        return rest.split_at_checked(usize::from(first));
-    }
-    let (length, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-    // Two octets of length are 64 KiB, four are more than any certificate.
-    if length.is_empty() || length.len() > 4 {
-        return None;
-    }
-    let length = length
-        .iter()
-        .fold(0u32, |length, octet| (length << 8) | u32::from(*octet));
-    rest.split_at_checked(usize::try_from(length).ok()?)
-}
-
-const SEQUENCE: u8 = 0x30;
-const OBJECT_IDENTIFIER: u8 = 0x06;
-const EXPLICIT_0: u8 = 0xa0;
+const CERTIFICATE: &str = "certificate";
 
 const RSASSA_PSS: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 10];
 const SHA1: &[u8] = &[0x2b, 0x0e, 3, 2, 26];
