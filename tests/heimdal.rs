@@ -301,3 +301,66 @@ fn only_heimdal_7_and_only_our_identifier_is_taken_over() {
         );
     }
 }
+
+/// The built-in SPNEGO is no measure here: it ends the process at the canonical name.
+#[test]
+fn mechanism_names_and_credentials_answer() {
+    let Some(realm) = realm() else { return };
+    let program = Harness::for_library("heimdal_surface", Library::Heimdal);
+    let variables = realm.environment();
+    let output = End::HEIMDAL_OURS
+        .command(program.path(), &[])
+        .arg(format!("from={}", variables["KRB5CCNAME"]))
+        .envs(&variables)
+        .output()
+        .unwrap();
+    let report = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{output:?}");
+    let mut rest = report.lines().map(str::trim);
+    for line in [
+        "indicate_mechs: COMPLETE",
+        "mechs: [krb5,ntlmssp,spnego]",
+        "hostbased: 1 user: 1",
+        "nego: 1 sasl name: 1 deprecated: 0",
+        "mech: spnego",
+        "sasl name: SPNEGO",
+        "mech name: SPNEGO",
+        "value: SPNEGO",
+        "-- name HTTP@localhost, hostbased",
+        "mechs: [krb5,spnego]",
+        "canonicalize_name, spnego: COMPLETE",
+        "compare_name, canonical: COMPLETE",
+        "equal: 1",
+        "export_name, canonical: COMPLETE",
+        "import of it: COMPLETE",
+        "-- name user, user",
+        "shown: user@SPNEGO.TEST (krb5-principal)",
+        "-- name user@SPNEGO.TEST, principal",
+        "-- credentials",
+        "inquire_cred of the default: COMPLETE",
+        "name: user@SPNEGO.TEST (krb5-principal)",
+        "mechs: [krb5,spnego]",
+        "time: some usage: initiate",
+        "mechs: [spnego]",
+        "time: indefinite usage: accept",
+        "add_cred to none: COMPLETE",
+        "init with it: CONTINUE_NEEDED",
+        "add_cred of another: COMPLETE",
+        "mechs: [krb5,spnego]",
+        "init with it: CONTINUE_NEEDED",
+        "export_cred: COMPLETE",
+        "import_cred: COMPLETE",
+        "name: user@SPNEGO.TEST (krb5-principal)",
+        "init with it: CONTINUE_NEEDED",
+        "import_cred of both: COMPLETE",
+        "unknown option: FAILURE",
+        "register keytab: COMPLETE",
+        "gss_krb5_import_cred: COMPLETE",
+        "plugin: loaded",
+    ] {
+        assert!(
+            rest.any(|found| found == line),
+            "not said, in this order: {line}\n{report}"
+        );
+    }
+}

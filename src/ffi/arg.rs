@@ -524,8 +524,10 @@ impl<'a, T: Kind> InOutHandle<'a, T> {
     /// `CallerMisused` when there is no place, or what is there is not a handle of this kind.
     pub(crate) fn given(&self) -> Result<Option<&'a T>, Error> {
         // SAFETY: null, or the caller's place, valid for the call.
-        let place = unsafe { self.place.as_ref() };
-        let handle = *place.ok_or(Error::CallerMisused("there is no place for the handle"))?;
+        let Some(place) = (unsafe { self.place.as_ref() }) else {
+            return Err(Error::Missing("there is no place for the handle"));
+        };
+        let handle = *place;
         In {
             handle,
             caller: PhantomData,

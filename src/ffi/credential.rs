@@ -26,6 +26,7 @@ pub(crate) struct Credential {
     order: Option<Vec<Oid>>,
     asks_integrity: bool,
     max_output_token_size: Option<usize>,
+    tells_name: bool,
 }
 
 /// A credential as C holds it: several contexts may be made with it at once.
@@ -39,6 +40,7 @@ impl Credential {
             order: None,
             asks_integrity: true,
             max_output_token_size: None,
+            tells_name: true,
         }
     }
 
@@ -107,7 +109,11 @@ fn acquire(
             cred,
             mechs,
             lifetime,
-        }) => return Ok((Credential::new(cred, mechs), lifetime)),
+        }) => {
+            let mut made = Credential::new(cred, mechs);
+            made.tells_name = how.name.is_some() || !nameless(glue, how.usage);
+            return Ok((made, lifetime));
+        }
         Err(reasons) => reasons,
     };
     considered.append(&mut dropped);
@@ -382,7 +388,9 @@ pub(super) fn inquire_cred(
 ) -> Status {
     let facts = match cred.given()? {
         Some(given) => {
-            call::inquire_cred(read(given)?.cred(), name.is_wanted(), mechs.is_wanted())?
+            let given = read(given)?;
+            let wants_name = name.is_wanted() && given.tells_name;
+            call::inquire_cred(given.cred(), wants_name, mechs.is_wanted())?
         }
         None => {
             let (default, _) = acquire(glue, &catalog::available(glue), DEFAULT)?;
@@ -467,6 +475,12 @@ pub(super) fn set_cred_option(
     }
 }
 
+/// Whether Heimdal would make a name with nothing in it, over which it stumbles itself, for the
+/// credential of an acceptor that was given none.
+fn nameless(glue: &Mechglue, usage: c_int) -> bool {
+    glue.is_heimdal() && u32::try_from(usage) == Ok(GSS_C_ACCEPT)
+}
+
 /// The value of the option [`oid::SET_NEG_MECHS`]: names of mechanisms or dotted identifiers.
 fn named(value: &[u8]) -> Result<Vec<Oid>, Error> {
     let list = std::str::from_utf8(value.strip_suffix(b"\0").unwrap_or(value)).ok();
@@ -485,7 +499,10 @@ impl Credential {
             .into_iter()
             .filter(|mech| *mech != oid::SPNEGO)
             .collect();
-        Ok(Self::new(cred, negotiable))
+        let tells_name = !nameless(cred.glue(), facts.usage);
+        let mut made = Self::new(cred, negotiable);
+        made.tells_name = tells_name;
+        Ok(made)
     }
 }
 

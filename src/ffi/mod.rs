@@ -6,9 +6,11 @@ mod context;
 mod credential;
 mod handle;
 mod heimdal;
+mod http;
 mod inner;
 mod mechanism;
 mod name;
+pub(crate) mod public;
 mod report;
 mod table;
 

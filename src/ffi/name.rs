@@ -170,7 +170,9 @@ pub(super) fn display_name(
     mut text: OutOctets<'_>,
     mut kind: OutOid<'_>,
 ) -> Status {
-    let name = name.given()?.ok_or(NO_NAME)?;
+    let Some(name) = name.given()? else {
+        return Err(NO_NAME);
+    };
     let (shown, shown_kind) = call::display_name(glue, name.for_glue(glue)?)?;
     text.put_buffer(shown);
     if let Some(shown_kind) = shown_kind {

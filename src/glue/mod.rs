@@ -10,6 +10,7 @@ pub(crate) mod catalog;
 pub(crate) mod environment;
 pub(crate) mod mech;
 pub(crate) mod owned;
+pub(crate) mod session;
 pub(crate) mod statics;
 pub(crate) mod takeover;
 
@@ -70,6 +71,18 @@ impl Mechglue {
         }
         // SAFETY: `library` came from dlopen and is never closed.
         unsafe { libc::dlsym(library, name.as_ptr()) }
+    }
+
+    /// Have the library in this process, for a caller that it did not call; false when it is not
+    /// there.
+    fn load(&self) -> bool {
+        if self.library.load(Ordering::Acquire).is_null() {
+            // SAFETY: dlopen reads a NUL-terminated string, and counts a library that is loaded
+            // already.
+            let library = unsafe { libc::dlopen(self.soname.as_ptr(), libc::RTLD_LAZY) };
+            self.library.store(library, Ordering::Release);
+        }
+        !self.library.load(Ordering::Acquire).is_null()
     }
 
     /// The address behind one slot of the table, found on its first use.

@@ -62,6 +62,29 @@ impl Harness {
         Self { program }
     }
 
+    /// The library for C programs, made as an installation makes it.
+    pub(crate) fn library() -> PathBuf {
+        built("libgss_spnego.so.0", |library| {
+            let test = std::env::current_exe().unwrap();
+            let archive = test.with_file_name("libgss_spnego.a");
+            let maker = concat!(env!("CARGO_MANIFEST_DIR"), "/tools/library");
+            let arguments = [archive.to_str().unwrap(), library.to_str().unwrap()];
+            run(maker, &arguments, &Environment::new(), "");
+        })
+    }
+
+    /// These sources of `tests/c`, for a program that is linked with `objects` in this order.
+    pub(crate) fn linked(name: &str, files: &[&str], objects: &[&str]) -> Self {
+        let program = built(name, |program| {
+            let mut arguments = sources(files);
+            arguments.push(concat!("-I", env!("CARGO_MANIFEST_DIR"), "/include").into());
+            arguments.extend(objects.iter().map(|object| (*object).to_owned()));
+            arguments.push(format!("-Wl,-rpath,{}", scratch().display()));
+            compile(&arguments, program);
+        });
+        Self { program }
+    }
+
     /// `tests/c/<name>.c`, linked to nothing but the C library.
     pub(crate) fn alone(name: &str) -> Self {
         let program = built(&format!("{name}-alone"), |program| {

@@ -53,7 +53,7 @@ pub(crate) fn skip(why: &str) -> bool {
 }
 
 /// Where a program is, also in the administrator's directories, which a user's PATH may lack.
-fn find_program(program: &str) -> Option<std::path::PathBuf> {
+pub(crate) fn find_program(program: &str) -> Option<std::path::PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/sbin", "/sbin", "/usr/lib/x86_64-linux-gnu"].map(Into::into))
