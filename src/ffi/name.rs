@@ -252,7 +252,7 @@ pub(super) fn localname(
 }
 
 /// Whether the name may act as a local user: COMPLETE when its mechanism says so, or, for a name of
-/// no mechanism, when it is that user's, as it stands or to Kerberos. Anything else is left to the glue (GSS_S_UNAVAILABLE),
+/// no mechanism, when it is that user's as it stands. Anything else is left to the glue (GSS_S_UNAVAILABLE),
 /// whose last word is GSS_S_UNAUTHORIZED; it cannot compare names of ours itself.
 pub(super) fn authorize_localname(
     glue: &'static Mechglue,
@@ -264,7 +264,7 @@ pub(super) fn authorize_localname(
     let user = call::import_name(glue, user.bytes(), kind.value().as_ref())?;
     let own = name.for_glue(glue)?;
     let authorized = match name.given {
-        Some(_) => call::compare_name(glue, own, &user)? || call::compare_as_krb5(glue, own, &user),
+        Some(_) => call::compare_name(glue, own, &user)?,
         None => call::authorize_localname(glue, own, &user).is_ok(),
     };
     if authorized {

@@ -2,7 +2,7 @@
 //! A failure is taken down in the glue's own words.
 
 use super::Mechglue;
-use super::mech::{canonicalize, failed};
+use super::mech::failed;
 use super::owned::{Buffer, Context, Cred, LentBuffer, LentOid, Name, OidSet, Store, read_oid};
 use crate::error::{Error, Major, major};
 use crate::oid::{self, Oid};
@@ -111,12 +111,6 @@ pub(crate) fn compare_name(
         unsafe { glue.gss_compare_name(&raw mut minor, one.raw(), other.raw(), &raw mut equal) };
     outcome(glue, &oid::KRB5, status, minor)?;
     Ok(equal != 0)
-}
-
-/// Whether two names are the same principal to Kerberos, whatever their types are.
-pub(crate) fn compare_as_krb5(glue: &'static Mechglue, one: &Name, other: &Name) -> bool {
-    let principal = canonicalize(one, &oid::KRB5);
-    principal.is_ok_and(|principal| compare_name(glue, &principal, other).unwrap_or(false))
 }
 
 /// gss_localname, for the mechanism that the name itself belongs to.

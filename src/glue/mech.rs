@@ -142,6 +142,9 @@ impl GlueMech {
         self.context = Context::take(glue, context);
         self.lifetime = lifetime;
         let step = self.leg(glue, status, minor, flags, output)?;
+        if !self.mech.is_krb5() {
+            self.ask_whether_mic_is_demanded();
+        }
         if self.established {
             self.target = None;
         }
@@ -192,8 +195,11 @@ impl GlueMech {
         self.lifetime = lifetime;
         self.source = Name::take(glue, source);
         self.delegated = Cred::take(glue, delegated);
-        self.leg(glue, status, minor, flags, output)
-            .map_err(judged_by_acceptor)
+        let step = self.leg(glue, status, minor, flags, output);
+        if self.mech == oid::NTLMSSP {
+            self.ask_whether_mic_is_demanded();
+        }
+        step.map_err(judged_by_acceptor)
     }
 
     /// What a leg's results mean.
@@ -209,12 +215,10 @@ impl GlueMech {
             major::COMPLETE => {
                 self.flags = flags;
                 self.established = true;
-                self.ask_whether_mic_is_demanded();
                 Ok(Step::Done((!output.is_empty()).then_some(output)))
             }
             major::CONTINUE_NEEDED => {
                 self.flags = flags;
-                self.ask_whether_mic_is_demanded();
                 Ok(Step::Continue(output))
             }
             failure => {
@@ -227,9 +231,11 @@ impl GlueMech {
 
     /// A mechanism may say that the mechListMIC is mandatory. NTLM does, by its own MIC, and being
     /// asked, right after its first leg and after each, is what makes it send one (MS-SPNG note 8).
-    /// Kerberos does not know the question; what another does not know it is not asked again.
+    /// An initiator asks any mechanism but Kerberos, which does not know the question; an acceptor,
+    /// who could not tell a peer in time, asks NTLM alone. What a mechanism does not know it is not
+    /// asked again.
     fn ask_whether_mic_is_demanded(&mut self) {
-        if self.mech.is_krb5() || read(&UNHEARD).contains(&self.mech) {
+        if read(&UNHEARD).contains(&self.mech) {
             return;
         }
         let Some(context) = self.context.as_ref() else {
@@ -398,7 +404,7 @@ impl Mech for GlueMech {
 }
 
 /// The target as a name of the mechanism's own.
-pub(super) fn canonicalize(target: &Name, mech: &Oid) -> Result<Name, MechError> {
+fn canonicalize(target: &Name, mech: &Oid) -> Result<Name, MechError> {
     let glue = target.glue();
     let mut lent = LentOid::new(mech);
     let (mut minor, mut name) = (0, ptr::null_mut());
