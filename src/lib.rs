@@ -14,6 +14,7 @@ pub mod wire;
 pub mod negotiate;
 // Mechanisms.
 mod glue;
+pub mod ntlm;
 // The door.
 mod ffi;
 // Generated.
