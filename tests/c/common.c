@@ -397,8 +397,10 @@ gss_key_value_set_desc *cred_store(const char *text)
 {
     static gss_key_value_element_desc elements[8];
     static gss_key_value_set_desc store;
-    char *rest = strdup(text), *pair;
+    static char copy[2048];
+    char *rest = copy, *pair;
 
+    snprintf(copy, sizeof(copy), "%s", text);
     store.count = 0;
     store.elements = elements;
     while ((pair = strsep(&rest, ";")) != NULL && store.count < 8) {
@@ -429,6 +431,12 @@ int plugin_is_loaded(void)
 
 void show_plugin(void)
 {
+    gss_OID_set attributes = GSS_C_NO_OID_SET;
+    OM_uint32 minor;
+
+    /* The glue loads a mechanism when it is first asked for. */
+    gss_inquire_attrs_for_mech(&minor, &oids[0], &attributes, NULL);
+    gss_release_oid_set(&minor, &attributes);
     show("plugin: %s", plugin_is_loaded() ? "loaded" : "not loaded");
 }
 

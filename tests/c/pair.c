@@ -57,7 +57,7 @@ static int yes(const struct end *end, const char *name)
 static void set_environment(const char *role)
 {
     const char *config = role_option(role, "config", NULL);
-    char *rest = strdup(role_option(role, "env", "")), *variable;
+    char *copy = strdup(role_option(role, "env", "")), *rest = copy, *variable;
 
     if (config != NULL)
         setenv("GSS_MECH_CONFIG", config, 1);
@@ -69,6 +69,7 @@ static void set_environment(const char *role)
         *value = '\0';
         setenv(variable, value + 1, 1);
     }
+    free(copy);
 }
 
 /* ---- credentials ---- */
@@ -465,6 +466,7 @@ static void run_end(const char *role)
                               option("target.type", "hostbased"));
     if (!prepare_cred(&end)) {
         send_frame(ERROR, NULL);
+        show("not established");
     } else if (!negotiate(&end)) {
         show("not established");
     } else if (!peer_established()) {

@@ -50,12 +50,22 @@ impl Harness {
             Sanitizer::Thread => &["-fsanitize=thread"],
         };
         let program = built(&format!("{name}-{sanitizer:?}"), |program| {
-            let shared = ["common", "channel", "messages"];
+            let shared = ["common", "channel", "messages", "handshake"];
             let mut arguments = sources(&[name]);
             arguments.extend(sources(&shared));
             arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
             arguments
                 .extend(["-lgssapi_krb5", "-lkrb5", "-ldl", "-pthread"].map(ToOwned::to_owned));
+            compile(&arguments, program);
+        });
+        Self { program }
+    }
+
+    /// `tests/c/<name>.c`, linked to nothing but the C library.
+    pub(crate) fn alone(name: &str) -> Self {
+        let program = built(&format!("{name}-alone"), |program| {
+            let mut arguments = sources(&[name]);
+            arguments.push("-ldl".into());
             compile(&arguments, program);
         });
         Self { program }
@@ -79,7 +89,7 @@ impl Harness {
 
     /// Run it.
     pub(crate) fn run(&self, arguments: &[String], variables: &Environment) -> Output {
-        limited(60, &self.program, &[], arguments, variables)
+        limited(120, &self.program, &[], arguments, variables)
     }
 
     /// Run it under valgrind: any error, and any definite leak, becomes status 99.

@@ -23,7 +23,7 @@ mod realm;
 pub(crate) use ccache::expire_tickets;
 pub(crate) use harness::{Harness, Output, Sanitizer};
 pub(crate) use pairing::{Pair, Pairing, Scenarios, assert_same, part_of};
-pub(crate) use plugin::{MechConfig, Side, plugin};
+pub(crate) use plugin::{MechConfig, Side, plugin, sides};
 pub(crate) use realm::{Environment, Realm};
 
 /// Whether every one of `programs` can be run. Where one cannot, the test is skipped loudly; under

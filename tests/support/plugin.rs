@@ -95,3 +95,11 @@ impl MechConfig {
         file
     }
 }
+
+/// Both sides; the system's alone (loudly) where there is no plugin.
+pub(crate) fn sides() -> Vec<Side> {
+    match plugin() {
+        Some(_) => vec![Side::BuiltIn, Side::Ours],
+        None => vec![Side::BuiltIn],
+    }
+}
