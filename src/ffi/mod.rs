@@ -7,7 +7,9 @@ mod credential;
 mod handle;
 mod inner;
 mod mechanism;
+mod message;
 mod name;
+mod own;
 mod report;
 mod table;
 
