@@ -74,6 +74,13 @@ fn established(output: &Output) -> bool {
             == 2
 }
 
+fn assert_every_message_passes(output: &Output) {
+    assert!(established(output), "{output:?}");
+    for complaint in ["BAD_MIC", "GAP_TOKEN", "not as sent", "different"] {
+        assert!(!output.report.contains(complaint), "{}", output.report);
+    }
+}
+
 const WITH_OWN: [(End, End); 5] = [
     (End::Own, End::Own),
     (End::Own, End::System),
@@ -90,7 +97,6 @@ fn own_ntlm_signs_in_in_both_roles() {
     for ends in WITH_OWN {
         let output = run(ends, "messages=no", &environment);
         assert!(established(&output), "{ends:?}: {output:?}");
-        assert!(output.report.contains("mech: ntlmssp"), "{ends:?}");
     }
 }
 
@@ -99,8 +105,8 @@ fn every_message_passes_between_two_of_ours() {
     let Some((_, environment)) = users() else {
         return;
     };
-    let output = run((End::Own, End::Own), "inquire=yes", &environment);
-    println!("{}", output.report);
+    let output = run((End::Own, End::Own), "order=kept", &environment);
+    assert_every_message_passes(&output);
     assert!(established(&output), "{output:?}");
     assert!(
         output.report.contains("key: the same at both ends"),
@@ -114,8 +120,8 @@ fn exported_contexts_come_back_to_us() {
     let Some((_, environment)) = users() else {
         return;
     };
-    let output = run((End::Own, End::Own), "export=both", &environment);
-    println!("{}", output.report);
+    let output = run((End::Own, End::Own), "order=kept export=both", &environment);
+    assert_every_message_passes(&output);
     assert!(established(&output), "{output:?}");
     assert!(output.report.contains("import: COMPLETE"), "{output:?}");
 }

@@ -169,7 +169,7 @@ impl Outs<'_> {
                 Ok(major::CONTINUE_NEEDED)
             }
             Stepped::Established(inner) => {
-                self.mech.put(inner.mech());
+                self.mech.put(inner.told());
                 self.flags.put(inner.flags());
                 if self.lifetime.is_wanted() {
                     self.lifetime.put(inner.lifetime()?);
@@ -493,7 +493,7 @@ pub(super) fn import_sec_context(
     mut context: OutHandle<'_, Context>,
 ) -> Status {
     let token = token.bytes();
-    if let Some(imported) = Own::import(token) {
+    if let Some(imported) = Own::import(glue, token) {
         let locally_initiated = imported.is_initiator();
         let inner = Inner::Ntlm(Box::new(imported));
         context.put(Context::of_established(inner, locally_initiated));
@@ -536,6 +536,15 @@ impl Inner {
         match self {
             Self::Glue(mech) => mech.mech(),
             Self::Ntlm(_) => &oid::NTLMSSP,
+        }
+    }
+
+    /// The mechanism as the application is told of it. An initiator's is told as it is: there the
+    /// glue looks nothing up.
+    fn told(&self) -> &Oid {
+        match self {
+            Self::Ntlm(mech) if !mech.is_initiator() => mech.told(),
+            _ => self.mech(),
         }
     }
 
@@ -582,7 +591,7 @@ impl Inner {
                 source: mech.source().filter(|_| wants_source),
                 target: mech.target().filter(|_| wants_target),
                 lifetime: INDEFINITE,
-                mech: Some(oid::NTLMSSP),
+                mech: Some(*mech.told()),
                 flags: mech.flags(),
             }),
         }

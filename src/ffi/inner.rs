@@ -259,9 +259,11 @@ impl<'a> Call<'a> {
                     .transpose()
                     .map_err(|error| of_mech(&oid::NTLMSSP, error))?;
                 let flags = asked(self.credential, flags);
-                Own::initiate(users, flags, target.as_deref(), bindings)
+                Own::initiate(self.glue, users, flags, target.as_deref(), bindings)
             }
-            Side::Acceptor { .. } => Own::accept(users, bindings, token.unwrap_or_default()),
+            Side::Acceptor { .. } => {
+                Own::accept(self.glue, users, bindings, token.unwrap_or_default())
+            }
         }
     }
 

@@ -219,6 +219,9 @@ pub(crate) struct Own {
     ntlm: Ntlm,
     /// The caller asked for mutual authentication.
     wants_mutual: bool,
+    /// The glue knows NTLM's identifier: MIT's knows only those that are configured, and tells the
+    /// application the null OID in the place of another.
+    known_to_glue: bool,
     /// The peer has proved by its mechListMIC that it has the session key.
     peer_proved: bool,
 }
@@ -229,6 +232,7 @@ impl Own {
     /// # Errors
     /// What the mechanism says.
     pub(crate) fn initiate(
+        glue: &'static Mechglue,
         users: &Users,
         flags: u32,
         target: Option<&str>,
@@ -244,6 +248,7 @@ impl Own {
         let started = Self {
             ntlm,
             wants_mutual: flags & GSS_C_MUTUAL_FLAG != 0,
+            known_to_glue: known(glue),
             peer_proved: false,
         };
         Ok((started, step))
@@ -254,6 +259,7 @@ impl Own {
     /// # Errors
     /// What the mechanism says.
     pub(crate) fn accept(
+        glue: &'static Mechglue,
         users: &Users,
         bindings: Option<ChannelBindings<'_>>,
         token: &[u8],
@@ -262,6 +268,7 @@ impl Own {
         let started = Self {
             ntlm,
             wants_mutual: false,
+            known_to_glue: known(glue),
             peer_proved: false,
         };
         Ok((started, step))
@@ -316,6 +323,15 @@ impl Own {
         self.ntlm.context_flags() | if mutual { GSS_C_MUTUAL_FLAG } else { 0 }
     }
 
+    /// The mechanism as the glue can tell the application of it.
+    pub(crate) fn told(&self) -> &'static Oid {
+        if self.known_to_glue {
+            &oid::NTLMSSP
+        } else {
+            &oid::SPNEGO
+        }
+    }
+
     /// Whether this side began.
     pub(crate) fn is_initiator(&self) -> bool {
         self.ntlm.is_initiator() == Some(true)
@@ -354,16 +370,21 @@ impl Own {
 
     /// Take up what [`Self::export`] made; `None` when it is something else. Only an established
     /// context is taken.
-    pub(crate) fn import(token: &[u8]) -> Option<Self> {
+    pub(crate) fn import(glue: &'static Mechglue, token: &[u8]) -> Option<Self> {
         let (proved, octets) = unenveloped(token).strip_prefix(FRONT)?.split_first()?;
         let proved = *proved == 1;
         let ntlm = Ntlm::import(octets)?;
         ntlm.is_established().then_some(Self {
             ntlm,
             wants_mutual: proved,
+            known_to_glue: known(glue),
             peer_proved: proved,
         })
     }
+}
+
+fn known(glue: &'static Mechglue) -> bool {
+    catalog::available(glue).contains(&oid::NTLMSSP)
 }
 
 /// Whether the glue would hand these octets back to us if it were given them.
@@ -490,7 +511,7 @@ mod tests {
         token.extend_from_slice(oid::SPNEGO.content());
         assert!(is_enveloped(&token));
         assert!(!is_enveloped(b"\0\0\0\x09"));
-        assert!(Own::import(&token).is_none());
-        assert!(Own::import(b"").is_none());
+        assert!(Own::import(Mechglue::mit(), &token).is_none());
+        assert!(Own::import(Mechglue::mit(), b"").is_none());
     }
 }

@@ -1,4 +1,5 @@
 //! The vectors of MS-NLMP section 4.2, whole exchanges of our two roles, and hostile peers.
+#![forbid(unsafe_code)]
 
 use super::acceptor::Challenged;
 use super::message::{
