@@ -147,3 +147,109 @@ fn a_wrong_password_and_an_unknown_user_are_refused() {
         }
     }
 }
+
+/// What MICs and sealed messages two different NTLMs have in common: first, last and between.
+#[test]
+fn first_messages_are_right_against_the_system() {
+    let Some((_, environment)) = users() else {
+        return;
+    };
+    for ends in WITH_OWN {
+        for traffic in ["sealed", "signed", "sealed-only"] {
+            let options = format!("traffic={traffic}");
+            let output = run(ends, &options, &environment);
+            assert_every_message_passes(&output);
+            assert!(
+                !output.report.contains("UNAVAILABLE"),
+                "{traffic} {ends:?}: {output:?}"
+            );
+        }
+    }
+}
+
+/// The system's mechanism alone: the mechListMIC leaves its key streams where they were.
+#[test]
+fn first_messages_are_right_over_the_system() {
+    let Some((_, environment)) = users() else {
+        return;
+    };
+    for ends in [
+        (End::Over, End::Over),
+        (End::Over, End::System),
+        (End::System, End::Over),
+    ] {
+        for traffic in ["sealed", "signed", "sealed-only"] {
+            let options = format!("traffic={traffic}");
+            assert_every_message_passes(&run(ends, &options, &environment));
+        }
+    }
+}
+
+#[test]
+fn channel_bindings_are_compared_and_reported() {
+    let Some((_, environment)) = users() else {
+        return;
+    };
+    for ends in [
+        (End::Own, End::Own),
+        (End::System, End::Own),
+        (End::Own, End::System),
+    ] {
+        let same = run(
+            ends,
+            "messages=no i.bindings=tls-unique a.bindings=tls-unique",
+            &environment,
+        );
+        assert!(established(&same), "{ends:?}: {same:?}");
+        assert!(same.report.contains("bound"), "{ends:?}: {same:?}");
+        let other = run(
+            ends,
+            "messages=no i.bindings=one a.bindings=another",
+            &environment,
+        );
+        assert!(!established(&other), "{ends:?}: {other:?}");
+    }
+}
+
+#[test]
+fn a_password_is_enough() {
+    let Some((_, mut environment)) = users() else {
+        return;
+    };
+    let users = environment.remove("NTLM_USER_FILE").unwrap();
+    let acceptor = format!("a.env=NTLM_USER_FILE={users}");
+    for (password, right) in [("sesame", true), ("guess", false)] {
+        let options = format!(
+            "messages=no i.cred=password i.cred.mechs=spnego i.cred.name=SPNEGO\\user i.cred.type=user \
+             i.password={password} {acceptor}"
+        );
+        let output = run((End::Own, End::Own), &options, &environment);
+        assert_eq!(established(&output), right, "{output:?}");
+    }
+}
+
+/// The initiator's optimistic token is Kerberos's, and the acceptor has NTLM alone.
+#[test]
+fn an_acceptor_without_kerberos_reselects_ntlm() {
+    let Some((realm, mut environment)) = users() else {
+        return;
+    };
+    for (name, value) in realm.environment() {
+        if name == "KRB5CCNAME" {
+            environment.insert(name, value);
+        }
+    }
+    for ends in [
+        (End::Own, End::Own),
+        (End::System, End::Own),
+        (End::Own, End::Over),
+    ] {
+        let options = "cred=acquire cred.mechs=spnego a.neg=ntlmssp traffic=sealed";
+        let output = run(ends, options, &environment);
+        assert_every_message_passes(&output);
+        assert!(
+            output.report.contains("state=request-mic mech=ntlmssp"),
+            "{ends:?}: {output:?}"
+        );
+    }
+}

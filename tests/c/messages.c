@@ -368,9 +368,39 @@ static void listen_to_peer(gss_ctx_id_t context)
     receive_wrapped(context);
 }
 
+/* The first messages alone: sealed and then signed, signed and then sealed, or sealed. */
+static void first_messages(gss_ctx_id_t context, int initiator, const char *traffic)
+{
+    int signed_first = strcmp(traffic, "signed") == 0;
+    int signs = strcmp(traffic, "sealed-only") != 0;
+
+    for (int turn = 0; turn < 2; ++turn) {
+        int speaks = turn == (initiator ? 0 : 1);
+
+        for (int message = 0; message < 4; ++message) {
+            int mic = signs && (message % 2 == 0) == signed_first;
+
+            if (speaks && mic)
+                send_mic(context);
+            else if (speaks)
+                send_wrapped(context, 1);
+            else if (mic)
+                receive_mic(context, MESSAGE_TEXT);
+            else
+                receive_wrapped(context);
+        }
+    }
+}
+
 void exchange_messages(gss_ctx_id_t context, int initiator)
 {
+    const char *traffic = option("traffic", "all");
+
     show("-- messages");
+    if (strcmp(traffic, "all") != 0) {
+        first_messages(context, initiator, traffic);
+        return;
+    }
     if (initiator)
         speak(context);
     else
