@@ -45,7 +45,9 @@ fn users() -> Option<(&'static Realm, Environment)> {
         return None;
     }
     let file = realm.path("own.ntlm.users");
-    std::fs::write(&file, "SPNEGO:user:sesame\n").unwrap();
+    // Once: the tests run side by side, and none may find the file half written.
+    static WRITTEN: std::sync::Once = std::sync::Once::new();
+    WRITTEN.call_once(|| std::fs::write(&file, "SPNEGO:user:sesame\n").unwrap());
     let mut environment = realm.environment();
     environment.insert("NTLM_USER_FILE".into(), file.display().to_string());
     environment.insert("KRB5CCNAME".into(), "FILE:/nonexistent".into());
