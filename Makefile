@@ -15,6 +15,7 @@ help: ## show this menu
 build: ## build the plugin: target/release/libgss_spnego.so
 	tools/deps build
 	$(CARGO) build --release --locked
+	tools/library target/release/libgss_spnego.a target/release/libgss_spnego.so.0
 
 demo: ## curl, Apache and ssh with the plugin, in a throwaway realm (root; under a minute)
 	tools/deps build demo

@@ -18,6 +18,9 @@ NTLMSSP = "1.3.6.1.4.1.311.2.2.10"
 
 SIDES = ("raw", "built-in", "plugin")
 
+HEIMDAL_HEADERS = "/usr/include/heimdal"
+HEIMDAL_LIBRARIES = "/usr/lib/x86_64-linux-gnu/heimdal"
+
 # Flags of RFC 2744: mutual, replay, sequence, confidentiality, integrity.
 MUTUAL, OTHERS = 2, 4 | 8 | 16 | 32
 
@@ -37,6 +40,7 @@ class World:
     nulls: tuple[str, ...] = ()
     offer: tuple[str, ...] = ()
     token_size: int = 0
+    heimdal: bool = False
 
 
 def null_oid(name: str) -> str:
@@ -54,6 +58,7 @@ WORLDS = {
     "krb5+ntlm": World(KRB5, kerberos=True, ntlm=True, ntlm_user=True),
     "krb5+ntlm-nouser": World(KRB5, kerberos=True, ntlm=True),
     "ntlm": World(NTLMSSP, ntlm=True, ntlm_user=True),
+    "heimdal-krb5": World(KRB5, kerberos=True, heimdal=True),
     "null1": null_world("null1"),
     "null2": null_world("null2"),
     "null3": null_world("null3"),
@@ -91,6 +96,8 @@ SCENARIOS = {
         ("krb5+ntlm-nouser", "dd"),
         ("ntlm", "ee"),
         ("ntlm", "dd"),
+        ("heimdal-krb5", "ee"),
+        ("heimdal-krb5", "dd"),
         ("null1", "ee"),
         ("null2", "ee"),
         ("null3", "ee"),
@@ -116,7 +123,9 @@ class Bench:
         (home / "ntlm-users").write_text("BENCH:user:secret\n")
         for world in WORLDS:
             for side in self.sides:
-                self.configuration(world, side).write_text(self.mechanisms(world, side))
+                file = self.configuration(world, side)
+                file.parent.mkdir(exist_ok=True)
+                file.write_text(self.mechanisms(world, side))
         if plugin:
             self.instructions(SCENARIOS["null2-ee"], "plugin")
 
@@ -125,7 +134,10 @@ class Bench:
         return SIDES if self.plugin else SIDES[:2]
 
     def possible(self, scenario: Scenario) -> bool:
-        return not WORLDS[scenario.world].ntlm or self.ntlmssp is not None
+        world = WORLDS[scenario.world]
+        if world.heimdal:
+            return (self.home / "handshake-heimdal").exists() and os.geteuid() == 0
+        return not world.ntlm or self.ntlmssp is not None
 
     # What is measured -------------------------------------------------------------------------
 
@@ -188,6 +200,9 @@ class Bench:
         shared = ["-fPIC", "-shared"]
         here = Path(__file__).parent
         compile_c(*flags, here / "handshake.c", "-o", self.home / "handshake", *libraries)
+        if Path(HEIMDAL_HEADERS).is_dir():
+            heimdal = ["-DHEIMDAL", f"-I{HEIMDAL_HEADERS}", f"-L{HEIMDAL_LIBRARIES}", "-lgssapi"]
+            compile_c(*flags, here / "handshake.c", "-o", self.home / "handshake-heimdal", *heimdal)
         # Without -fno-builtin the compiler makes calloc of malloc and memset, in calloc itself.
         compile_c(*flags, *shared, "-fno-builtin", here / "heap.c", "-o", self.home / "heap.so")
         for name, (number, tokens) in NULLS.items():
@@ -201,7 +216,16 @@ class Bench:
         offer = "-" if side == "raw" else ",".join(world.offer) or "-"
         flags = str(scenario.flags)
         arguments = [mech, world.inner, offer, scenario.creds, flags, SERVICE, *actions]
-        return [f"{self.home}/handshake", *arguments]
+        program = "handshake-heimdal" if world.heimdal else "handshake"
+        return [f"{self.home}/{program}", *arguments]
+
+    def within(self, scenario: Scenario, side: str, command: list[str]) -> list[str]:
+        """The command, which for Heimdal sees an /etc/gss of its own: its library reads no other."""
+        if not WORLDS[scenario.world].heimdal:
+            return command
+        place = str(self.configuration(scenario.world, side).parent)
+        script = 'mount --bind "$0" /etc/gss && exec "$@"'
+        return ["unshare", "-m", "sh", "-c", script, place, *command]
 
     def loaded(self, side: str) -> tuple[str, ...]:
         """MIT's glue passes over a plugin that it cannot load, without a word.
@@ -229,6 +253,8 @@ class Bench:
         return made
 
     def configuration(self, world: str, side: str) -> Path:
+        if WORLDS[world].heimdal:
+            return self.home / f"etc-gss-{world}-{side}" / "mech"
         return self.home / f"mech-{world}-{side}"
 
     def mechanisms(self, name: str, side: str) -> str:
@@ -242,6 +268,7 @@ class Bench:
 
     def run(self, scenario: Scenario, side: str, *actions: str, **more: str) -> str:
         command = self.command(scenario, side, (*actions, *self.loaded(side)))
+        command = self.within(scenario, side, command)
         return run(command, self.environment(scenario, side) | more)
 
     def callgrind(self, scenario: Scenario, side: str, *actions: str, check: bool = True):
@@ -256,7 +283,7 @@ class Bench:
             f"--callgrind-out-file={made}/out",
             *self.command(scenario, side, actions),
         ]
-        run(command, self.environment(scenario, side))
+        run(self.within(scenario, side, command), self.environment(scenario, side))
         totals = {}
         dumps = sorted(made.iterdir(), key=lambda dump: int(dump.suffix[1:] or "1000000"))
         for dump in dumps:
@@ -281,7 +308,9 @@ class Bench:
         made = Path(tempfile.mkdtemp(prefix="strace-", dir=self.home))
         command = self.command(scenario, side, (*actions, *self.loaded(side)))
         strace = ["strace", "-f", "-qq", "-c", "-U", "calls,name", "-o", f"{made}/out"]
-        run([*strace, *command], self.environment(scenario, side))
+        run(
+            self.within(scenario, side, [*strace, *command]), self.environment(scenario, side)
+        )
         return int(re.search(r"^\s*(\d+)\s+total$", (made / "out").read_text(), re.M).group(1))
 
 
@@ -290,7 +319,11 @@ class Runner:
 
     def __init__(self, bench: Bench, scenario: Scenario, side: str):
         self.process = subprocess.Popen(
-            bench.command(scenario, side, ("handshakes=20", *bench.loaded(side), "turns")),
+            bench.within(
+                scenario,
+                side,
+                bench.command(scenario, side, ("handshakes=20", *bench.loaded(side), "turns")),
+            ),
             env=bench.environment(scenario, side),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

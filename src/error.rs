@@ -13,6 +13,7 @@ pub mod major {
     use super::Major;
     pub const COMPLETE: Major = 0;
     pub const CONTINUE_NEEDED: Major = 1;
+    pub const CALL_INACCESSIBLE_READ: Major = 1 << 24;
     pub const BAD_MECH: Major = 1 << 16;
     pub const NO_CRED: Major = 7 << 16;
     pub const NO_CONTEXT: Major = 8 << 16;
@@ -55,6 +56,16 @@ pub enum Minor {
     Configuration = 0x2000_1008,
     /// A defect of this library, or out of memory.
     Internal = 0x2000_1009,
+    /// HTTP: neither Negotiate nor Nego2 is offered.
+    HttpNotOffered = 0x2000_2001,
+    /// HTTP: a header field is malformed.
+    HttpMalformed = 0x2000_2002,
+    /// HTTP: the response is final and does not prove where it comes from.
+    HttpUnverified = 0x2000_2003,
+    /// HTTP: the exchange needs a connection of its own, which HTTP/2 does not have.
+    HttpNeedsHttp11 = 0x2000_2004,
+    /// HTTP: a proxy on the way does not promise to keep connections apart.
+    HttpProxyMayShare = 0x2000_2005,
 }
 
 /// Why a mechanism did not do what was asked of it.
@@ -119,8 +130,17 @@ pub enum Error {
     NoContext(&'static str),
     /// Neither the mechanism nor this library has that service.
     Unavailable(&'static str),
+    /// An argument is missing that has to be there.
+    Missing(&'static str),
     /// The caller broke the interface's rules.
     CallerMisused(&'static str),
+    /// Authentication in HTTP failed.
+    Http {
+        /// The code of what happened.
+        minor: Minor,
+        /// It, in a sentence.
+        reason: String,
+    },
     /// A defect of ours.
     Internal(&'static str),
 }
@@ -172,8 +192,13 @@ impl Error {
                 .map_or(major::NO_CRED, |first| first.major),
             Self::Mech { error, .. } => error.major,
             Self::NoContext(_) => major::NO_CONTEXT,
+            Self::Missing(_) => major::CALL_INACCESSIBLE_READ,
             Self::Unavailable(_) => major::UNAVAILABLE,
-            Self::CallerMisused(_) | Self::Internal(_) => major::FAILURE,
+            Self::Http {
+                minor: Minor::HttpMalformed,
+                ..
+            } => major::DEFECTIVE_TOKEN,
+            Self::CallerMisused(_) | Self::Http { .. } | Self::Internal(_) => major::FAILURE,
         }
     }
 
@@ -193,7 +218,10 @@ impl Error {
             Self::NoCred { .. } => Minor::NoCreds,
             Self::Mech { .. } => Minor::MechFailed,
             Self::NoContext(_) => Minor::ContextUnusable,
-            Self::Unavailable(_) | Self::CallerMisused(_) => Minor::CallerMisused,
+            Self::Unavailable(_) | Self::Missing(_) | Self::CallerMisused(_) => {
+                Minor::CallerMisused
+            }
+            Self::Http { minor, .. } => *minor,
             Self::Internal(_) => Minor::Internal,
         }
     }
@@ -225,9 +253,11 @@ impl Error {
                 .chain(considered)
                 .map(MechError::sentence)
                 .collect(),
-            Self::NoContext(what) | Self::Unavailable(what) | Self::CallerMisused(what) => {
-                vec![(*what).to_owned()]
-            }
+            Self::NoContext(what)
+            | Self::Unavailable(what)
+            | Self::Missing(what)
+            | Self::CallerMisused(what) => vec![(*what).to_owned()],
+            Self::Http { reason, .. } => vec![reason.clone()],
             Self::Internal(what) => vec![format!("internal error of gss-spnego: {what}")],
         }
     }
@@ -283,6 +313,11 @@ impl Minor {
             Self::ContextUnusable => "the security context is not established, or has failed",
             Self::Configuration => "the configuration of gss-spnego is wrong",
             Self::Internal => "internal error of gss-spnego",
+            Self::HttpNotOffered => "neither Negotiate nor Nego2 is offered",
+            Self::HttpMalformed => "an HTTP header field is malformed",
+            Self::HttpUnverified => "the response does not prove where it comes from",
+            Self::HttpNeedsHttp11 => "the exchange needs HTTP/1.1",
+            Self::HttpProxyMayShare => "a proxy does not promise to keep connections apart",
         }
     }
 
@@ -299,7 +334,7 @@ impl Minor {
         Self::ALL.into_iter().find(|minor| minor.code() == code)
     }
 
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 19] = [
         Self::NoMechs,
         Self::NoCreds,
         Self::NoMechFromAcceptor,
@@ -314,5 +349,10 @@ impl Minor {
         Self::ContextUnusable,
         Self::Configuration,
         Self::Internal,
+        Self::HttpNotOffered,
+        Self::HttpMalformed,
+        Self::HttpUnverified,
+        Self::HttpNeedsHttp11,
+        Self::HttpProxyMayShare,
     ];
 }

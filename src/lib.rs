@@ -15,6 +15,8 @@ pub mod negotiate;
 // Mechanisms.
 mod glue;
 pub mod ntlm;
+// HTTP.
+pub mod http;
 // The door.
 mod ffi;
 // Generated.

@@ -5,12 +5,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// An object identifier: the content octets of its DER encoding, held inline.
+/// An object identifier: the content octets of its DER encoding, held inline, then zeros, and their
+/// number in the last octet. One array, so that two are compared by a few instructions.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Oid {
-    length: u8,
-    octets: [u8; Self::LONGEST],
-}
+pub struct Oid([u8; Self::LONGEST + 1]);
 
 impl Oid {
     /// The longest identifier held, in content octets. Every mechanism in use has at most 12;
@@ -19,45 +17,40 @@ impl Oid {
 
     /// Take an identifier from its content octets; `None` when empty or over [`Self::LONGEST`].
     pub fn new(content: &[u8]) -> Option<Self> {
-        if content.is_empty() {
+        if content.is_empty() || content.len() > Self::LONGEST {
             return None;
         }
-        let mut octets = [0; Self::LONGEST];
-        octets.get_mut(..content.len())?.copy_from_slice(content);
-        Some(Self {
-            length: u8::try_from(content.len()).ok()?,
-            octets,
-        })
+        let mut held = [0; Self::LONGEST + 1];
+        held.get_mut(..content.len())?.copy_from_slice(content);
+        *held.last_mut()? = u8::try_from(content.len()).ok()?;
+        Some(Self(held))
     }
 
+    #[expect(
+        clippy::indexing_slicing,
+        clippy::as_conversions,
+        reason = "evaluated when the library is compiled, and refused there when too long"
+    )]
     pub(crate) const fn known<const N: usize>(content: [u8; N]) -> Self {
-        let mut octets = [0; Self::LONGEST];
+        let mut held = [0; Self::LONGEST + 1];
         let mut at = 0;
         while at < N {
-            #[expect(
-                clippy::indexing_slicing,
-                reason = "evaluated when the library is compiled"
-            )]
-            {
-                octets[at] = content[at];
-            }
+            held[at] = content[at];
             at += 1;
         }
-        #[expect(
-            clippy::as_conversions,
-            reason = "N is checked by the array it is copied to"
-        )]
-        Self {
-            length: N as u8,
-            octets,
-        }
+        held[Self::LONGEST] = N as u8;
+        Self(held)
     }
 
     /// The content octets.
     pub fn content(&self) -> &[u8] {
-        self.octets
-            .get(..usize::from(self.length))
-            .unwrap_or_default()
+        self.0.get(..usize::from(self.length())).unwrap_or_default()
+    }
+
+    /// How many content octets there are.
+    pub(crate) const fn length(&self) -> u8 {
+        let [.., length] = self.0;
+        length
     }
 
     /// Whether this is one of the identifiers of Kerberos 5 (the standard one, the one Windows 2000
@@ -96,12 +89,19 @@ pub const IAKERB: Oid = Oid::known([0x2b, 6, 1, 5, 2, 5]);
 pub const NTLMSSP: Oid = Oid::known([0x2b, 6, 1, 4, 1, 0x82, 0x37, 2, 2, 0x0a]);
 /// NEGOEX: 1.3.6.1.4.1.311.2.2.30.
 pub const NEGOEX: Oid = Oid::known([0x2b, 6, 1, 4, 1, 0x82, 0x37, 2, 2, 0x1e]);
+/// The type of a name `service@host`, RFC 2744 section 4 (GSS_C_NT_HOSTBASED_SERVICE):
+/// 1.2.840.113554.1.2.1.4.
+pub const HOSTBASED_SERVICE: Oid = Oid::known([0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 1, 2, 1, 4]);
 /// The private identifier under which both glues load this plugin: 2.25.4014056348.
 pub const OURS: Oid = Oid::known([0x69, 0x8e, 0xfa, 0x86, 0xc7, 0x1c]);
 
 /// Option of a credential or a context, 2.25.4014056348.1: the maximum output token size in octets,
 /// an OM_uint32 in host order; 0 is off (MS-SPNG 3.1.1).
 pub const MAX_OUTPUT_TOKEN_SIZE: Oid = Oid::known([0x69, 0x8e, 0xfa, 0x86, 0xc7, 0x1c, 1]);
+/// Option of a credential, 2.25.4014056348.2: the mechanisms to negotiate, in this order, as names or
+/// dotted identifiers with blanks or commas between (RFC 4178 appendix B.1); for a glue without
+/// `gss_set_neg_mechs`.
+pub const SET_NEG_MECHS: Oid = Oid::known([0x69, 0x8e, 0xfa, 0x86, 0xc7, 0x1c, 2]);
 
 const NAMES: [(Oid, &str); 8] = [
     (SPNEGO, "spnego"),
@@ -201,6 +201,12 @@ mod tests {
         assert_eq!(SPNEGO.to_string(), "1.3.6.1.5.5.2");
         assert_eq!(KRB5_MS.to_string(), "1.2.840.48018.1.2.2");
         assert_eq!(OURS.to_string(), "2.25.4014056348");
+    }
+
+    #[test]
+    fn options_are_below_our_identifier() {
+        assert_eq!(MAX_OUTPUT_TOKEN_SIZE.to_string(), "2.25.4014056348.1");
+        assert_eq!(SET_NEG_MECHS.to_string(), "2.25.4014056348.2");
     }
 
     #[test]

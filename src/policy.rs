@@ -37,8 +37,6 @@ pub struct Rules {
     pub legacy_windows: bool,
     /// Largest output token in octets, longer ones leave in fragments (MS-SPNG 3.1.5.6); 0: no limit.
     pub max_output_token_size: usize,
-    /// As an acceptor that speaks first, send an optimistic token in NegTokenInit2 (MS-SPNG 2.2.1).
-    pub hint_token: bool,
 }
 
 /// Which mechanisms may be negotiated, and in which order.
@@ -133,7 +131,6 @@ impl Default for Rules {
             optimistic_token: true,
             legacy_windows: false,
             max_output_token_size: 0,
-            hint_token: false,
         }
     }
 }
@@ -218,6 +215,17 @@ impl Default for MechPolicy {
     fn default() -> Self {
         Self::AllBut(Vec::new())
     }
+}
+
+/// Read a list of names and dotted identifiers, with commas or blanks between: in its order.
+///
+/// # Errors
+/// What is wrong with it, as a sentence.
+pub fn mechs_named(list: &str) -> Result<Vec<Oid>, String> {
+    list.split(|c: char| c == ',' || c.is_whitespace())
+        .filter(|word| !word.is_empty())
+        .map(mech_named)
+        .collect()
 }
 
 fn mech_named(name: &str) -> Result<Oid, String> {
@@ -336,7 +344,7 @@ mod tests {
             "every",
             "# what we want\n\n mechs = krb5, 1.3.6.1.5.2.5 ntlmssp # in this order\r\n\
              optimistic_token = no\nLegacy_Windows=yes\nmax_output_token_size = 5\n\
-             hint_token=yes\nntlm = own\ntrace = /var/log/gss-spnego.log",
+             ntlm = own\ntrace = /var/log/gss-spnego.log",
         );
         let policy = conf.read(&[]);
         assert_eq!(policy.problems, Vec::<String>::new());
@@ -347,7 +355,6 @@ mod tests {
                 optimistic_token: false,
                 legacy_windows: true,
                 max_output_token_size: 5,
-                hint_token: true
             }
         );
         assert_eq!(policy.ntlm, NtlmProvider::Own);
@@ -412,7 +419,7 @@ mod tests {
         let conf = Configuration::new(
             "broken",
             b"[section]\noptimistic_token\nno_such_key = 1\nlegacy_windows = maybe\n\
-              max_output_token_size = 4\n= value\nhint_token = yes\nhint_token = no\n\
+              max_output_token_size = 4\n= value\noptimistic_token = no\noptimistic_token = yes\n\
               \xff\xfe = yes\ntrace = relative\n"
                 .as_slice(),
         );
@@ -425,13 +432,13 @@ mod tests {
                 "conf:4: \"maybe\" is not yes or no",
                 "conf:5: the maximum output token size is 0 (no limit) or at least 5 octets",
                 "conf:6: the line is not \"key = value\"",
-                "conf:8: hint_token is set twice",
+                "conf:8: optimistic_token is set twice",
                 "conf:9: the line is not UTF-8",
                 "conf:10: \"relative\" is not stderr, syslog or an absolute path",
             ]
         );
         let policy = conf.read(&[]);
-        assert!(policy.rules.hint_token && !policy.rules.legacy_windows);
+        assert!(!policy.rules.optimistic_token && !policy.rules.legacy_windows);
         assert_eq!(policy.mechs, MechPolicy::default());
     }
 

@@ -18,7 +18,13 @@ fn the_whole_surface_and_nothing_else_is_exported() {
         .lines()
         .filter_map(|line| line.split_whitespace().next())
         .collect();
-    let expected: BTreeSet<&str> = MIT.iter().chain(LOADING).copied().collect();
+    let expected: BTreeSet<&str> = MIT
+        .iter()
+        .chain(HEIMDAL)
+        .chain(LOADING)
+        .chain(HTTP)
+        .copied()
+        .collect();
     let missing: Vec<_> = expected.difference(&exported).collect();
     let surplus: Vec<_> = exported.difference(&expected).collect();
     assert!(
@@ -27,8 +33,74 @@ fn the_whole_surface_and_nothing_else_is_exported() {
     );
 }
 
-/// What MIT looks up before it takes a library for an interposer, and for a mechanism.
-const LOADING: &[&str] = &["gss_mech_initialize", "gss_mech_interposer"];
+/// What MIT looks up before it takes a library for an interposer, and for a mechanism; and what
+/// Heimdal asks the one it loads.
+const LOADING: &[&str] = &["gss_mech_initialize", "gss_mech_interposer", "gss_mo_init"];
+
+/// What Heimdal 7.8 looks up in a mechanism: all that it requires, and what it takes besides.
+const HEIMDAL: &[&str] = &[
+    "gss_accept_sec_context",
+    "gss_acquire_cred",
+    "gss_add_cred",
+    "gss_canonicalize_name",
+    "gss_compare_name",
+    "gss_context_time",
+    "gss_delete_name_attribute",
+    "gss_delete_sec_context",
+    "gss_display_name",
+    "gss_display_name_ext",
+    "gss_display_status",
+    "gss_duplicate_name",
+    "gss_export_cred",
+    "gss_export_name",
+    "gss_export_name_composite",
+    "gss_export_sec_context",
+    "gss_get_mic",
+    "gss_get_name_attribute",
+    "gss_import_cred",
+    "gss_import_name",
+    "gss_import_sec_context",
+    "gss_indicate_mechs",
+    "gss_init_sec_context",
+    "gss_inquire_context",
+    "gss_inquire_cred",
+    "gss_inquire_cred_by_mech",
+    "gss_inquire_cred_by_oid",
+    "gss_inquire_mechs_for_name",
+    "gss_inquire_name",
+    "gss_inquire_names_for_mech",
+    "gss_inquire_sec_context_by_oid",
+    "gss_localname",
+    "gss_process_context_token",
+    "gss_pseudo_random",
+    "gss_release_cred",
+    "gss_release_name",
+    "gss_set_name_attribute",
+    "gss_set_sec_context_option",
+    "gss_store_cred",
+    "gss_unwrap",
+    "gss_unwrap_iov",
+    "gss_verify_mic",
+    "gss_wrap",
+    "gss_wrap_iov",
+    "gss_wrap_iov_length",
+    "gss_wrap_size_limit",
+    "gssspi_authorize_localname",
+    "gssspi_set_cred_option",
+];
+
+/// What C programs call, who may also dlopen the plugin for it.
+const HTTP: &[&str] = &[
+    "gss_spnego_http_client_begin",
+    "gss_spnego_http_client_inquire",
+    "gss_spnego_http_client_new",
+    "gss_spnego_http_client_release",
+    "gss_spnego_http_client_response",
+    "gss_spnego_http_server_inquire",
+    "gss_spnego_http_server_new",
+    "gss_spnego_http_server_release",
+    "gss_spnego_http_server_request",
+];
 
 /// What MIT looks up in an interposer: `gssi_` before each name of its dispatch table.
 const MIT: &[&str] = &[

@@ -44,7 +44,7 @@ fn every_documented_key_is_read_and_its_default_is_true() {
     let policy =
         Policy::read(|name| (name == CONFIG_VARIABLE).then(|| path.clone().into_os_string()));
     std::fs::remove_file(&path).unwrap();
-    assert_eq!(keys.len(), 7);
+    assert_eq!(keys.len(), 6);
     // "?" is wrong for each, and an unknown key would be told in other words.
     assert_eq!(policy.problems.len(), keys.len(), "{:?}", policy.problems);
     let unknown = |problem: &String| problem.contains("no key is called");

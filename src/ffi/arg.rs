@@ -2,10 +2,11 @@
 //! what is to be written before a body runs, and give safe Rust values; no other code reads or
 //! writes a pointer that a caller gave.
 
+use super::credential::Shared;
 use super::handle::{Handle, Kind};
 use crate::error::{Error, Major};
 use crate::glue::owned::{self, Bindings, Buffer, Store};
-use crate::glue::statics;
+use crate::glue::{Mechglue, statics};
 use crate::ntlm::ChannelBindings;
 use crate::oid::Oid;
 use crate::sys::*;
@@ -84,11 +85,6 @@ impl<'a, T: Copy> Out<'a, T> {
             // SAFETY: RFC 2744 3: an out parameter is null or points to a value of its type.
             unsafe { self.place.write(value) };
         }
-    }
-
-    /// Whether anybody wants it.
-    pub(crate) fn is_wanted(&self) -> bool {
-        !self.place.is_null()
     }
 }
 
@@ -334,10 +330,10 @@ impl Argument for OidSetIn<'_> {
 }
 
 impl OidSetIn<'_> {
-    /// The members that can be known.
-    pub(crate) fn members(&self) -> Vec<Oid> {
+    /// The members that can be known; `None` for the null set.
+    pub(crate) fn given(&self) -> Option<Vec<Oid>> {
         // SAFETY: RFC 2744 3.12: null, or a set valid for the call.
-        unsafe { owned::read_oid_set(self.set) }
+        (!self.set.is_null()).then(|| unsafe { owned::read_oid_set(self.set) })
     }
 }
 
@@ -685,14 +681,21 @@ impl<T: Kind> Argument for InOutHandle<'_, T> {
 }
 
 impl<'a, T: Kind> InOutHandle<'a, T> {
+    /// Whether there is no place for a handle.
+    pub(crate) fn is_nowhere(&self) -> bool {
+        self.place.is_null()
+    }
+
     /// The value of the handle there, if any.
     ///
     /// # Errors
     /// `CallerMisused` when there is no place, or what is there is not a handle of this kind.
     pub(crate) fn given(&self) -> Result<Option<&'a T>, Error> {
         // SAFETY: null, or the caller's place, valid for the call.
-        let place = unsafe { self.place.as_ref() };
-        let handle = *place.ok_or(Error::CallerMisused("there is no place for the handle"))?;
+        let Some(place) = (unsafe { self.place.as_ref() }) else {
+            return Err(Error::Missing("there is no place for the handle"));
+        };
+        let handle = *place;
         In {
             handle,
             caller: PhantomData,
@@ -716,6 +719,19 @@ impl<'a, T: Kind> InOutHandle<'a, T> {
         // SAFETY: `given` has checked that `Handle::give` made it; the caller's place was the only
         // one that led to it, and is null now.
         Some(unsafe { Handle::take_back(handle) })
+    }
+}
+
+impl InOutHandle<'_, Shared> {
+    /// Take back a credential of the glue's that C holds as one of ours; `None` when the place has
+    /// the null handle, or a handle of ours.
+    pub(super) fn take_of_glue(&mut self, glue: &'static Mechglue) -> Option<owned::Cred> {
+        if self.given().is_ok() || self.place.is_null() {
+            return None;
+        }
+        // SAFETY: the caller's place for a handle.
+        let handle = unsafe { self.place.replace(ptr::null_mut()) };
+        owned::Cred::take(glue, handle)
     }
 }
 

@@ -94,11 +94,17 @@ impl Context {
     }
 
     /// Look at the mechanism's context, as far as it has got.
+    ///
+    /// # Errors
+    /// `NoContext` when the negotiation has failed: nothing is left then.
     fn with_inner<R>(&self, look: impl FnOnce(Option<&Inner>) -> R) -> Result<R, Error> {
         if let Some(inner) = self.established.get() {
             return Ok(look(Some(inner)));
         }
-        Ok(look(lock(&self.negotiation)?.inner()))
+        match &*lock(&self.negotiation)? {
+            Negotiation::Over => Err(FAILED),
+            negotiation => Ok(look(negotiation.inner())),
+        }
     }
 }
 
@@ -148,6 +154,7 @@ impl Stepped {
 
 /// The call's outs that both roles share, written once at the end.
 struct Outs<'a> {
+    glue: &'static Mechglue,
     mech: OutOid<'a>,
     output: OutOctets<'a>,
     flags: Out<'a, u32>,
@@ -163,6 +170,10 @@ impl Outs<'_> {
             // Which mechanism it will be is told when it is established.
             Stepped::Negotiating(negotiation) => {
                 if let Some(inner) = negotiation.inner() {
+                    // Heimdal's programs are used to hear at once which mechanism is being tried.
+                    if self.glue.is_heimdal() {
+                        self.mech.put(inner.mech());
+                    }
                     self.flags.put(inner.flags() & !NOT_BEFORE_THE_END);
                     self.lifetime.put(inner.last_lifetime());
                 }
@@ -171,9 +182,7 @@ impl Outs<'_> {
             Stepped::Established(inner) => {
                 self.mech.put(inner.told());
                 self.flags.put(inner.flags());
-                if self.lifetime.is_wanted() {
-                    self.lifetime.put(inner.lifetime()?);
-                }
+                self.lifetime.put(inner.last_lifetime());
                 Ok(major::COMPLETE)
             }
         }
@@ -208,6 +217,7 @@ pub(super) fn init_sec_context(
     time_rec: Out<'_, u32>,
 ) -> Status {
     let mut outs = Outs {
+        glue,
         mech,
         output,
         flags: ret_flags,
@@ -257,6 +267,8 @@ pub(super) fn init_sec_context(
             next.store(there, &mut negotiation);
             Ok(status)
         }
+        // Heimdal forgets an initiator's token with the error, and its memory.
+        Err(failure) if glue.is_heimdal() => Err(failure.error),
         Err(failure) => outs.fail(failure),
     }
 }
@@ -279,6 +291,7 @@ pub(super) fn accept_sec_context(
     mut delegated: OutHandle<'_, Shared>,
 ) -> Status {
     let mut outs = Outs {
+        glue,
         mech,
         output,
         flags: ret_flags,
@@ -444,6 +457,10 @@ pub(super) fn set_sec_context_option(
     option: OidIn<'_>,
     value: Octets<'_>,
 ) -> Status {
+    // Heimdal asks every mechanism, with no context at all, for each of its global options.
+    if context.is_nowhere() {
+        return Ok(major::UNAVAILABLE);
+    }
     let Some(context) = context.given()? else {
         return Err(Error::Unavailable(
             "the option is for a context that does not exist yet",
@@ -451,7 +468,7 @@ pub(super) fn set_sec_context_option(
     };
     let option = option
         .value()
-        .ok_or(Error::CallerMisused("an option is named by an OID"))?;
+        .ok_or(Error::Missing("an option is named by an OID"))?;
     if option == oid::MAX_OUTPUT_TOKEN_SIZE {
         let size = Rules::token_size_option(value.bytes()).map_err(Error::CallerMisused)?;
         return context.limit_tokens(size);
@@ -561,14 +578,6 @@ impl Inner {
         match self {
             Self::Glue(mech) => mech.lifetime(),
             Self::Ntlm(_) => INDEFINITE,
-        }
-    }
-
-    /// Seconds left.
-    fn lifetime(&self) -> Result<u32, Error> {
-        match self {
-            Self::Glue(mech) => mech.context().map_or(Err(FAILED), call::context_time),
-            Self::Ntlm(_) => Ok(INDEFINITE),
         }
     }
 

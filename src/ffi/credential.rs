@@ -17,6 +17,7 @@ use crate::glue::{Mechglue, availability, call};
 use crate::oid::{self, Oid};
 use crate::policy::{self, Rules};
 use crate::sys::{GSS_C_ACCEPT, GSS_C_INITIATE};
+use std::cell::Cell;
 use std::ffi::c_int;
 use std::sync::RwLock;
 
@@ -29,6 +30,7 @@ pub(crate) struct Credential {
     order: Option<Vec<Oid>>,
     asks_integrity: bool,
     max_output_token_size: Option<usize>,
+    tells_name: bool,
 }
 
 /// A credential as C holds it: several contexts may be made with it at once.
@@ -47,6 +49,7 @@ impl Credential {
             order: None,
             asks_integrity: true,
             max_output_token_size: None,
+            tells_name: true,
         }
     }
 
@@ -56,7 +59,7 @@ impl Credential {
     }
 
     /// The glue's credential, for what our own NTLM has not.
-    fn of_the_glue(&self) -> Result<&owned::Cred, Error> {
+    pub(super) fn of_the_glue(&self) -> Result<&owned::Cred, Error> {
         self.cred().ok_or(ONLY_OURS)
     }
 
@@ -131,8 +134,9 @@ fn acquire(
     });
     let reasons = match (ask(glue, &usable, how), users) {
         (Ok(acquired), users) => {
-            let credential = Credential::new(Some(acquired.cred), acquired.mechs, users);
-            return Ok((credential, acquired.lifetime));
+            let mut made = Credential::new(Some(acquired.cred), acquired.mechs, users);
+            made.tells_name = how.name.is_some() || !nameless(glue, how.usage);
+            return Ok((made, acquired.lifetime));
         }
         (Err(_), Some(users)) => {
             return Ok((Credential::new(None, Vec::new(), Some(users)), INDEFINITE));
@@ -437,7 +441,10 @@ pub(super) fn inquire_cred(
 ) -> Status {
     let (wants_name, wants_mechs) = (name.is_wanted(), mechs.is_wanted());
     let facts = match cred.given()? {
-        Some(given) => read(given)?.facts(glue, wants_name, wants_mechs)?,
+        Some(given) => {
+            let given = read(given)?;
+            given.facts(glue, wants_name && given.tells_name, wants_mechs)?
+        }
         None => {
             let (default, _) = acquire(glue, &own::available(glue), None, DEFAULT)?;
             default.facts(glue, wants_name, wants_mechs)?
@@ -480,8 +487,8 @@ pub(super) fn inquire_cred_by_mech(
     Ok(status)
 }
 
-/// Options go to the mechanisms' own credentials. That no integrity shall be asked for is noted
-/// here too, since it is SPNEGO that would ask.
+/// Options go to the mechanisms' own credentials, but for the one that is ours. That no integrity
+/// shall be asked for is noted here too, since it is SPNEGO that would ask.
 pub(super) fn set_cred_option(
     glue: &'static Mechglue,
     mut cred: InOutHandle<'_, Shared>,
@@ -490,8 +497,12 @@ pub(super) fn set_cred_option(
 ) -> Status {
     let option = option
         .value()
-        .ok_or(Error::CallerMisused("an option is named by an OID"))?;
+        .ok_or(Error::Missing("an option is named by an OID"))?;
     match cred.given()? {
+        Some(given) if option == oid::SET_NEG_MECHS => {
+            write(given)?.order = Some(named(value.bytes())?);
+            Ok(major::COMPLETE)
+        }
         Some(given) => {
             let mut given = write(given)?;
             if option == oid::MAX_OUTPUT_TOKEN_SIZE {
@@ -509,7 +520,10 @@ pub(super) fn set_cred_option(
             }
             Ok(status)
         }
+        // On Heimdal the glue asks every mechanism, us as well; once is enough.
+        None if MAKING.get() => Ok(major::UNAVAILABLE),
         None => {
+            let _making = Making::begin();
             if let Some(made) = call::make_cred(glue, &option, value.bytes())? {
                 cred.put(RwLock::new(Credential::of_glue(made)?));
             }
@@ -528,6 +542,21 @@ struct Facts {
     mechs: Option<owned::OidSet>,
 }
 
+/// Whether Heimdal would make a name with nothing in it, over which it stumbles itself, for the
+/// credential of an acceptor that was given none.
+fn nameless(glue: &Mechglue, usage: c_int) -> bool {
+    glue.is_heimdal() && u32::try_from(usage) == Ok(GSS_C_ACCEPT)
+}
+
+/// The value of the option [`oid::SET_NEG_MECHS`]: names of mechanisms or dotted identifiers.
+fn named(value: &[u8]) -> Result<Vec<Oid>, Error> {
+    let list = std::str::from_utf8(value.strip_suffix(b"\0").unwrap_or(value)).ok();
+    list.and_then(|list| policy::mechs_named(list).ok())
+        .ok_or(Error::CallerMisused(
+            "the option takes names of mechanisms or dotted identifiers, with blanks between",
+        ))
+}
+
 impl Credential {
     /// Wrap a credential that the glue made, for the mechanisms it says it is for.
     fn of_glue(cred: owned::Cred) -> Result<Self, Error> {
@@ -537,7 +566,10 @@ impl Credential {
             .into_iter()
             .filter(|mech| *mech != oid::SPNEGO)
             .collect();
-        Ok(Self::new(Some(cred), negotiable, None))
+        let tells_name = !nameless(cred.glue(), facts.usage);
+        let mut made = Self::new(Some(cred), negotiable, None);
+        made.tells_name = tells_name;
+        Ok(made)
     }
 
     /// What GSS_Inquire_cred tells: of the glue's credential, where there is one.
@@ -615,7 +647,10 @@ pub(super) fn set_neg_mechs(
     mechs: OidSetIn<'_>,
 ) -> Status {
     let cred = cred.given()?.ok_or(NO_CREDENTIAL)?;
-    write(cred)?.order = Some(mechs.members());
+    let order = mechs
+        .given()
+        .ok_or(Error::Missing("the mechanisms are a set, if an empty one"))?;
+    write(cred)?.order = Some(order);
     Ok(major::COMPLETE)
 }
 
@@ -686,7 +721,27 @@ pub(super) fn store_cred_into(
     Ok(major::COMPLETE)
 }
 
-pub(super) const NO_CREDENTIAL: Error = Error::CallerMisused("a credential is needed here");
+thread_local! {
+    static MAKING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// While it lives, the glue is making a credential from an option at our request.
+struct Making;
+
+impl Making {
+    fn begin() -> Self {
+        MAKING.set(true);
+        Self
+    }
+}
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        MAKING.set(false);
+    }
+}
+
+pub(super) const NO_CREDENTIAL: Error = Error::Missing("a credential is needed here");
 
 /// Why a credential for our own NTLM alone does not serve.
 pub(super) const ONLY_OURS: Error =

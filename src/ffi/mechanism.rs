@@ -25,18 +25,16 @@ pub(super) fn inquire_names_for_mech(
 }
 
 /// RFC 5587: a negotiation mechanism whose initial token is framed. Asked for in nearly every
-/// acquisition of default credentials, so answered from memory.
+/// acquisition of default credentials, so answered from memory. Which attributes are known at all
+/// the glue adds itself.
 pub(super) fn inquire_attrs_for_mech(
     glue: &'static Mechglue,
     _: OidIn<'_>,
     mut attributes: OutOidSet<'_>,
-    mut known: OutOidSet<'_>,
+    _: OutOidSet<'_>,
 ) -> Status {
     if attributes.is_wanted() {
         attributes.put(call::oid_set(glue, &ATTRIBUTES)?);
-    }
-    if known.is_wanted() {
-        known.put(call::oid_set(glue, &ATTRIBUTES)?);
     }
     Ok(major::COMPLETE)
 }
@@ -96,7 +94,7 @@ pub(super) fn display_status(
 }
 
 /// GSS_S_BAD_STATUS of RFC 2744.
-const BAD_STATUS: u32 = 5 << 16;
+pub(super) const BAD_STATUS: u32 = 5 << 16;
 
 const SASL_NAME: &[u8] = b"SPNEGO";
 

@@ -5,11 +5,14 @@ mod arg;
 mod context;
 mod credential;
 mod handle;
+mod heimdal;
+mod http;
 mod inner;
 mod mechanism;
 mod message;
 mod name;
 mod own;
+pub(crate) mod public;
 mod report;
 mod table;
 

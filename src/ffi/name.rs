@@ -7,6 +7,7 @@ use crate::error::{Error, major};
 use crate::glue::{Mechglue, call, owned};
 use crate::ntlm::UserName;
 use crate::oid::{self, Oid};
+use std::cell::Cell;
 use std::ffi::c_int;
 use std::sync::OnceLock;
 
@@ -51,6 +52,15 @@ impl Name {
                 Self::given(text.as_bytes(), Some(HOSTBASED_SERVICE))
             }
             None => Self::given(principal.as_bytes(), Some(USER_NAME)),
+        }
+    }
+
+    /// What another name of ours is to the glue for us: the glue imports a name into every mechanism
+    /// it has, us as well, and may ask each of them afterwards. This one knows nothing.
+    fn shadow() -> Self {
+        Self {
+            given: None,
+            glue: OnceLock::new(),
         }
     }
 
@@ -119,11 +129,8 @@ impl Name {
         if let Some(name) = self.glue.get() {
             return Ok(name);
         }
-        let given = self
-            .given
-            .as_ref()
-            .ok_or(Error::Internal("a name without content"))?;
-        let made = call::import_name(glue, &given.text, given.kind.as_ref())?;
+        let given = self.given.as_ref().ok_or(SHADOW)?;
+        let made = given.import(glue)?;
         Ok(self.glue.get_or_init(|| made))
     }
 
@@ -134,16 +141,20 @@ impl Name {
     /// What the glue says of it.
     pub(crate) fn copy_for_glue(&self, glue: &'static Mechglue) -> Result<owned::Name, Error> {
         match (self.glue.get(), &self.given) {
-            (None, Some(given)) => call::import_name(glue, &given.text, given.kind.as_ref()),
+            (None, Some(given)) => given.import(glue),
             _ => call::duplicate_name(glue, self.for_glue(glue)?),
         }
     }
 
-    fn duplicate(&self, glue: &'static Mechglue) -> Result<Self, Error> {
+    /// A copy, with what was done to the glue's own copy.
+    ///
+    /// # Errors
+    /// What the glue says of it.
+    pub(super) fn duplicate(&self, glue: &'static Mechglue) -> Result<Self, Error> {
         match &self.given {
             // What was done to the glue's copy (attributes) has to come along.
-            Some(given) if self.glue.get().is_none() || given.user.is_some() => Ok(Self {
-                given: Some(given.clone()),
+            given if self.glue.get().is_none() || self.user().is_some() => Ok(Self {
+                given: given.clone(),
                 glue: OnceLock::new(),
             }),
             _ => Ok(Self::of_glue(call::duplicate_name(
@@ -154,13 +165,44 @@ impl Name {
     }
 }
 
+impl Given {
+    fn import(&self, glue: &'static Mechglue) -> Result<owned::Name, Error> {
+        let _importing = Importing::begin();
+        call::import_name(glue, &self.text, self.kind.as_ref())
+    }
+}
+
+thread_local! {
+    static IMPORTING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// While it lives, the glue is importing a name of ours.
+struct Importing;
+
+impl Importing {
+    fn begin() -> Self {
+        IMPORTING.set(true);
+        Self
+    }
+}
+
+impl Drop for Importing {
+    fn drop(&mut self) {
+        IMPORTING.set(false);
+    }
+}
+
 pub(super) fn import_name(
     _: &'static Mechglue,
     text: Octets<'_>,
     kind: OidIn<'_>,
     mut name: OutHandle<'_, Name>,
 ) -> Status {
-    name.put(Name::given(text.bytes(), kind.value()));
+    name.put(match kind.value() {
+        _ if IMPORTING.get() => Name::shadow(),
+        Some(EXPORT_NAME) => Name::given(content(text.bytes())?, None),
+        kind => Name::given(text.bytes(), kind),
+    });
     Ok(major::COMPLETE)
 }
 
@@ -198,7 +240,9 @@ pub(super) fn display_name(
     mut text: OutOctets<'_>,
     mut kind: OutOid<'_>,
 ) -> Status {
-    let name = name.given()?.ok_or(NO_NAME)?;
+    let Some(name) = name.given()? else {
+        return Err(NO_NAME);
+    };
     let (shown, shown_kind) = call::display_name(glue, name.for_glue(glue)?)?;
     text.put_buffer(shown);
     if let Some(shown_kind) = shown_kind {
@@ -207,8 +251,8 @@ pub(super) fn display_name(
     Ok(major::COMPLETE)
 }
 
-/// The exported form of the mechanism that the name belongs to; of SPNEGO for one that belongs to
-/// none yet (RFC 2743 section 3.2), as the built-in's names have it.
+/// SPNEGO's exported form (RFC 2743 section 3.2) around what the name is shown as: the octets that
+/// the built-in's names have, so that lists of names keep matching.
 pub(super) fn export_name(
     glue: &'static Mechglue,
     name: In<'_, Name>,
@@ -219,14 +263,8 @@ pub(super) fn export_name(
         token.put(exported(&oid::NTLMSSP, user.to_string().as_bytes()));
         return Ok(major::COMPLETE);
     }
-    match call::export_name(glue, name.for_glue(glue)?) {
-        Ok(exported) => token.put_buffer(exported),
-        Err(Error::Mech { error, .. }) if error.major == major::NAME_NOT_MN => {
-            let (shown, _) = call::display_name(glue, name.for_glue(glue)?)?;
-            token.put(exported(&oid::SPNEGO, shown.as_ref()));
-        }
-        Err(other) => return Err(other),
-    }
+    let (shown, _) = call::display_name(glue, name.for_glue(glue)?)?;
+    token.put(exported(&oid::SPNEGO, shown.as_ref()));
     Ok(major::COMPLETE)
 }
 
@@ -242,6 +280,25 @@ fn exported(mech: &Oid, name: &[u8]) -> Vec<u8> {
     token.extend_from_slice(name);
     token
 }
+
+/// The name in a token as [`exported`] makes it. The glue hands us no other mechanism's.
+fn content(token: &[u8]) -> Result<&[u8], Error> {
+    let head = exported(&oid::SPNEGO, b"");
+    let (lead, _) = head.split_at(head.len().saturating_sub(NAME_LENGTH));
+    let named = token.strip_prefix(lead).and_then(<[u8]>::split_first_chunk);
+    match named {
+        Some((length, name)) if usize::try_from(u32::from_be_bytes(*length)) == Ok(name.len()) => {
+            Ok(name)
+        }
+        _ => Err(Error::CallerMisused("this is not an exported name")),
+    }
+}
+
+/// The octets that say how long the name in an exported name is.
+const NAME_LENGTH: usize = 4;
+
+/// GSS_C_NT_EXPORT_NAME, 1.3.6.1.5.6.4.
+const EXPORT_NAME: Oid = Oid::known([0x2b, 6, 1, 5, 6, 4]);
 
 pub(super) fn compare_name(
     glue: &'static Mechglue,
@@ -273,7 +330,9 @@ pub(super) fn localname(
     Ok(major::COMPLETE)
 }
 
-/// Whether the name may act as a local user: COMPLETE, or GSS_S_UNAUTHORIZED.
+/// Whether the name may act as a local user: COMPLETE when its mechanism says so, or, for a name of
+/// no mechanism, when it is that user's, as it stands or to Kerberos. Anything else is left to the glue (GSS_S_UNAVAILABLE),
+/// whose last word is GSS_S_UNAUTHORIZED; it cannot compare names of ours itself.
 pub(super) fn authorize_localname(
     glue: &'static Mechglue,
     name: In<'_, Name>,
@@ -286,7 +345,17 @@ pub(super) fn authorize_localname(
         return Ok(if same { major::COMPLETE } else { UNAUTHORIZED });
     }
     let user = call::import_name(glue, user.bytes(), kind.value().as_ref())?;
-    call::authorize_localname(glue, name.for_glue(glue)?, &user)
+    let own = name.for_glue(glue)?;
+    let authorized = match name.given {
+        Some(_) => call::compare_name(glue, own, &user)? || call::compare_as_krb5(glue, own, &user),
+        None => call::authorize_localname(glue, own, &user).is_ok(),
+    };
+    if authorized {
+        return Ok(major::COMPLETE);
+    }
+    Err(Error::Unavailable(
+        "the name is not known to be that user's",
+    ))
 }
 
 fn is_service(kind: Option<Oid>) -> bool {
@@ -303,7 +372,9 @@ const HOSTBASED_SERVICE_X: Oid = Oid::known([0x2b, 6, 1, 5, 6, 2]);
 /// GSS_S_UNAUTHORIZED of RFC 2744.
 const UNAUTHORIZED: u32 = 15 << 16;
 
-pub(super) const NO_NAME: Error = Error::CallerMisused("a name is needed here");
+const SHADOW: Error = Error::Unavailable("SPNEGO does not know this name: the mechanisms do");
+
+pub(super) const NO_NAME: Error = Error::Missing("a name is needed here");
 
 #[cfg(test)]
 mod tests {
@@ -322,6 +393,17 @@ mod tests {
         assert_eq!(service.as_service(glue).unwrap(), "HTTP/www.example.org");
         let principal = Name::given(b"HTTP/www.example.org@EXAMPLE.ORG", None);
         assert_eq!(principal.as_service(glue).unwrap(), "HTTP/www.example.org");
+    }
+
+    #[test]
+    fn content_is_what_was_exported() {
+        assert_eq!(content(&exported(&oid::SPNEGO, b"user")), Ok(&b"user"[..]));
+        assert!(content(&exported(&oid::KRB5, b"user")).is_err());
+        assert!(
+            content(b"\x04\x01\x00\x08\x06\x06\x2b\x06\x01\x05\x05\x02\x00\x00\x00\x05user")
+                .is_err()
+        );
+        assert!(content(b"\x04\x01").is_err());
     }
 
     #[test]

@@ -39,6 +39,18 @@ pub(super) fn sentence(minor: Minor, position: usize) -> (String, bool) {
         .unwrap_or_else(|| (minor.sentence().to_owned(), false))
 }
 
+/// The sentences for a code in one text.
+pub(super) fn all_sentences(minor: Minor) -> String {
+    let mut sentences = Vec::new();
+    loop {
+        let (sentence, more) = sentence(minor, sentences.len());
+        sentences.push(sentence);
+        if !more {
+            return sentences.join("; ");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

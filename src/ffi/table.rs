@@ -1,6 +1,6 @@
-//! Every entry point of the C surface, one row each. A row with a body calls it; a row that forwards
-//! lends the inner handle to the glue's function of the same name; one for a message does so as well, and
-//! goes to our own NTLM when that has the context.
+//! Every entry point of the C surface, one row each, with its name on the face of each glue. A row
+//! with a body calls it; a row that forwards lends the inner handle to the glue's function of the
+//! same name; one for a message does so as well, and goes to our own NTLM when that has the context.
 
 use super::arg::{
     Argument, In, InOut, InOutHandle, Iov, More, Octets, OidIn, OidSetIn, Out, OutHandle,
@@ -10,10 +10,10 @@ use super::context::Context;
 use super::credential::Shared;
 use super::handle::{Lend, Lent, Refuse};
 use super::name::Name;
-use super::{context, credential, guard, mechanism, message, name};
+use super::{context, credential, guard, heimdal, mechanism, message, name};
 use crate::error::{Error, major};
 use crate::glue::owned::{Bindings, LentOid, Store};
-use crate::glue::{Mechglue, call, catalog, environment, statics};
+use crate::glue::{Mechglue, call, catalog, environment, statics, takeover};
 use crate::oid;
 use crate::policy;
 use crate::sys::{gss_OID, gss_OID_set, gss_any, gss_buffer_desc};
@@ -32,24 +32,29 @@ macro_rules! prototype {
 }
 
 macro_rules! surface {
-    ($($(#[$doc:meta])* $export:ident($($argument:ident: $type:ty),* $(,)?)
-        $(as $header:ident)? => $how:ident $($body:ident)::+;)*) => {
+    ($([$($face:ident $export:ident),+]$arguments:tt
+        $(as $header:ident)? => $how:ident $body:tt;)*) => {
         $(
-            $(#[$doc])*
-            // SAFETY: the name is this library's to export; a glue finds it by dlsym in this
-            // library alone.
-            #[unsafe(no_mangle)]
-            #[allow(unused_mut, reason = "which arguments change depends on the row")]
-            pub(crate) unsafe extern "C" fn $export(
-                mut minor: Out<'_, u32>,
-                $(mut $argument: $type),*
-            ) -> u32 {
-                const _: Option<
-                    unsafe extern "C" fn(*mut u32, $(<$type as Argument>::C),*) -> u32,
-                > = prototype!($($header)?);
-                surface!(@$how minor, Mechglue::mit(), $($body)::+, $($argument),*)
-            }
+            surface!(@prototype $arguments $($header)?);
+            $(surface!(@export $face $export $arguments $how $body);)+
         )*
+    };
+    (@prototype ($($argument:ident: $type:ty),* $(,)?) $($header:ident)?) => {
+        const _: Option<unsafe extern "C" fn(*mut u32, $(<$type as Argument>::C),*) -> u32> =
+            prototype!($($header)?);
+    };
+    (@export $face:ident $export:ident ($($argument:ident: $type:ty),* $(,)?)
+        $how:ident {$($body:ident)::+}) => {
+        // SAFETY: the name is this library's to export; a glue finds it by dlsym in this
+        // library alone.
+        #[unsafe(no_mangle)]
+        #[allow(unused_mut, reason = "which arguments change depends on the row")]
+        pub(crate) unsafe extern "C" fn $export(
+            mut minor: Out<'_, u32>,
+            $(mut $argument: $type),*
+        ) -> u32 {
+            surface!(@$how minor, Mechglue::$face(), $($body)::+, $($argument),*)
+        }
     };
     (@body $place:ident, $glue:expr, $($body:ident)::+, $($argument:ident),*) => {{
         $(Argument::clear(&mut $argument);)*
@@ -105,227 +110,287 @@ type Any<'a> = Through<'a, *mut gss_any>;
 
 surface! {
     // Credentials.
-    gssi_acquire_cred(
+    [mit gssi_acquire_cred, heimdal gss_acquire_cred](
         name: In<'_, Name>, lifetime: u32, mechs: OidSetIn<'_>, usage: c_int,
         cred: OutHandle<'_, Shared>, actual: OutOidSet<'_>, time_rec: Out<'_, u32>,
-    ) as gss_acquire_cred => body credential::acquire_cred;
-    gssi_acquire_cred_from(
+    ) as gss_acquire_cred => body {credential::acquire_cred};
+    [mit gssi_acquire_cred_from](
         name: In<'_, Name>, lifetime: u32, mechs: OidSetIn<'_>, usage: c_int, store: Store<'_>,
         cred: OutHandle<'_, Shared>, actual: OutOidSet<'_>, time_rec: Out<'_, u32>,
-    ) as gss_acquire_cred_from => body credential::acquire_cred_from;
-    gssi_acquire_cred_with_password(
+    ) as gss_acquire_cred_from => body {credential::acquire_cred_from};
+    [mit gssi_acquire_cred_with_password](
         name: In<'_, Name>, password: Octets<'_>, lifetime: u32, mechs: OidSetIn<'_>,
         usage: c_int, cred: OutHandle<'_, Shared>, actual: OutOidSet<'_>,
         time_rec: Out<'_, u32>,
-    ) as gss_acquire_cred_with_password => body credential::acquire_cred_with_password;
-    gssi_acquire_cred_impersonate_name(
+    ) as gss_acquire_cred_with_password => body {credential::acquire_cred_with_password};
+    [mit gssi_acquire_cred_impersonate_name](
         impersonator: In<'_, Shared>, name: In<'_, Name>, lifetime: u32,
         mechs: OidSetIn<'_>, usage: c_int, cred: OutHandle<'_, Shared>,
         actual: OutOidSet<'_>, time_rec: Out<'_, u32>,
-    ) as gss_acquire_cred_impersonate_name => body credential::acquire_cred_impersonate_name;
-    gssi_add_cred(
+    ) as gss_acquire_cred_impersonate_name => body {credential::acquire_cred_impersonate_name};
+    [mit gssi_add_cred, heimdal gss_add_cred](
         input: In<'_, Shared>, name: In<'_, Name>, mech: OidIn<'_>, usage: c_int,
         initiator_lifetime: u32, acceptor_lifetime: u32, output: OutHandle<'_, Shared>,
         actual: OutOidSet<'_>, initiator_time_rec: Out<'_, u32>,
         acceptor_time_rec: Out<'_, u32>,
-    ) as gss_add_cred => body credential::add_cred;
-    gssi_add_cred_impersonate_name(
+    ) as gss_add_cred => body {credential::add_cred};
+    [mit gssi_add_cred_impersonate_name](
         input: In<'_, Shared>, impersonator: In<'_, Shared>, name: In<'_, Name>,
         mech: OidIn<'_>, usage: c_int, initiator_lifetime: u32, acceptor_lifetime: u32,
         output: OutHandle<'_, Shared>, actual: OutOidSet<'_>,
         initiator_time_rec: Out<'_, u32>, acceptor_time_rec: Out<'_, u32>,
-    ) as gss_add_cred_impersonate_name => body credential::add_cred_impersonate_name;
-    gssi_release_cred(cred: InOutHandle<'_, Shared>) as gss_release_cred
-        => body credential::release_cred;
-    gssi_inquire_cred(
+    ) as gss_add_cred_impersonate_name => body {credential::add_cred_impersonate_name};
+    [mit gssi_release_cred](cred: InOutHandle<'_, Shared>) as gss_release_cred
+        => body {credential::release_cred};
+    [mit gssi_inquire_cred, heimdal gss_inquire_cred](
         cred: In<'_, Shared>, name: OutHandle<'_, Name>, lifetime: Out<'_, u32>,
         usage: Out<'_, c_int>, mechs: OutOidSet<'_>,
-    ) as gss_inquire_cred => body credential::inquire_cred;
-    gssi_inquire_cred_by_mech(
+    ) as gss_inquire_cred => body {credential::inquire_cred};
+    [mit gssi_inquire_cred_by_mech, heimdal gss_inquire_cred_by_mech](
         cred: In<'_, Shared>, mech: OidIn<'_>, name: OutHandle<'_, Name>,
         initiator_lifetime: Out<'_, u32>, acceptor_lifetime: Out<'_, u32>,
         usage: Out<'_, c_int>,
-    ) as gss_inquire_cred_by_mech => body credential::inquire_cred_by_mech;
-    gssi_inquire_cred_by_oid(
+    ) as gss_inquire_cred_by_mech => body {credential::inquire_cred_by_mech};
+    [mit gssi_inquire_cred_by_oid, heimdal gss_inquire_cred_by_oid](
         cred: In<'_, Shared>, object: OidIn<'_>, data: OutSet<'_>,
-    ) as gss_inquire_cred_by_oid => forward gss_inquire_cred_by_oid;
-    gssi_set_cred_option(
+    ) as gss_inquire_cred_by_oid => forward {gss_inquire_cred_by_oid};
+    [mit gssi_set_cred_option, heimdal gssspi_set_cred_option](
         cred: InOutHandle<'_, Shared>, option: OidIn<'_>, value: Octets<'_>,
-    ) as gss_set_cred_option => body credential::set_cred_option;
-    gssi_export_cred(cred: In<'_, Shared>, token: OutOctets<'_>) as gss_export_cred
-        => body credential::export_cred;
-    gssi_import_cred(token: Octets<'_>, cred: OutHandle<'_, Shared>) as gss_import_cred
-        => body credential::import_cred;
-    gssi_import_cred_by_mech(
+    ) as gss_set_cred_option => body {credential::set_cred_option};
+    [mit gssi_export_cred](cred: In<'_, Shared>, token: OutOctets<'_>) as gss_export_cred
+        => body {credential::export_cred};
+    [mit gssi_import_cred](token: Octets<'_>, cred: OutHandle<'_, Shared>) as gss_import_cred
+        => body {credential::import_cred};
+    [mit gssi_import_cred_by_mech](
         mech: OidIn<'_>, token: Octets<'_>, cred: OutHandle<'_, Shared>,
-    ) => body credential::import_cred_by_mech;
-    gssi_store_cred(
+    ) => body {credential::import_cred_by_mech};
+    [mit gssi_store_cred, heimdal gss_store_cred](
         cred: In<'_, Shared>, usage: c_int, mech: OidIn<'_>, overwrite: u32,
         make_default: u32, stored: OutOidSet<'_>, stored_usage: Out<'_, c_int>,
-    ) as gss_store_cred => body credential::store_cred;
-    gssi_store_cred_into(
+    ) as gss_store_cred => body {credential::store_cred};
+    [mit gssi_store_cred_into](
         cred: In<'_, Shared>, usage: c_int, mech: OidIn<'_>, overwrite: u32,
         make_default: u32, store: Store<'_>, stored: OutOidSet<'_>,
         stored_usage: Out<'_, c_int>,
-    ) as gss_store_cred_into => body credential::store_cred_into;
-    gssi_set_neg_mechs(cred: In<'_, Shared>, mechs: OidSetIn<'_>) as gss_set_neg_mechs
-        => body credential::set_neg_mechs;
+    ) as gss_store_cred_into => body {credential::store_cred_into};
+    [mit gssi_set_neg_mechs](cred: In<'_, Shared>, mechs: OidSetIn<'_>) as gss_set_neg_mechs
+        => body {credential::set_neg_mechs};
 
     // Names.
-    gssi_import_name(
+    [mit gssi_import_name, heimdal gss_import_name](
         text: Octets<'_>, kind: OidIn<'_>, name: OutHandle<'_, Name>,
-    ) as gss_import_name => body name::import_name;
-    gssi_import_name_by_mech(
+    ) as gss_import_name => body {name::import_name};
+    [mit gssi_import_name_by_mech](
         mech: OidIn<'_>, text: Octets<'_>, kind: OidIn<'_>, name: OutHandle<'_, Name>,
-    ) => body name::import_name_by_mech;
-    gssi_release_name(name: InOutHandle<'_, Name>) as gss_release_name
-        => body name::release_name;
-    gssi_display_name(
+    ) => body {name::import_name_by_mech};
+    [mit gssi_release_name, heimdal gss_release_name](
+        name: InOutHandle<'_, Name>,
+    ) as gss_release_name
+        => body {name::release_name};
+    [mit gssi_display_name, heimdal gss_display_name](
         name: In<'_, Name>, text: OutOctets<'_>, kind: OutOid<'_>,
-    ) as gss_display_name => body name::display_name;
-    gssi_display_name_ext(
+    ) as gss_display_name => body {name::display_name};
+    [mit gssi_display_name_ext, heimdal gss_display_name_ext](
         name: In<'_, Name>, kind: OidIn<'_>, text: OutOctets<'_>,
-    ) as gss_display_name_ext => forward gss_display_name_ext;
-    gssi_compare_name(
+    ) as gss_display_name_ext => forward {gss_display_name_ext};
+    [mit gssi_compare_name, heimdal gss_compare_name](
         one: In<'_, Name>, other: In<'_, Name>, equal: Out<'_, c_int>,
-    ) as gss_compare_name => body name::compare_name;
-    gssi_duplicate_name(name: In<'_, Name>, copy: OutHandle<'_, Name>) as gss_duplicate_name
-        => body name::duplicate_name;
-    gssi_export_name(name: In<'_, Name>, token: OutOctets<'_>) as gss_export_name
-        => body name::export_name;
-    gssi_export_name_composite(name: In<'_, Name>, token: OutOctets<'_>)
-        as gss_export_name_composite => forward gss_export_name_composite;
-    gssi_inquire_name(
+    ) as gss_compare_name => body {name::compare_name};
+    [mit gssi_duplicate_name, heimdal gss_duplicate_name](
+        name: In<'_, Name>, copy: OutHandle<'_, Name>,
+    ) as gss_duplicate_name
+        => body {name::duplicate_name};
+    [mit gssi_export_name, heimdal gss_export_name](
+        name: In<'_, Name>, token: OutOctets<'_>,
+    ) as gss_export_name
+        => body {name::export_name};
+    [mit gssi_export_name_composite, heimdal gss_export_name_composite](
+        name: In<'_, Name>, token: OutOctets<'_>,
+    )
+        as gss_export_name_composite => forward {gss_export_name_composite};
+    [mit gssi_inquire_name, heimdal gss_inquire_name](
         name: In<'_, Name>, is_mn: Out<'_, c_int>, mech: OutOid<'_>, attributes: OutSet<'_>,
-    ) as gss_inquire_name => forward gss_inquire_name;
-    gssi_get_name_attribute(
+    ) as gss_inquire_name => forward {gss_inquire_name};
+    [mit gssi_get_name_attribute, heimdal gss_get_name_attribute](
         name: In<'_, Name>, attribute: Octets<'_>, authenticated: Out<'_, c_int>,
         complete: Out<'_, c_int>, value: OutOctets<'_>, shown: OutOctets<'_>, more: More<'_>,
-    ) as gss_get_name_attribute => forward gss_get_name_attribute;
-    gssi_set_name_attribute(
+    ) as gss_get_name_attribute => forward {gss_get_name_attribute};
+    [mit gssi_set_name_attribute, heimdal gss_set_name_attribute](
         name: In<'_, Name>, complete: c_int, attribute: Octets<'_>, value: Octets<'_>,
-    ) as gss_set_name_attribute => forward gss_set_name_attribute;
-    gssi_delete_name_attribute(name: In<'_, Name>, attribute: Octets<'_>)
-        as gss_delete_name_attribute => forward gss_delete_name_attribute;
-    gssi_map_name_to_any(
+    ) as gss_set_name_attribute => forward {gss_set_name_attribute};
+    [mit gssi_delete_name_attribute, heimdal gss_delete_name_attribute](
+        name: In<'_, Name>, attribute: Octets<'_>,
+    )
+        as gss_delete_name_attribute => forward {gss_delete_name_attribute};
+    [mit gssi_map_name_to_any](
         name: In<'_, Name>, authenticated: c_int, kind: Octets<'_>, any: Any<'_>,
-    ) as gss_map_name_to_any => forward gss_map_name_to_any;
-    gssi_release_any_name_mapping(name: In<'_, Name>, kind: Octets<'_>, any: Any<'_>)
-        as gss_release_any_name_mapping => forward gss_release_any_name_mapping;
-    gssi_localname(
+    ) as gss_map_name_to_any => forward {gss_map_name_to_any};
+    [mit gssi_release_any_name_mapping](name: In<'_, Name>, kind: Octets<'_>, any: Any<'_>)
+        as gss_release_any_name_mapping => forward {gss_release_any_name_mapping};
+    [mit gssi_localname, heimdal gss_localname](
         name: In<'_, Name>, mech: OidIn<'_>, account: OutOctets<'_>,
-    ) => body name::localname;
-    gssi_authorize_localname(
+    ) => body {name::localname};
+    [mit gssi_authorize_localname, heimdal gssspi_authorize_localname](
         name: In<'_, Name>, user: Octets<'_>, kind: OidIn<'_>,
-    ) => body name::authorize_localname;
+    ) => body {name::authorize_localname};
 
     // Security contexts.
-    gssi_init_sec_context(
+    [mit gssi_init_sec_context, heimdal gss_init_sec_context](
         cred: In<'_, Shared>, context: InOutHandle<'_, Context>, target: In<'_, Name>,
         mech: OidIn<'_>, flags: u32, lifetime: u32, bindings: Bindings<'_>, token: Octets<'_>,
         actual: OutOid<'_>, output: OutOctets<'_>, ret_flags: Out<'_, u32>,
         time_rec: Out<'_, u32>,
-    ) as gss_init_sec_context => body context::init_sec_context;
-    gssi_accept_sec_context(
+    ) as gss_init_sec_context => body {context::init_sec_context};
+    [mit gssi_accept_sec_context, heimdal gss_accept_sec_context](
         context: InOutHandle<'_, Context>, cred: In<'_, Shared>, token: Octets<'_>,
         bindings: Bindings<'_>, source: OutHandle<'_, Name>, actual: OutOid<'_>,
         output: OutOctets<'_>, ret_flags: Out<'_, u32>, time_rec: Out<'_, u32>,
         delegated: OutHandle<'_, Shared>,
-    ) as gss_accept_sec_context => body context::accept_sec_context;
-    gssi_delete_sec_context(context: InOutHandle<'_, Context>, token: OutOctets<'_>)
-        as gss_delete_sec_context => body context::delete_sec_context;
-    gssi_inquire_context(
+    ) as gss_accept_sec_context => body {context::accept_sec_context};
+    [mit gssi_delete_sec_context, heimdal gss_delete_sec_context](
+        context: InOutHandle<'_, Context>, token: OutOctets<'_>,
+    )
+        as gss_delete_sec_context => body {context::delete_sec_context};
+    [mit gssi_inquire_context, heimdal gss_inquire_context](
         context: In<'_, Context>, source: OutHandle<'_, Name>, target: OutHandle<'_, Name>,
         lifetime: Out<'_, u32>, mech: OutOid<'_>, flags: Out<'_, u32>,
         locally_initiated: Out<'_, c_int>, open: Out<'_, c_int>,
-    ) as gss_inquire_context => body context::inquire_context;
-    gssi_inquire_sec_context_by_oid(
+    ) as gss_inquire_context => body {context::inquire_context};
+    [mit gssi_inquire_sec_context_by_oid, heimdal gss_inquire_sec_context_by_oid](
         context: In<'_, Context>, object: OidIn<'_>, data: OutSet<'_>,
-    ) as gss_inquire_sec_context_by_oid => message gss_inquire_sec_context_by_oid;
-    gssi_set_sec_context_option(
+    ) as gss_inquire_sec_context_by_oid => message {gss_inquire_sec_context_by_oid};
+    [mit gssi_set_sec_context_option, heimdal gss_set_sec_context_option](
         context: InOutHandle<'_, Context>, option: OidIn<'_>, value: Octets<'_>,
-    ) as gss_set_sec_context_option => body context::set_sec_context_option;
-    gssi_context_time(context: In<'_, Context>, time_rec: Out<'_, u32>) as gss_context_time
-        => message gss_context_time;
-    gssi_process_context_token(context: In<'_, Context>, token: Octets<'_>)
-        as gss_process_context_token => message gss_process_context_token;
-    gssi_export_sec_context(context: InOutHandle<'_, Context>, token: OutOctets<'_>)
-        as gss_export_sec_context => body context::export_sec_context;
-    gssi_import_sec_context(token: Octets<'_>, context: OutHandle<'_, Context>)
-        as gss_import_sec_context => body context::import_sec_context;
-    gssi_import_sec_context_by_mech(
+    ) as gss_set_sec_context_option => body {context::set_sec_context_option};
+    [mit gssi_context_time, heimdal gss_context_time](
+        context: In<'_, Context>, time_rec: Out<'_, u32>,
+    ) as gss_context_time
+        => message {gss_context_time};
+    [mit gssi_process_context_token, heimdal gss_process_context_token](
+        context: In<'_, Context>, token: Octets<'_>,
+    )
+        as gss_process_context_token => message {gss_process_context_token};
+    [mit gssi_export_sec_context, heimdal gss_export_sec_context](
+        context: InOutHandle<'_, Context>, token: OutOctets<'_>,
+    )
+        as gss_export_sec_context => body {context::export_sec_context};
+    [mit gssi_import_sec_context, heimdal gss_import_sec_context](
+        token: Octets<'_>, context: OutHandle<'_, Context>,
+    )
+        as gss_import_sec_context => body {context::import_sec_context};
+    [mit gssi_import_sec_context_by_mech](
         mech: OidIn<'_>, token: Octets<'_>, context: OutHandle<'_, Context>,
-    ) => body context::import_sec_context_by_mech;
-    gssi_complete_auth_token(context: In<'_, Context>, message: Octets<'_>)
-        as gss_complete_auth_token => message gss_complete_auth_token;
+    ) => body {context::import_sec_context_by_mech};
+    [mit gssi_complete_auth_token](context: In<'_, Context>, message: Octets<'_>)
+        as gss_complete_auth_token => message {gss_complete_auth_token};
 
     // Messages.
-    gssi_get_mic(
+    [mit gssi_get_mic, heimdal gss_get_mic](
         context: In<'_, Context>, qop: u32, message: Octets<'_>, mic: OutOctets<'_>,
-    ) as gss_get_mic => message gss_get_mic;
-    gssi_verify_mic(
+    ) as gss_get_mic => message {gss_get_mic};
+    [mit gssi_verify_mic, heimdal gss_verify_mic](
         context: In<'_, Context>, message: Octets<'_>, mic: Octets<'_>, qop: Out<'_, u32>,
-    ) as gss_verify_mic => message gss_verify_mic;
-    gssi_wrap(
+    ) as gss_verify_mic => message {gss_verify_mic};
+    [mit gssi_wrap, heimdal gss_wrap](
         context: In<'_, Context>, conf: c_int, qop: u32, message: Octets<'_>,
         conf_state: Out<'_, c_int>, output: OutOctets<'_>,
-    ) as gss_wrap => message gss_wrap;
-    gssi_unwrap(
+    ) as gss_wrap => message {gss_wrap};
+    [mit gssi_unwrap, heimdal gss_unwrap](
         context: In<'_, Context>, input: Octets<'_>, message: OutOctets<'_>,
         conf_state: Out<'_, c_int>, qop: Out<'_, u32>,
-    ) as gss_unwrap => message gss_unwrap;
-    gssi_wrap_size_limit(
+    ) as gss_unwrap => message {gss_unwrap};
+    [mit gssi_wrap_size_limit, heimdal gss_wrap_size_limit](
         context: In<'_, Context>, conf: c_int, qop: u32, size: u32, limit: Out<'_, u32>,
-    ) as gss_wrap_size_limit => message gss_wrap_size_limit;
-    gssi_wrap_iov(
+    ) as gss_wrap_size_limit => message {gss_wrap_size_limit};
+    [mit gssi_wrap_iov, heimdal gss_wrap_iov](
         context: In<'_, Context>, conf: c_int, qop: u32, conf_state: Out<'_, c_int>,
         iov: Iov<'_>, count: c_int,
-    ) as gss_wrap_iov => message gss_wrap_iov;
-    gssi_unwrap_iov(
+    ) as gss_wrap_iov => message {gss_wrap_iov};
+    [mit gssi_unwrap_iov, heimdal gss_unwrap_iov](
         context: In<'_, Context>, conf_state: Out<'_, c_int>, qop: Out<'_, u32>,
         iov: Iov<'_>, count: c_int,
-    ) as gss_unwrap_iov => message gss_unwrap_iov;
-    gssi_wrap_iov_length(
+    ) as gss_unwrap_iov => message {gss_unwrap_iov};
+    [mit gssi_wrap_iov_length, heimdal gss_wrap_iov_length](
         context: In<'_, Context>, conf: c_int, qop: u32, conf_state: Out<'_, c_int>,
         iov: Iov<'_>, count: c_int,
-    ) as gss_wrap_iov_length => message gss_wrap_iov_length;
-    gssi_wrap_aead(
+    ) as gss_wrap_iov_length => message {gss_wrap_iov_length};
+    [mit gssi_wrap_aead](
         context: In<'_, Context>, conf: c_int, qop: u32, associated: Octets<'_>,
         message: Octets<'_>, conf_state: Out<'_, c_int>, output: OutOctets<'_>,
-    ) as gss_wrap_aead => message gss_wrap_aead;
-    gssi_unwrap_aead(
+    ) as gss_wrap_aead => message {gss_wrap_aead};
+    [mit gssi_unwrap_aead](
         context: In<'_, Context>, input: Octets<'_>, associated: Octets<'_>,
         message: OutOctets<'_>, conf_state: Out<'_, c_int>, qop: Out<'_, u32>,
-    ) as gss_unwrap_aead => message gss_unwrap_aead;
-    gssi_get_mic_iov(context: In<'_, Context>, qop: u32, iov: Iov<'_>, count: c_int)
-        as gss_get_mic_iov => message gss_get_mic_iov;
-    gssi_verify_mic_iov(
+    ) as gss_unwrap_aead => message {gss_unwrap_aead};
+    [mit gssi_get_mic_iov](context: In<'_, Context>, qop: u32, iov: Iov<'_>, count: c_int)
+        as gss_get_mic_iov => message {gss_get_mic_iov};
+    [mit gssi_verify_mic_iov](
         context: In<'_, Context>, qop: Out<'_, u32>, iov: Iov<'_>, count: c_int,
-    ) as gss_verify_mic_iov => message gss_verify_mic_iov;
-    gssi_get_mic_iov_length(context: In<'_, Context>, qop: u32, iov: Iov<'_>, count: c_int)
-        as gss_get_mic_iov_length => message gss_get_mic_iov_length;
-    gssi_pseudo_random(
+    ) as gss_verify_mic_iov => message {gss_verify_mic_iov};
+    [mit gssi_get_mic_iov_length](context: In<'_, Context>, qop: u32, iov: Iov<'_>, count: c_int)
+        as gss_get_mic_iov_length => message {gss_get_mic_iov_length};
+    [mit gssi_pseudo_random, heimdal gss_pseudo_random](
         context: In<'_, Context>, key: c_int, input: Octets<'_>, length: isize,
         output: OutOctets<'_>,
-    ) as gss_pseudo_random => message gss_pseudo_random;
+    ) as gss_pseudo_random => message {gss_pseudo_random};
 
     // The mechanism.
-    gssi_indicate_mechs(mechs: OutOidSet<'_>) as gss_indicate_mechs
-        => body mechanism::indicate_mechs;
-    gssi_inquire_names_for_mech(mech: OidIn<'_>, kinds: OutOidSet<'_>)
-        as gss_inquire_names_for_mech => body mechanism::inquire_names_for_mech;
-    gssi_inquire_attrs_for_mech(
+    [mit gssi_indicate_mechs, heimdal gss_indicate_mechs](
+        mechs: OutOidSet<'_>,
+    ) as gss_indicate_mechs
+        => body {mechanism::indicate_mechs};
+    [mit gssi_inquire_names_for_mech, heimdal gss_inquire_names_for_mech](
+        mech: OidIn<'_>, kinds: OutOidSet<'_>,
+    )
+        as gss_inquire_names_for_mech => body {mechanism::inquire_names_for_mech};
+    [mit gssi_inquire_attrs_for_mech](
         mech: OidIn<'_>, attributes: OutOidSet<'_>, known: OutOidSet<'_>,
-    ) => body mechanism::inquire_attrs_for_mech;
-    gssi_inquire_saslname_for_mech(
+    ) => body {mechanism::inquire_attrs_for_mech};
+    [mit gssi_inquire_saslname_for_mech](
         mech: OidIn<'_>, sasl_name: OutOctets<'_>, mech_name: OutOctets<'_>,
         description: OutOctets<'_>,
-    ) => body mechanism::inquire_saslname_for_mech;
-    gssi_inquire_mech_for_saslname(sasl_name: Octets<'_>, mech: OutOid<'_>)
-        => body mechanism::inquire_mech_for_saslname;
-    gssi_display_status(
+    ) => body {mechanism::inquire_saslname_for_mech};
+    [mit gssi_inquire_mech_for_saslname](sasl_name: Octets<'_>, mech: OutOid<'_>)
+        => body {mechanism::inquire_mech_for_saslname};
+    [mit gssi_display_status](
         code: u32, kind: c_int, mech: OidIn<'_>, position: InOut<'_, u32>, text: OutOctets<'_>,
-    ) as gss_display_status => body mechanism::display_status;
+    ) as gss_display_status => body {mechanism::display_status};
+
+    // Heimdal's manners.
+    [heimdal gss_release_cred](cred: InOutHandle<'_, Shared>) as gss_release_cred
+        => body {heimdal::release_cred};
+    [heimdal gss_export_cred](cred: In<'_, Shared>, token: OutOctets<'_>) as gss_export_cred
+        => body {heimdal::export_cred};
+    [heimdal gss_import_cred](token: Octets<'_>, cred: OutHandle<'_, Shared>)
+        as gss_import_cred => body {heimdal::import_cred};
+    [heimdal gss_canonicalize_name](
+        name: In<'_, Name>, mech: OidIn<'_>, canonical: OutHandle<'_, Name>,
+    ) as gss_canonicalize_name => body {heimdal::canonicalize_name};
+    [heimdal gss_inquire_mechs_for_name](name: In<'_, Name>, mechs: OutOidSet<'_>)
+        as gss_inquire_mechs_for_name => body {heimdal::inquire_mechs_for_name};
+    [heimdal gss_display_status](
+        code: u32, kind: c_int, mech: OidIn<'_>, position: InOut<'_, u32>, text: OutOctets<'_>,
+    ) as gss_display_status => body {heimdal::display_status};
+}
+
+/// Heimdal asks, with its list of mechanisms locked, for the options of the one it is loading.
+///
+/// Parameters: the identifier of the new entry, whose octets are the entry's own memory.
+/// Returns: GSS_S_COMPLETE when the entry has become SPNEGO; GSS_S_UNAVAILABLE when the glue is not
+/// Heimdal 7 or the identifier not ours, and then the glue leaves us out.
+// SAFETY: the name is this library's to export.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn gss_mo_init(
+    minor: Out<'_, u32>,
+    entry: gss_OID,
+    options: *mut *mut takeover::MechOption,
+    count: *mut usize,
+) -> u32 {
+    policy::install(environment::variable);
+    // SAFETY: the arguments are those of Heimdal's loader, for which this is written.
+    guard(minor, || unsafe {
+        Ok(takeover::become_spnego(entry, options, count))
+    })
 }
 
 /// MIT asks, with its list of mechanisms locked, which mechanisms to put us in front of.

@@ -2,7 +2,7 @@
 //! A failure is taken down in the glue's own words.
 
 use super::Mechglue;
-use super::mech::failed;
+use super::mech::{canonicalize, failed};
 use super::owned::{
     Buffer, BufferSet, Context, Cred, LentBuffer, LentOid, Name, OidSet, Store, read_oid,
 };
@@ -101,16 +101,6 @@ pub(crate) fn display_name(
     Ok((text, unsafe { read_oid(kind) }))
 }
 
-/// GSS_Export_name.
-pub(crate) fn export_name(glue: &'static Mechglue, name: &Name) -> Result<Buffer, Error> {
-    let mut token = Buffer::empty(glue);
-    let mut minor = 0;
-    // SAFETY: the name is alive, the result a local.
-    let status = unsafe { glue.gss_export_name(&raw mut minor, name.raw(), token.out()) };
-    outcome(glue, &oid::KRB5, status, minor)?;
-    Ok(token)
-}
-
 /// GSS_Compare_name.
 pub(crate) fn compare_name(
     glue: &'static Mechglue,
@@ -123,6 +113,12 @@ pub(crate) fn compare_name(
         unsafe { glue.gss_compare_name(&raw mut minor, one.raw(), other.raw(), &raw mut equal) };
     outcome(glue, &oid::KRB5, status, minor)?;
     Ok(equal != 0)
+}
+
+/// Whether two names are the same principal to Kerberos, whatever their types are.
+pub(crate) fn compare_as_krb5(glue: &'static Mechglue, one: &Name, other: &Name) -> bool {
+    let principal = canonicalize(one, &oid::KRB5);
+    principal.is_ok_and(|principal| compare_name(glue, &principal, other).unwrap_or(false))
 }
 
 /// gss_localname, for the mechanism that the name itself belongs to.
@@ -356,19 +352,6 @@ pub(crate) fn inquire_context(
         flags,
         locally_initiated: local != 0,
     })
-}
-
-/// GSS_Context_time, in seconds.
-pub(crate) fn context_time(context: &Context) -> Result<u32, Error> {
-    let (mut minor, mut lifetime) = (0, 0);
-    // SAFETY: the context is alive, the result a local.
-    let status = unsafe {
-        context
-            .glue()
-            .gss_context_time(&raw mut minor, context.raw(), &raw mut lifetime)
-    };
-    outcome(context.glue(), &oid::KRB5, status, minor)?;
-    Ok(lifetime)
 }
 
 /// gss_set_sec_context_option on a context that exists; the option may not replace it.

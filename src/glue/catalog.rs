@@ -3,6 +3,7 @@
 
 use super::owned::{LentOid, OidSet};
 use super::{Mechglue, environment};
+use crate::error::major;
 use crate::oid::{self, Oid};
 use std::ffi::OsString;
 use std::fs;
@@ -16,8 +17,11 @@ use std::time::{Duration, Instant, SystemTime};
 /// Learnt once and kept; the configuration files are looked at again at most once in
 /// [`LOOK_AGAIN_AFTER`], as the glue itself does.
 pub(crate) fn available(glue: &'static Mechglue) -> Arc<[Oid]> {
-    static KNOWN: Mutex<Option<Catalog>> = Mutex::new(None);
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut known = glue
+        .catalog
+        .0
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
     if let Some(catalog) = known.as_mut() {
         if catalog.looked.elapsed() < LOOK_AGAIN_AFTER {
             return Arc::clone(&catalog.mechs);
@@ -33,6 +37,16 @@ pub(crate) fn available(glue: &'static Mechglue) -> Arc<[Oid]> {
     mechs
 }
 
+/// What was learnt of one glue's mechanisms.
+pub(super) struct Known(Mutex<Option<Catalog>>);
+
+impl Known {
+    /// Before anything is learnt.
+    pub(super) const fn nothing() -> Self {
+        Self(Mutex::new(None))
+    }
+}
+
 struct Catalog {
     mechs: Arc<[Oid]>,
     sources: Vec<PathBuf>,
@@ -42,7 +56,7 @@ struct Catalog {
 
 impl Catalog {
     fn read(glue: &'static Mechglue) -> Self {
-        let sources = sources();
+        let sources = sources(glue);
         let stamps = stamps(&sources);
         let mut mechs = vec![oid::KRB5];
         for file in sources
@@ -68,7 +82,10 @@ impl Catalog {
 }
 
 /// The files the glue reads, and the directory whose change means that there are others.
-fn sources() -> Vec<PathBuf> {
+fn sources(glue: &Mechglue) -> Vec<PathBuf> {
+    if glue.is_heimdal() {
+        return vec![PathBuf::from(MAIN)];
+    }
     if let Some(only) = environment::variable("GSS_MECH_CONFIG") {
         return vec![PathBuf::from(only)];
     }
@@ -111,34 +128,40 @@ fn configured(line: &str) -> Option<Oid> {
 /// it is the one that is dear to load.
 fn negotiable(glue: &'static Mechglue, mech: &Oid) -> bool {
     match *mech {
-        oid::NTLMSSP => true,
+        // Heimdal's own NTLM has no mechListMIC, and accepts only through a KDC's digest service.
+        oid::NTLMSSP => !glue.is_heimdal(),
         oid::SPNEGO | oid::OURS | oid::NEGOEX => false,
         _ => {
             let attributes = attributes(glue, mech);
-            !WITHHELD
-                .iter()
-                .any(|withheld| attributes.contains(withheld))
+            attributes.is_some_and(|attributes| {
+                !WITHHELD
+                    .iter()
+                    .any(|withheld| attributes.contains(withheld))
+            })
         }
     }
 }
 
-/// The RFC 5587 attributes of an inner mechanism; empty when it has none.
-fn attributes(glue: &'static Mechglue, mech: &Oid) -> Vec<Oid> {
+/// The RFC 5587 attributes of an inner mechanism; empty when it tells none, `None` when the glue has
+/// no such mechanism.
+fn attributes(glue: &'static Mechglue, mech: &Oid) -> Option<Vec<Oid>> {
     let mut lent = LentOid::new(mech);
     let mut minor = 0;
     let mut set = ptr::null_mut();
     // SAFETY: the mech is lent for the call, the set is written to a local; the known attributes
     // are not asked for.
-    unsafe {
+    let status = unsafe {
         glue.gss_inquire_attrs_for_mech(&raw mut minor, lent.raw(), &raw mut set, ptr::null_mut())
     };
-    OidSet::take(glue, set)
-        .map(|set| set.members())
-        .unwrap_or_default()
+    let known = OidSet::take(glue, set).map(|set| set.members());
+    (status & ERRORS != major::BAD_MECH).then(|| known.unwrap_or_default())
 }
 
 /// How long what was learnt is believed without looking at the files again.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// The calling errors and routine errors of RFC 2744 section 3.9.1.
+const ERRORS: u32 = 0xffff_0000;
 
 const MAIN: &str = "/etc/gss/mech";
 const FRAGMENTS: &str = "/etc/gss/mech.d";

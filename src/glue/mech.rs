@@ -10,6 +10,7 @@ use crate::oid::{self, Oid};
 use crate::sys::*;
 use std::ffi::c_int;
 use std::ptr;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// One context of an inner mechanism, established or on its way.
 pub(crate) struct GlueMech {
@@ -76,14 +77,15 @@ impl GlueMech {
         imported
     }
 
-    /// Begin as an initiator. Kerberos gets the target as its own name, made once and kept for the
-    /// later legs: the glue would make it anew for each, with a Kerberos context every time.
+    /// Begin as an initiator. MIT's Kerberos gets the target as its own name, made once and kept for
+    /// the later legs: the glue would make it anew for each, with a Kerberos context every time.
+    /// Heimdal keeps it in the name.
     pub(crate) fn initiate(
         mech: &Oid,
         call: Initiate<'_>,
     ) -> Result<(Self, Step<Buffer>), MechError> {
         let mut started = Self::new(mech);
-        if mech.is_krb5() {
+        if mech.is_krb5() && !call.target.glue().is_heimdal() {
             started.target = Some(canonicalize(call.target, mech)?);
         }
         let step = started.step_initiator(call, None)?;
@@ -191,6 +193,7 @@ impl GlueMech {
         self.source = Name::take(glue, source);
         self.delegated = Cred::take(glue, delegated);
         self.leg(glue, status, minor, flags, output)
+            .map_err(judged_by_acceptor)
     }
 
     /// What a leg's results mean.
@@ -222,11 +225,11 @@ impl GlueMech {
         }
     }
 
-    /// NTLM says whether its own MIC makes the mechListMIC mandatory, and being asked, right after
-    /// its first leg and after each, is what makes it send one (MS-SPNG note 8). No other mechanism
-    /// knows the question.
+    /// A mechanism may say that the mechListMIC is mandatory. NTLM does, by its own MIC, and being
+    /// asked, right after its first leg and after each, is what makes it send one (MS-SPNG note 8).
+    /// Kerberos does not know the question; what another does not know it is not asked again.
     fn ask_whether_mic_is_demanded(&mut self) {
-        if self.mech != oid::NTLMSSP {
+        if self.mech.is_krb5() || read(&UNHEARD).contains(&self.mech) {
             return;
         }
         let Some(context) = self.context.as_ref() else {
@@ -245,17 +248,20 @@ impl GlueMech {
         };
         // SAFETY: null, or the set that the call just returned.
         let set = unsafe { answer.as_ref() };
-        self.demands_mic = status == major::COMPLETE
-            && set.is_some_and(|set| {
-                set.count > 0 && {
-                    // SAFETY: the set has at least one element.
-                    let first = unsafe { &*set.elements };
-                    first.length == 1 && {
-                        // SAFETY: the element has one octet.
-                        (unsafe { *first.value.cast::<u8>() }) != 0
-                    }
+        let demanded = set.is_some_and(|set| {
+            set.count > 0 && {
+                // SAFETY: the set has at least one element.
+                let first = unsafe { &*set.elements };
+                first.length == 1 && {
+                    // SAFETY: the element has one octet.
+                    (unsafe { *first.value.cast::<u8>() }) != 0
                 }
-            });
+            }
+        });
+        self.demands_mic = status == major::COMPLETE && demanded;
+        if status == major::UNAVAILABLE && self.mech != oid::NTLMSSP {
+            write(&UNHEARD).push(self.mech);
+        }
         // SAFETY: null or the glue's own set, released once.
         unsafe {
             context
@@ -392,7 +398,7 @@ impl Mech for GlueMech {
 }
 
 /// The target as a name of the mechanism's own.
-fn canonicalize(target: &Name, mech: &Oid) -> Result<Name, MechError> {
+pub(super) fn canonicalize(target: &Name, mech: &Oid) -> Result<Name, MechError> {
     let glue = target.glue();
     let mut lent = LentOid::new(mech);
     let (mut minor, mut name) = (0, ptr::null_mut());
@@ -464,6 +470,29 @@ pub(crate) fn acquire(
                 &raw mut lifetime,
             )
         },
+        // Heimdal tells why it has none only when it is asked for one mechanism's element.
+        Source::Store(_) if glue.is_heimdal() && mechs.len() == 1 => {
+            let mut mech = mechs.first().map(LentOid::new);
+            let mut accepts = 0;
+            // SAFETY: as above; the mech is lent for the call.
+            let status = unsafe {
+                glue.gss_add_cred(
+                    &raw mut minor,
+                    ptr::null_mut(),
+                    name,
+                    mech.as_mut().map_or(ptr::null_mut(), LentOid::raw),
+                    how.usage,
+                    how.lifetime,
+                    how.lifetime,
+                    &raw mut cred,
+                    ptr::null_mut(),
+                    &raw mut lifetime,
+                    &raw mut accepts,
+                )
+            };
+            lifetime = lifetime.max(accepts);
+            status
+        }
         // SAFETY: as above.
         Source::Store(_) => unsafe {
             glue.gss_acquire_cred(
@@ -546,7 +575,18 @@ pub(crate) fn failed(glue: &'static Mechglue, mech: &Oid, status: Major, minor: 
     }
 }
 
-/// What a failure means for the negotiation (behaviours 15, 16).
+/// An acceptor passes over a mechanism only when it says that it cannot be used here. Whatever else
+/// it finds wrong is the initiator's token, and a token that was refused (a skewed clock, an unknown
+/// key) must not turn into another mechanism.
+fn judged_by_acceptor(mut error: MechError) -> MechError {
+    error.cause = match error.major & ROUTINE_ERRORS {
+        major::NO_CRED | major::BAD_MECH | major::UNAVAILABLE => Cause::Unusable,
+        _ => Cause::Refused,
+    };
+    error
+}
+
+/// What a failure means for the negotiation.
 fn cause(mech: &Oid, status: Major, minor: u32) -> Cause {
     match status & ROUTINE_ERRORS {
         major::DEFECTIVE_TOKEN | BAD_SIG | BAD_BINDINGS | DUPLICATE_ELEMENT | NO_CONTEXT => {
@@ -581,7 +621,7 @@ fn reason(glue: &'static Mechglue, mech: &Oid, status: Major, minor: u32) -> Str
         if shown != major::COMPLETE {
             break;
         }
-        sentences.push(text.text());
+        sentences.push(text.text().trim().to_owned());
         if more == 0 {
             break;
         }
@@ -590,6 +630,18 @@ fn reason(glue: &'static Mechglue, mech: &Oid, status: Major, minor: u32) -> Str
         return format!("failed with status {status:#x}, code {minor}");
     }
     sentences.join("; ")
+}
+
+/// The mechanisms of this process that do not know whether a mechListMIC is mandatory: as many as
+/// are configured at the most, but for a thread or two that ask at the same time.
+static UNHEARD: RwLock<Vec<Oid>> = RwLock::new(Vec::new());
+
+fn read(list: &RwLock<Vec<Oid>>) -> RwLockReadGuard<'_, Vec<Oid>> {
+    list.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write(list: &RwLock<Vec<Oid>>) -> RwLockWriteGuard<'_, Vec<Oid>> {
+    list.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// GSS_C_ROUTINE_ERROR_MASK of RFC 2744 in its place.

@@ -10,7 +10,9 @@ pub(crate) mod catalog;
 pub(crate) mod environment;
 pub(crate) mod mech;
 pub(crate) mod owned;
+pub(crate) mod session;
 pub(crate) mod statics;
+pub(crate) mod takeover;
 
 use crate::sys::*;
 use std::ffi::{CStr, c_int, c_void};
@@ -21,6 +23,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 pub(crate) struct Mechglue {
     soname: &'static CStr,
     library: AtomicPtr<c_void>,
+    catalog: catalog::Known,
     imports: Imports,
 }
 
@@ -31,10 +34,22 @@ impl Mechglue {
         &MIT
     }
 
+    /// Heimdal's.
+    pub(crate) fn heimdal() -> &'static Self {
+        static HEIMDAL: Mechglue = Mechglue::named(c"libgssapi.so.3");
+        &HEIMDAL
+    }
+
+    /// Whether this is Heimdal's.
+    pub(crate) fn is_heimdal(&self) -> bool {
+        ptr::eq(self, Self::heimdal())
+    }
+
     const fn named(soname: &'static CStr) -> Self {
         Self {
             soname,
             library: AtomicPtr::new(ptr::null_mut()),
+            catalog: catalog::Known::nothing(),
             imports: Imports::NEW,
         }
     }
@@ -56,6 +71,18 @@ impl Mechglue {
         }
         // SAFETY: `library` came from dlopen and is never closed.
         unsafe { libc::dlsym(library, name.as_ptr()) }
+    }
+
+    /// Have the library in this process, for a caller that it did not call; false when it is not
+    /// there.
+    fn load(&self) -> bool {
+        if self.library.load(Ordering::Acquire).is_null() {
+            // SAFETY: dlopen reads a NUL-terminated string, and counts a library that is loaded
+            // already.
+            let library = unsafe { libc::dlopen(self.soname.as_ptr(), libc::RTLD_LAZY) };
+            self.library.store(library, Ordering::Release);
+        }
+        !self.library.load(Ordering::Acquire).is_null()
     }
 
     /// The address behind one slot of the table, found on its first use.
@@ -123,6 +150,7 @@ imports! {
     gss_acquire_cred_from(a: gss_name_t, b: u32, c: gss_OID_set, d: gss_cred_usage_t, e: gss_const_key_value_set_t, f: *mut gss_cred_id_t, g: *mut gss_OID_set, h: *mut u32);
     gss_acquire_cred_with_password(a: gss_name_t, b: gss_buffer_t, c: u32, d: gss_OID_set, e: gss_cred_usage_t, f: *mut gss_cred_id_t, g: *mut gss_OID_set, h: *mut u32);
     gss_acquire_cred_impersonate_name(a: gss_cred_id_t, b: gss_name_t, c: u32, d: gss_OID_set, e: gss_cred_usage_t, f: *mut gss_cred_id_t, g: *mut gss_OID_set, h: *mut u32);
+    gss_add_cred(a: gss_cred_id_t, b: gss_name_t, c: gss_OID, d: gss_cred_usage_t, e: u32, f: u32, g: *mut gss_cred_id_t, h: *mut gss_OID_set, i: *mut u32, j: *mut u32);
     gss_release_cred(a: *mut gss_cred_id_t);
     gss_inquire_cred(a: gss_cred_id_t, b: *mut gss_name_t, c: *mut u32, d: *mut gss_cred_usage_t, e: *mut gss_OID_set);
     gss_inquire_cred_by_oid(a: gss_cred_id_t, b: gss_OID, c: *mut gss_buffer_set_t);
@@ -137,7 +165,6 @@ imports! {
     gss_compare_name(a: gss_name_t, b: gss_name_t, c: *mut c_int);
     gss_duplicate_name(a: gss_name_t, b: *mut gss_name_t);
     gss_canonicalize_name(a: gss_name_t, b: gss_OID, c: *mut gss_name_t);
-    gss_export_name(a: gss_name_t, b: gss_buffer_t);
     gss_export_name_composite(a: gss_name_t, b: gss_buffer_t);
     gss_inquire_name(a: gss_name_t, b: *mut c_int, c: *mut gss_OID, d: *mut gss_buffer_set_t);
     gss_get_name_attribute(a: gss_name_t, b: gss_buffer_t, c: *mut c_int, d: *mut c_int, e: gss_buffer_t, f: gss_buffer_t, g: *mut c_int);

@@ -87,6 +87,9 @@ impl<M: Mech> Acceptor<M> {
 }
 
 /// Say what could be accepted, to an initiator that asks first.
+///
+/// No optimistic token goes with it (MS-SPNG 2.2.1 has room for one): an acceptor's mechanism would
+/// have to begin without a token, and the glue takes an empty one for SPNEGO's.
 fn invite<S: Mechs>(mechs: &mut S) -> Result<(Acceptor<S::Mech>, Reply), Failure> {
     let mut considered = Vec::new();
     let mut usable = mechs.candidates();

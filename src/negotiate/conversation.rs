@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Failure, Misbehaviour};
 use crate::negotiate::fragment::{Assembled, Assembler, Fragmenter};
-use crate::negotiate::{Acceptor, Initiator, Mech, Mechs, Reply, refuse};
+use crate::negotiate::{Acceptor, Initiator, Mech, Mechs, Reply, refuse, reject};
 
 /// One side of the negotiation, as fragmentation sees it: whole tokens in, whole tokens out.
 pub trait Role: Sized {
@@ -88,8 +88,9 @@ impl<R: Role> Conversation<R> {
     /// A reply without a token that is not complete is the empty token that asks for the next.
     ///
     /// # Errors
-    /// The negotiation is over. A reject token that is larger than a piece may be is withheld:
-    /// after an error there is no next call to send the rest.
+    /// The negotiation is over. After an error there is no next call to send the rest of a reject
+    /// token, so one that is larger than a piece may be goes without the mechanism's error token,
+    /// or not at all.
     pub fn step(
         self,
         token: Option<&[u8]>,
@@ -104,7 +105,7 @@ impl<R: Role> Conversation<R> {
             },
             Some(pending) => more(self.role, *pending, arrived, mechs),
         };
-        stepped.map_err(|failure| withhold(failure, mechs.rules().max_output_token_size))
+        stepped.map_err(|failure| shorten(failure, mechs.rules().max_output_token_size))
     }
 }
 
@@ -177,8 +178,11 @@ fn send_next<R>(
 }
 
 #[cold]
-fn withhold(mut failure: Failure, largest: usize) -> Failure {
-    failure.reject = failure.reject.filter(|reject| !is_over(reject, largest));
+fn shorten(mut failure: Failure, largest: usize) -> Failure {
+    failure.reject = failure.reject.and_then(|whole| {
+        let mut sizes = [whole, reject(None)].into_iter();
+        sizes.find(|reject| !is_over(reject, largest))
+    });
     failure
 }
 
@@ -427,18 +431,23 @@ mod tests {
     }
 
     #[test]
-    fn reject_larger_than_a_piece_is_withheld() {
-        let refuse = || {
-            Err(Failure {
-                error: Error::CallerMisused("x"),
-                reject: Some(ANSWER.to_vec()),
-            })
-        };
-        for (largest, reject) in [(0, Some(ANSWER)), (8, Some(ANSWER)), (7, None)] {
+    fn reject_larger_than_a_piece_goes_without_its_token_or_not_at_all() {
+        let bare = reject(None);
+        let with_token = reject(Some(b"why it failed"));
+        for (largest, expected) in [
+            (0, Some(&with_token)),
+            (with_token.len(), Some(&with_token)),
+            (with_token.len() - 1, Some(&bare)),
+            (bare.len(), Some(&bare)),
+            (bare.len() - 1, None),
+        ] {
             let mechs = &mut NoMechs::with_largest(largest);
-            let conversation = Scripted::conversation(vec![refuse()]);
+            let conversation = Scripted::conversation(vec![Err(Failure {
+                error: Error::CallerMisused("x"),
+                reject: Some(with_token.clone()),
+            })]);
             let failure = conversation.step(Some(TOKEN), mechs).unwrap_err();
-            assert_eq!(failure.reject.as_deref(), reject);
+            assert_eq!(failure.reject.as_ref(), expected);
         }
     }
 }

@@ -108,12 +108,13 @@ fn offer<S: Mechs>(
     mechs: &mut S,
 ) -> Result<(Initiator<S::Mech>, Reply), Failure> {
     let candidates = mechs.candidates();
-    let optimistic = mechs.rules().optimistic_token && welcomes(invitation, candidates.first());
+    let optimistic = mechs.rules().optimistic_token;
+    let hints = NegTokenInit::decode(invitation).ok();
     let mut begun = None;
     let mut offered = Vec::with_capacity(candidates.len());
     let mut considered = Vec::new();
     for mech in candidates {
-        let starts = optimistic && begun.is_none();
+        let starts = optimistic && offered.is_empty() && welcomes(hints.as_ref(), &mech);
         let usable = if starts {
             mechs.start(&mech, None).map(|first| begun = Some(first))
         } else {
@@ -168,13 +169,10 @@ fn offer<S: Mechs>(
     Ok((Initiator::Offered(running), unfinished(encoded)))
 }
 
-/// Whether an acceptor that sent this NegTokenInit2 would take the token of `mech`. Nothing, or
-/// something else, welcomes it: no other input has a meaning in a first call.
-fn welcomes(invitation: &[u8], mech: Option<&Oid>) -> bool {
-    let Ok(invitation) = NegTokenInit::decode(invitation) else {
-        return true;
-    };
-    let welcome = mech.is_none_or(|mech| invitation.mech_types.find(mech).is_some());
+/// Whether an acceptor that sent these hints would take the token of `mech`. Without any it would:
+/// no other input has a meaning in a first call.
+fn welcomes(hints: Option<&NegTokenInit<'_>>, mech: &Oid) -> bool {
+    let welcome = hints.is_none_or(|hints| hints.mech_types.find(mech).is_some());
     if !welcome {
         trace!("the acceptor's hints do not have {mech:?}: its token is saved, the offer is whole");
     }

@@ -123,15 +123,19 @@ fn refuse(error: Error) -> Failure {
         Error::Mech { error, .. } => error.token.as_deref(),
         _ => None,
     };
-    let reject = NegTokenResp {
+    Failure {
+        reject: Some(reject(response_token)),
+        error,
+    }
+}
+
+fn reject(response_token: Option<&[u8]>) -> Vec<u8> {
+    NegTokenResp {
         neg_state: Some(NegState::Reject),
         response_token,
         ..NegTokenResp::default()
-    };
-    Failure {
-        reject: Some(reject.encode()),
-        error,
     }
+    .encode()
 }
 
 /// Fail, the peer expecting nothing.

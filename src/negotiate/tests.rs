@@ -569,6 +569,23 @@ fn hints_name_what_the_acceptor_can_use_and_save_a_useless_token() {
 }
 
 #[test]
+fn hints_are_about_the_first_mechanism_that_can_start() {
+    let hints = NegTokenInit {
+        mech_types: MechList::encode(&[NTLMSSP]),
+        mech_token: None,
+        mech_list_mic: None,
+    };
+    let mut without_tickets = initiator([
+        Script::new(KRB5, 2).failing(0, Cause::Unusable),
+        Script::new(NTLMSSP, 3),
+    ]);
+    let (_, reply) = super::Initiator::Start
+        .step(Some(&hints.encode_init2()), &mut without_tickets)
+        .unwrap();
+    assert_eq!(describe(&reply.token.unwrap()), "init token");
+}
+
+#[test]
 fn hints_that_have_the_first_choice_and_input_that_is_no_hint_change_nothing() {
     let both = [Script::new(KRB5, 2), Script::new(NTLMSSP, 3)];
     let hints = NegTokenInit {

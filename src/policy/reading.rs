@@ -102,7 +102,6 @@ impl Draft {
             "mechs" => *mechs = MechPolicy::parse(value)?,
             "optimistic_token" => rules.optimistic_token = yes_or_no(value)?,
             "legacy_windows" => rules.legacy_windows = yes_or_no(value)?,
-            "hint_token" => rules.hint_token = yes_or_no(value)?,
             "max_output_token_size" => rules.max_output_token_size = octets(value)?,
             "ntlm" => {
                 *ntlm = match value {

@@ -253,19 +253,19 @@ const char *mech_text(gss_const_OID oid)
 
 gss_OID name_type(const char *word)
 {
-    static const struct {
+    const struct {
         const char *word;
-        gss_OID *type;
+        gss_OID type;
     } types[] = {
-        {"hostbased", &GSS_C_NT_HOSTBASED_SERVICE}, {"user", &GSS_C_NT_USER_NAME},
-        {"uid", &GSS_C_NT_MACHINE_UID_NAME},        {"string_uid", &GSS_C_NT_STRING_UID_NAME},
-        {"anonymous", &GSS_C_NT_ANONYMOUS},         {"exported", &GSS_C_NT_EXPORT_NAME},
-        {"composite", &GSS_C_NT_COMPOSITE_EXPORT},
+        {"hostbased", GSS_C_NT_HOSTBASED_SERVICE}, {"user", GSS_C_NT_USER_NAME},
+        {"uid", GSS_C_NT_MACHINE_UID_NAME},        {"string_uid", GSS_C_NT_STRING_UID_NAME},
+        {"anonymous", GSS_C_NT_ANONYMOUS},         {"exported", GSS_C_NT_EXPORT_NAME},
+        {"composite", GSS_C_NT_COMPOSITE_EXPORT},
     };
 
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
         if (strcmp(types[i].word, word) == 0)
-            return *types[i].type;
+            return types[i].type;
     }
     return mech_oid(strcmp(word, "principal") == 0 ? "krb5-principal" : word);
 }

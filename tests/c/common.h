@@ -4,8 +4,12 @@
 #define COMMON_H
 
 #include <gssapi/gssapi.h>
-#include <gssapi/gssapi_ext.h>
 #include <gssapi/gssapi_krb5.h>
+#ifdef HEIMDAL
+#include "heimdal.h"
+#else
+#include <gssapi/gssapi_ext.h>
+#endif
 #include <stdio.h>
 
 /* Where the report goes; stdout unless set. */

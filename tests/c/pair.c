@@ -13,11 +13,15 @@
  *   no_ci=yes        GSS_KRB5_CRED_NO_CI_FLAGS_X
  *   first=none|fed|ignored   begin with an empty token to the acceptor; feed what it answers, or not
  *   i.mutate.N=flip:OFFSET|cut:COUNT|append:HEX|replace:HEX:HEX|empty   the Nth token it sends
+ *   size=N           maximum output token size, as an option of the credential (cred=acquire)
+ *   context_size=N   ... as an option of the context, after the first leg
+ *   cut=N            cut what is sent into pieces of N octets, the first of cut.first=N
+ *   count=yes        show how many tokens were sent, not each
  *   inquire=yes      look into the context after every leg
  *   ask_target=no    ... without its target name, which kills gss-ntlmssp's acceptor
  *   early=yes        try messages while incomplete
  *   delete_after=N   delete the context after leg N
- *   export=initiator|acceptor|both   messages=no   order=kept
+ *   export=initiator|acceptor|both   messages=no|few   order=kept
  *   traffic=sealed|signed|sealed-only   the first messages alone   delegated=TARGET
  */
 #define _GNU_SOURCE
@@ -46,7 +50,11 @@ struct end {
     gss_channel_bindings_t bound;
     int leg;
     int sent;
+    int counts;
+    size_t largest;
 };
+
+static gss_OID_desc size_option = {7, "\x69\x8e\xfa\x86\xc7\x1c\x01"};
 
 static int yes(const struct end *end, const char *name)
 {
@@ -118,6 +126,12 @@ static int prepare_cred(struct end *end)
 
         SHOW("set_neg_mechs", gss_set_neg_mechs(&minor, end->cred, mechs));
         gss_release_oid_set(&minor, &mechs);
+    }
+    if (role_option(end->role, "size", NULL) != NULL) {
+        OM_uint32 size = (OM_uint32)atoi(role_option(end->role, "size", NULL));
+        gss_buffer_desc value = {sizeof(size), &size};
+
+        SHOW("cred option", gss_set_cred_option(&minor, &end->cred, &size_option, &value));
     }
     if (yes(end, "no_ci")) {
         gss_buffer_desc empty = GSS_C_EMPTY_BUFFER;
@@ -240,6 +254,30 @@ static void mutate(const char *change, gss_buffer_desc *token)
     }
 }
 
+/* Send a token in pieces, if asked to: what a peer does that fragments, and its peer must answer
+ * all but the last with an empty token. */
+static void send_pieces(struct end *end, enum frame kind, gss_buffer_desc token)
+{
+    size_t size = (size_t)atol(role_option(end->role, "cut", "0"));
+    size_t first = (size_t)atol(role_option(end->role, "cut.first", "0"));
+
+    for (size_t next = first > size ? first : size; size > 0 && next < token.length; next = size) {
+        gss_buffer_desc piece = {next, token.value}, answer;
+        enum frame got;
+
+        send_frame(kind, &piece);
+        token.value = (char *)token.value + next;
+        token.length -= next;
+        got = receive_frame(&answer);
+        free(answer.value);
+        if (got != TOKEN || answer.length != 0) {
+            show("a piece was not answered by the empty token");
+            return;
+        }
+    }
+    send_frame(kind, &token);
+}
+
 /* Send what a leg produced, altered where that was asked for. */
 static void send_token(struct end *end, enum frame kind, const gss_buffer_desc *token)
 {
@@ -249,15 +287,30 @@ static void send_token(struct end *end, enum frame kind, const gss_buffer_desc *
 
     if (token->length > 0)
         memcpy(copy.value, token->value, token->length);
-    show_token("  sends", token);
+    if (!end->counts)
+        show_token("  sends", token);
+    end->largest = token->length > end->largest ? token->length : end->largest;
     snprintf(name, sizeof(name), "%c.mutate.%d", end->role[0], ++end->sent);
     change = option(name, NULL);
     if (change != NULL) {
         mutate(change, &copy);
         show_token("  altered to", &copy);
     }
-    send_frame(kind, &copy);
+    send_pieces(end, kind, copy);
     free(copy.value);
+}
+
+static void limit_context(struct end *end)
+{
+    const char *text = role_option(end->role, "context_size", NULL);
+    OM_uint32 major, minor, size;
+    gss_buffer_desc value = {sizeof(size), &size};
+
+    if (text == NULL || end->leg != 1)
+        return;
+    size = (OM_uint32)atoi(text);
+    SHOW("context option",
+         gss_set_sec_context_option(&minor, &end->context, &size_option, &value));
 }
 
 static OM_uint32 step(struct end *end, gss_buffer_desc *input)
@@ -278,13 +331,14 @@ static OM_uint32 step(struct end *end, gss_buffer_desc *input)
                                        &end->delegated);
     }
     snprintf(label, sizeof(label), "leg %d", ++end->leg);
-    show_status(label, major, minor, GSS_C_NO_OID);
-    if (!GSS_ERROR(major))
+    if (!end->counts || GSS_ERROR(major))
+        show_status(label, major, minor, GSS_C_NO_OID);
+    if (!end->counts && !GSS_ERROR(major))
         show("  mech: %s time: %s flags: %s", mech_text(mech), time_text(seconds),
              flags_text(flags));
     if (GSS_ERROR(major))
         show("  context: %s", end->context == GSS_C_NO_CONTEXT ? "none" : "there");
-    if (!end->initiator && !GSS_ERROR(major)) {
+    if (!end->counts && !end->initiator && !GSS_ERROR(major)) {
         if (end->peer != GSS_C_NO_NAME)
             show_name("  peer", end->peer);
         show("  delegated: %s", end->delegated == GSS_C_NO_CREDENTIAL ? "no" : "yes");
@@ -353,6 +407,7 @@ static int negotiate(struct end *end)
         waits = 1;
         if (GSS_ERROR(major))
             return 0;
+        limit_context(end);
         if (deleted(end)) {
             send_frame(ERROR, NULL);
             return 0;
@@ -465,6 +520,7 @@ static void run_end(const char *role)
     if (end.initiator)
         end.target = imported(option("target", "HTTP@localhost"),
                               option("target.type", "hostbased"));
+    end.counts = yes(&end, "count");
     if (!prepare_cred(&end)) {
         send_frame(ERROR, NULL);
         show("not established");
@@ -476,11 +532,15 @@ static void run_end(const char *role)
         show("established");
         inquire(end.context);
         use_delegated(&end);
-        if (strcmp(option("messages", "yes"), "no") != 0)
+        if (strcmp(option("messages", "yes"), "few") == 0)
+            exchange_few_messages(end.context, end.initiator);
+        else if (strcmp(option("messages", "yes"), "no") != 0)
             exchange_messages(end.context, end.initiator);
         if (strcmp(option("export", "none"), "none") != 0 && through_export(&end))
             exchange_messages(end.context, end.initiator);
     }
+    if (end.counts)
+        show("sent: %d tokens, the largest of %zu octets", end.sent, end.largest);
     show_plugin();
     clean_up(&end);
 }

@@ -3,6 +3,7 @@
  * (-DSCRIPT='a'): OID 2.25.7301.1 and so on, script in the variable SCRIPT_A and so on.
  *
  *   tokens=2        tokens until both ends are established; the initiator sends the first
+ *   size=48000      every token is as large as that at least
  *   integ=no        no GSS_C_INTEG_FLAG
  *   cred=no         no credential can be acquired
  *   fail=1          this end's leg that fails ...
@@ -87,23 +88,41 @@ static void put(gss_buffer_t buffer, const void *octets, size_t length)
 
 /* ---- tokens: "script" and a number; the first with a header ---- */
 
+/* The header of an element with `length` octets of contents; its own length. */
+static size_t put_header(unsigned char *octets, unsigned char tag, size_t length)
+{
+    octets[0] = tag;
+    if (length < 0x80) {
+        octets[1] = (unsigned char)length;
+        return 2;
+    }
+    octets[1] = 0x83;
+    octets[2] = (unsigned char)(length >> 16);
+    octets[3] = (unsigned char)(length >> 8);
+    octets[4] = (unsigned char)length;
+    return 5;
+}
+
 static void put_token(gss_buffer_t token, int which, const char *kind)
 {
     char text[32];
-    unsigned char octets[64];
-    int length = snprintf(text, sizeof(text), "script-%c %s%d", SCRIPT, kind, which);
-    size_t at = 0;
+    size_t length = (size_t)snprintf(text, sizeof(text), "script-%c %s%d", SCRIPT, kind, which);
+    size_t wanted = (size_t)number("size", 0), at = 0;
+    size_t filled = wanted > length ? wanted : length;
+    unsigned char *octets = malloc(filled + 16);
 
     if (which == 1) {
-        octets[at++] = 0x60;
-        octets[at++] = (unsigned char)(6 + length);
+        at = put_header(octets, 0x60, 6 + filled);
         octets[at++] = 0x06;
         octets[at++] = 4;
         memcpy(octets + at, own_oid.elements, 4);
         at += 4;
     }
-    memcpy(octets + at, text, (size_t)length);
-    put(token, octets, at + (size_t)length);
+    memcpy(octets + at, text, length);
+    for (size_t i = length; i < filled; i++)
+        octets[at + i] = (unsigned char)(' ' + i % 90);
+    put(token, octets, at + filled);
+    free(octets);
 }
 
 static int is_token(const gss_buffer_desc *token, int which)

@@ -29,7 +29,7 @@ impl Cache {
         self.at += 2;
         self.skip_octets();
         let auth_time = u32::try_from(self.number(4)).unwrap();
-        let [start, end] = [auth_time - 2 * HOUR, auth_time - HOUR];
+        let [start, end] = [2 * HOUR, HOUR].map(|ago| auth_time.saturating_sub(ago));
         self.put(start);
         self.put(end);
         self.put(0);

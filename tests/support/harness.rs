@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use super::heimdal::{HEADERS, Library};
 use super::realm::run;
 use super::{Environment, scratch};
 
@@ -61,6 +62,29 @@ impl Harness {
         Self { program }
     }
 
+    /// The library for C programs, made as an installation makes it.
+    pub(crate) fn library() -> PathBuf {
+        built("libgss_spnego.so.0", |library| {
+            let test = std::env::current_exe().unwrap();
+            let archive = test.with_file_name("libgss_spnego.a");
+            let maker = concat!(env!("CARGO_MANIFEST_DIR"), "/tools/library");
+            let arguments = [archive.to_str().unwrap(), library.to_str().unwrap()];
+            run(maker, &arguments, &Environment::new(), "");
+        })
+    }
+
+    /// These sources of `tests/c`, for a program that is linked with `objects` in this order.
+    pub(crate) fn linked(name: &str, files: &[&str], objects: &[&str]) -> Self {
+        let program = built(name, |program| {
+            let mut arguments = sources(files);
+            arguments.push(concat!("-I", env!("CARGO_MANIFEST_DIR"), "/include").into());
+            arguments.extend(objects.iter().map(|object| (*object).to_owned()));
+            arguments.push(format!("-Wl,-rpath,{}", scratch().display()));
+            compile(&arguments, program);
+        });
+        Self { program }
+    }
+
     /// `tests/c/<name>.c`, linked to nothing but the C library.
     pub(crate) fn alone(name: &str) -> Self {
         let program = built(&format!("{name}-alone"), |program| {
@@ -69,6 +93,36 @@ impl Harness {
             compile(&arguments, program);
         });
         Self { program }
+    }
+
+    /// The same for either library.
+    pub(crate) fn for_library(name: &str, library: Library) -> Self {
+        if library == Library::Mit {
+            return Self::named(name);
+        }
+        let program = built(&format!("{name}-heimdal"), |program| {
+            let mut arguments = sources(&[name, "common", "channel", "messages"]);
+            arguments.push("-DHEIMDAL".to_owned());
+            arguments.push(format!("-I{HEADERS}"));
+            arguments.push("-L/usr/lib/x86_64-linux-gnu/heimdal".to_owned());
+            arguments.extend(["-lgssapi", "-lkrb5", "-ldl", "-pthread"].map(ToOwned::to_owned));
+            compile(&arguments, program);
+        });
+        Self { program }
+    }
+
+    /// `tests/c/<name>.c` alone, a program or with these flags something else, under this name.
+    pub(crate) fn object(name: &str, target: &str, flags: &[&str]) -> PathBuf {
+        built(target, |program| {
+            let mut arguments = sources(&[name]);
+            arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
+            compile(&arguments, program);
+        })
+    }
+
+    /// Where the program is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.program
     }
 
     /// The scripted mechanism with this letter, as a shared object.
@@ -85,6 +139,11 @@ impl Harness {
             ]);
             compile(&arguments, object);
         })
+    }
+
+    /// The program.
+    pub(crate) fn file(&self) -> &Path {
+        &self.program
     }
 
     /// Run it.

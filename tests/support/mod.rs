@@ -16,13 +16,15 @@
 
 mod ccache;
 mod harness;
+mod heimdal;
 mod pairing;
 mod plugin;
 mod realm;
 
 pub(crate) use ccache::expire_tickets;
 pub(crate) use harness::{Harness, Output, Sanitizer};
-pub(crate) use pairing::{Pair, Pairing, Scenarios, assert_same, part_of};
+pub(crate) use heimdal::{End, Library, connect, connect_with, heimdal_can_be_tested};
+pub(crate) use pairing::{Pair, Pairing, Scenarios, assert_same, difference, part_of};
 pub(crate) use plugin::{MechConfig, Side, plugin, sides};
 pub(crate) use realm::{Environment, Realm};
 
@@ -51,7 +53,7 @@ pub(crate) fn skip(why: &str) -> bool {
 }
 
 /// Where a program is, also in the administrator's directories, which a user's PATH may lack.
-fn find_program(program: &str) -> Option<std::path::PathBuf> {
+pub(crate) fn find_program(program: &str) -> Option<std::path::PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/sbin", "/sbin", "/usr/lib/x86_64-linux-gnu"].map(Into::into))

@@ -277,14 +277,19 @@ fn comparable(report: &str) -> Vec<&str> {
 
 fn compare(reference: &str, report: &str, rows: &[Difference]) -> Result<(), String> {
     let (expected, found) = (comparable(reference), comparable(report));
-    if changes(&expected, &found)
+    let unwished: String = changes(&expected, &found)
         .iter()
-        .all(|(without, with)| wished(without, with, rows))
-    {
+        .filter(|(without, with)| !wished(without, with, rows))
+        .map(|(without, with)| {
+            let [without, with] = [without, with].map(|lines| lines.join(" / "));
+            format!("  the system's: {without}\n          ours: {with}\n")
+        })
+        .collect();
+    if unwished.is_empty() {
         return Ok(());
     }
     let (expected, found) = (expected.join("\n") + "\n", found.join("\n") + "\n");
-    Err(difference(&expected, &found))
+    Err(unwished + &difference(&expected, &found))
 }
 
 /// The runs of lines in which two reports differ: those of the one, and those of the other in
@@ -343,7 +348,7 @@ fn wished(without: &[&str], with: &[&str], rows: &[Difference]) -> bool {
 }
 
 /// How two texts differ, as diff(1) shows it.
-fn difference(expected: &str, found: &str) -> String {
+pub(crate) fn difference(expected: &str, found: &str) -> String {
     let [before, after] = ["expected", "found"].map(scratch_file);
     std::fs::write(&before, expected).unwrap();
     std::fs::write(&after, found).unwrap();

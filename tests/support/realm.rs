@@ -189,6 +189,7 @@ fn write_configuration(directory: &Path, port: u16) {
          }}\n\
          [domain_realm]\n\
          localhost = {realm}\n\
+         .spnego.test = {realm}\n\
          [dbmodules]\n\
          db_module_dir = {place}/kdb\n\
          {realm} = {{\n db_library = delegating\n database_name = {place}/principal\n }}\n"
@@ -251,10 +252,11 @@ fn create_database(directory: &Path) {
          addprinc -pw {password} other\n\
          addprinc -randkey +ok_as_delegate HTTP/localhost\n\
          addprinc -randkey host/localhost\n\
+         addprinc -randkey HTTP/peer.spnego.test\n\
          addprinc -randkey backend/localhost\n\
          addprinc -randkey +ok_to_auth_as_delegate web/localhost\n\
          ktadd -k {place}/service.keytab -norandkey HTTP/localhost host/localhost web/localhost \
-         backend/localhost\n\
+         backend/localhost HTTP/peer.spnego.test\n\
          ktadd -k {place}/user.keytab -norandkey user\n"
     );
     run("kadmin.local", &["-r", Realm::NAME], &variables, &commands);
