@@ -7,6 +7,7 @@ use super::handle::{Handle, Kind};
 use crate::error::{Error, Major};
 use crate::glue::owned::{self, Bindings, Buffer, Store};
 use crate::glue::{Mechglue, statics};
+use crate::ntlm::ChannelBindings;
 use crate::oid::Oid;
 use crate::sys::*;
 use std::ffi::{c_int, c_void};
@@ -234,6 +235,27 @@ impl OutOctets<'_> {
     }
 }
 
+/// Channel bindings as values; `None` when the caller gave none.
+pub(crate) fn channel(bindings: Bindings<'_>) -> Option<ChannelBindings<'_>> {
+    // SAFETY: RFC 2744 3.11: null, or the caller's structure, valid for the call.
+    let given = unsafe { bindings.raw().as_ref() }?;
+    let octets = |field: &gss_buffer_desc| {
+        let descriptor: *const gss_buffer_desc = field;
+        let field = Octets {
+            descriptor: descriptor.cast_mut(),
+            caller: PhantomData,
+        };
+        field.bytes()
+    };
+    Some(ChannelBindings {
+        initiator_address_type: given.initiator_addrtype,
+        initiator_address: octets(&given.initiator_address),
+        acceptor_address_type: given.acceptor_addrtype,
+        acceptor_address: octets(&given.acceptor_address),
+        application_data: octets(&given.application_data),
+    })
+}
+
 /// An OID of the caller's.
 #[repr(transparent)]
 pub(crate) struct OidIn<'a> {
@@ -375,7 +397,8 @@ impl Argument for Store<'_> {
     }
 }
 
-/// An argument that is handed through to the glue unread: IOV arrays, `any` mappings.
+/// An argument that is handed through to the glue unread: `any` mappings, and IOV arrays of messages that
+/// the glue's mechanisms protect.
 #[repr(transparent)]
 pub(crate) struct Through<'a, T> {
     pointer: *mut T,
@@ -390,7 +413,142 @@ impl<T> Argument for Through<'_, T> {
     }
 }
 
-impl<T> Through<'_, T> {}
+/// A caller's IOV array; how many entries it has is another argument.
+pub(crate) type Iov<'a> = Through<'a, gss_iov_buffer_desc>;
+
+impl<'a> Iov<'a> {
+    /// The entries.
+    ///
+    /// # Errors
+    /// `CallerMisused` when there is no array for them.
+    pub(crate) fn entries(self, count: c_int) -> Result<impl Iterator<Item = Entry<'a>>, Error> {
+        let count = usize::try_from(count).map_err(|_| NO_IOV)?;
+        if self.pointer.is_null() {
+            return Err(NO_IOV);
+        }
+        // SAFETY: gssapi_ext.h: an array of `count` entries, the call's alone while it lasts.
+        let entries = unsafe { std::slice::from_raw_parts_mut(self.pointer, count) };
+        Ok(entries.iter_mut().map(|descriptor| Entry { descriptor }))
+    }
+}
+
+const NO_IOV: Error = Error::CallerMisused("there is no IOV array");
+
+/// One entry of an IOV array.
+pub(crate) struct Entry<'a> {
+    descriptor: &'a mut gss_iov_buffer_desc,
+}
+
+impl<'a> Entry<'a> {
+    /// What it is for: a GSS_IOV_BUFFER_TYPE_* of gssapi_ext.h.
+    pub(crate) fn kind(&self) -> u32 {
+        self.descriptor.type_ & 0xffff
+    }
+
+    fn is_to_be_allocated(&self) -> bool {
+        self.descriptor.type_ & ALLOCATE != 0
+    }
+
+    /// Whether so many octets can be put there.
+    pub(crate) fn takes(&self, length: usize) -> bool {
+        let buffer = &self.descriptor.buffer;
+        self.is_to_be_allocated() || (!buffer.value.is_null() && buffer.length >= length)
+    }
+
+    /// Put octets there: in memory made for them, which `gss_release_iov_buffer` frees, where the
+    /// caller asks for that.
+    ///
+    /// # Errors
+    /// `CallerMisused` when there is no room.
+    pub(crate) fn put(mut self, octets: &[u8]) -> Result<(), Error> {
+        if self.is_to_be_allocated() {
+            let made = Box::into_raw(Box::<[u8]>::from(octets)).cast::<c_void>();
+            self.descriptor.buffer.value = made;
+            self.descriptor.type_ |= ALLOCATED;
+        } else if self.takes(octets.len()) {
+            let place = self.descriptor.buffer.value.cast::<u8>();
+            // SAFETY: the caller's buffer has room for as many octets, and is not one of ours.
+            unsafe { ptr::copy_nonoverlapping(octets.as_ptr(), place, octets.len()) };
+        } else {
+            return Err(Error::CallerMisused("an entry of the IOV is too short"));
+        }
+        self.set_length(octets.len());
+        Ok(())
+    }
+
+    /// Say how many octets it has, or needs.
+    pub(crate) fn set_length(&mut self, length: usize) {
+        self.descriptor.buffer.length = length;
+    }
+
+    /// Let it lead to octets that are the caller's already; where the caller asks for memory of its
+    /// own, to a copy.
+    pub(crate) fn point_at(self, octets: &'a mut [u8]) {
+        if self.is_to_be_allocated() {
+            // There is always room in memory that is made for it.
+            let _ = self.put(octets);
+            return;
+        }
+        self.descriptor.buffer = gss_buffer_desc {
+            length: octets.len(),
+            value: octets.as_mut_ptr().cast::<c_void>(),
+        };
+    }
+
+    /// The octets there, copied.
+    pub(crate) fn copied(&self) -> Vec<u8> {
+        let descriptor: *const gss_buffer_desc = &raw const self.descriptor.buffer;
+        let octets = Octets {
+            descriptor: descriptor.cast_mut(),
+            caller: PhantomData,
+        };
+        octets.bytes().to_vec()
+    }
+
+    fn range(&self) -> std::ops::Range<usize> {
+        let buffer = &self.descriptor.buffer;
+        let start = buffer.value.addr();
+        let length = if buffer.value.is_null() {
+            0
+        } else {
+            buffer.length
+        };
+        start..start.saturating_add(length)
+    }
+
+    /// For [`octets_of`], which has seen that nobody else has them.
+    fn into_octets(self) -> &'a mut [u8] {
+        let length = self.range().len();
+        if length == 0 || isize::try_from(length).is_err() {
+            return &mut [];
+        }
+        // SAFETY: gssapi_ext.h: the entry's octets are the call's alone while it lasts; no other
+        // entry has any of them.
+        unsafe { std::slice::from_raw_parts_mut(self.descriptor.buffer.value.cast(), length) }
+    }
+}
+
+/// The octets of entries, to be changed where they are.
+///
+/// # Errors
+/// `CallerMisused` when two of them share octets.
+pub(crate) fn octets_of(entries: Vec<Entry<'_>>) -> Result<Vec<&mut [u8]>, Error> {
+    let mut ranges: Vec<_> = entries.iter().map(Entry::range).collect();
+    ranges.retain(|range| !range.is_empty());
+    ranges.sort_by_key(|range| range.start);
+    let overlap = ranges
+        .iter()
+        .zip(ranges.iter().skip(1))
+        .any(|(one, next)| one.end > next.start);
+    if overlap {
+        return Err(Error::CallerMisused("two entries of the IOV share octets"));
+    }
+    Ok(entries.into_iter().map(Entry::into_octets).collect())
+}
+
+/// GSS_IOV_BUFFER_FLAG_ALLOCATE and GSS_IOV_BUFFER_FLAG_ALLOCATED of gssapi_ext.h.
+const ALLOCATE: u32 = 0x1_0000;
+const ALLOCATED: u32 = 0x2_0000;
 
 /// A place for a buffer set, which the glue makes and the caller releases.
 #[repr(transparent)]
@@ -411,6 +569,16 @@ impl Argument for OutSet<'_> {
 
     fn lower(&mut self) -> Self::C {
         self.place
+    }
+}
+
+impl OutSet<'_> {
+    /// Hand over a set made by the glue.
+    pub(crate) fn put(&mut self, set: owned::BufferSet) {
+        if !self.place.is_null() {
+            // SAFETY: as above.
+            unsafe { self.place.write(set.into_raw()) };
+        }
     }
 }
 

@@ -5,8 +5,9 @@
 use super::arg::{In, InOutHandle, Octets, OidIn, Out, OutHandle, OutOctets, OutOid, Status};
 use super::credential::Shared;
 use super::handle::{lock, read};
-use super::inner::{Call, Held, Inner, Side, rules};
+use super::inner::{Call, Held, Inner, Side, Token, rules};
 use super::name::Name;
+use super::own::{self, Own};
 use crate::error::{Error, Failure, Major, major};
 use crate::glue::Mechglue;
 use crate::glue::call::{self, ContextFacts};
@@ -179,7 +180,7 @@ impl Outs<'_> {
                 Ok(major::CONTINUE_NEEDED)
             }
             Stepped::Established(inner) => {
-                self.mech.put(inner.mech());
+                self.mech.put(inner.told());
                 self.flags.put(inner.flags());
                 self.lifetime.put(inner.last_lifetime());
                 Ok(major::COMPLETE)
@@ -385,7 +386,7 @@ fn hand_over(
     if source.is_wanted()
         && let Some(name) = inner.take_source()?
     {
-        source.put(Name::of_glue(name));
+        source.put(name);
     }
     if inner.flags() & GSS_C_DELEG_FLAG != 0
         && let Some(cred) = inner.take_delegated()
@@ -422,16 +423,16 @@ pub(super) fn inquire_context(
     let context = context.given()?.ok_or(NO_CONTEXT)?;
     let (wants_source, wants_target) = (source.is_wanted(), target.is_wanted());
     let facts = context.with_inner(|inner| {
-        inner.map_or(Ok(ContextFacts::default()), |inner| {
+        inner.map_or(Ok(Facts::default()), |inner| {
             inner.facts(wants_source, wants_target)
         })
     })??;
     let established = context.established.get();
     if let Some(name) = facts.source {
-        source.put(Name::of_glue(name));
+        source.put(name);
     }
     if let Some(name) = facts.target {
-        target.put(Name::of_glue(name));
+        target.put(name);
     }
     lifetime.put(facts.lifetime);
     // Until the negotiation is over the mechanism is SPNEGO, and neither protection nor transfer
@@ -496,7 +497,10 @@ pub(super) fn export_sec_context(
     if let Some(inner) = left {
         context.put(Context::of_established(inner, taken.locally_initiated));
     }
-    token.put_buffer(exported?);
+    match exported? {
+        Token::Glue(exported) => token.put_buffer(exported),
+        Token::Own(exported) => token.put(exported),
+    }
     Ok(major::COMPLETE)
 }
 
@@ -505,7 +509,17 @@ pub(super) fn import_sec_context(
     token: Octets<'_>,
     mut context: OutHandle<'_, Context>,
 ) -> Status {
-    let imported = call::import_context(glue, token.bytes())?;
+    let token = token.bytes();
+    if let Some(imported) = Own::import(glue, token) {
+        let locally_initiated = imported.is_initiator();
+        let inner = Inner::Ntlm(Box::new(imported));
+        context.put(Context::of_established(inner, locally_initiated));
+        return Ok(major::COMPLETE);
+    }
+    if own::is_enveloped(token) {
+        return Ok(major::DEFECTIVE_TOKEN);
+    }
+    let imported = call::import_context(glue, token)?;
     let facts = call::inquire_context(&imported, false, false)?;
     let mech = facts.mech.unwrap_or(oid::KRB5);
     let inner = Inner::Glue(GlueMech::imported(&mech, imported, facts.flags));
@@ -522,11 +536,32 @@ pub(super) fn import_sec_context_by_mech(
     import_sec_context(glue, token, context)
 }
 
+/// What can be told of an inner context.
+#[derive(Default)]
+struct Facts {
+    source: Option<Name>,
+    target: Option<Name>,
+    /// Seconds left.
+    lifetime: u32,
+    mech: Option<Oid>,
+    flags: u32,
+}
+
 impl Inner {
     /// The mechanism, by its own identifier.
     pub(crate) fn mech(&self) -> &Oid {
         match self {
             Self::Glue(mech) => mech.mech(),
+            Self::Ntlm(_) => &oid::NTLMSSP,
+        }
+    }
+
+    /// The mechanism as the application is told of it. An initiator's is told as it is: there the
+    /// glue looks nothing up.
+    fn told(&self) -> &Oid {
+        match self {
+            Self::Ntlm(mech) if !mech.is_initiator() => mech.told(),
+            _ => self.mech(),
         }
     }
 
@@ -534,6 +569,7 @@ impl Inner {
     pub(crate) fn flags(&self) -> u32 {
         match self {
             Self::Glue(mech) => mech.flags(),
+            Self::Ntlm(mech) => mech.flags(),
         }
     }
 
@@ -541,15 +577,32 @@ impl Inner {
     fn last_lifetime(&self) -> u32 {
         match self {
             Self::Glue(mech) => mech.lifetime(),
+            Self::Ntlm(_) => INDEFINITE,
         }
     }
 
-    fn facts(&self, wants_source: bool, wants_target: bool) -> Result<ContextFacts, Error> {
+    fn facts(&self, wants_source: bool, wants_target: bool) -> Result<Facts, Error> {
         match self {
-            Self::Glue(mech) => match mech.context() {
-                Some(context) => call::inquire_context(context, wants_source, wants_target),
-                None => Ok(ContextFacts::default()),
-            },
+            Self::Glue(mech) => {
+                let facts = match mech.context() {
+                    Some(context) => call::inquire_context(context, wants_source, wants_target)?,
+                    None => ContextFacts::default(),
+                };
+                Ok(Facts {
+                    source: facts.source.map(Name::of_glue),
+                    target: facts.target.map(Name::of_glue),
+                    lifetime: facts.lifetime,
+                    mech: facts.mech,
+                    flags: facts.flags,
+                })
+            }
+            Self::Ntlm(mech) => Ok(Facts {
+                source: mech.source().filter(|_| wants_source),
+                target: mech.target().filter(|_| wants_target),
+                lifetime: INDEFINITE,
+                mech: Some(*mech.told()),
+                flags: mech.flags(),
+            }),
         }
     }
 
@@ -558,30 +611,34 @@ impl Inner {
             Self::Glue(mech) => {
                 call::set_context_option(mech.context().ok_or(FAILED)?, option, value)
             }
+            Self::Ntlm(_) => Err(Error::Unavailable("our own NTLM has no options")),
         }
     }
 
     /// The initiator's name: what the mechanism reported, or, when its last leg was before this
     /// call, what it says now.
-    fn take_source(&mut self) -> Result<Option<owned::Name>, Error> {
+    fn take_source(&mut self) -> Result<Option<Name>, Error> {
         match self {
-            Self::Glue(mech) => match mech.take_source() {
-                Some(name) => Ok(Some(name)),
-                None => match mech.context() {
-                    Some(context) => Ok(call::inquire_context(context, true, false)?.source),
-                    None => Ok(None),
-                },
-            },
+            Self::Glue(mech) => {
+                let name = match (mech.take_source(), mech.context()) {
+                    (Some(name), _) => Some(name),
+                    (None, Some(context)) => call::inquire_context(context, true, false)?.source,
+                    (None, None) => None,
+                };
+                Ok(name.map(Name::of_glue))
+            }
+            Self::Ntlm(mech) => Ok(mech.source()),
         }
     }
 
     fn take_delegated(&mut self) -> Option<owned::Cred> {
         match self {
             Self::Glue(mech) => mech.take_delegated(),
+            Self::Ntlm(_) => None,
         }
     }
 
-    fn export(self) -> (Result<owned::Buffer, Error>, Option<Self>) {
+    fn export(self) -> (Result<Token, Error>, Option<Self>) {
         match self {
             Self::Glue(mech) => {
                 let (oid, flags) = (*mech.mech(), mech.flags());
@@ -590,11 +647,15 @@ impl Inner {
                 };
                 let (token, left) = call::export_context(context);
                 let left = left.map(|left| Self::Glue(GlueMech::imported(&oid, left, flags)));
-                (token, left)
+                (token.map(Token::Glue), left)
             }
+            Self::Ntlm(mech) => (mech.export().map(Token::Own), None),
         }
     }
 }
+
+/// GSS_C_INDEFINITE: NTLM's contexts do not expire.
+pub(super) const INDEFINITE: u32 = u32::MAX;
 
 pub(super) const NO_CONTEXT: Error = Error::NoContext("a security context is needed here");
 const UNFINISHED: Error =

@@ -1,17 +1,19 @@
-//! Credentials: one of the glue's for all mechanisms that can be negotiated with it, and what the
-//! caller said about their order.
+//! Credentials: one of the glue's for all mechanisms behind it that can be negotiated, the users of our
+//! own NTLM, and what the caller said about the order.
 #![forbid(unsafe_code)]
 
 use super::arg::{
     In, InOutHandle, Octets, OidIn, OidSetIn, Out, OutHandle, OutOctets, OutOidSet, Status,
 };
+use super::context::INDEFINITE;
 use super::handle::{read, write};
-use super::inner::{absent, unusable};
+use super::inner::{NOT_FOR_THIS, absent, unusable};
 use super::name::Name;
+use super::own::{self, Users};
 use crate::error::{Error, MechError, major};
 use crate::glue::mech::{self, Acquire, Acquired, Source};
 use crate::glue::owned::{self, Store};
-use crate::glue::{Mechglue, availability, call, catalog};
+use crate::glue::{Mechglue, availability, call};
 use crate::oid::{self, Oid};
 use crate::policy::{self, Rules};
 use crate::sys::{GSS_C_ACCEPT, GSS_C_INITIATE};
@@ -21,7 +23,9 @@ use std::sync::RwLock;
 
 /// A credential of ours.
 pub(crate) struct Credential {
-    cred: owned::Cred,
+    /// None when it is for our own NTLM alone.
+    cred: Option<owned::Cred>,
+    users: Option<Users>,
     mechs: Vec<Oid>,
     order: Option<Vec<Oid>>,
     asks_integrity: bool,
@@ -33,9 +37,14 @@ pub(crate) struct Credential {
 pub(crate) type Shared = RwLock<Credential>;
 
 impl Credential {
-    fn new(cred: owned::Cred, mechs: Vec<Oid>) -> Self {
+    /// `mechs` are those of the glue's credential.
+    fn new(cred: Option<owned::Cred>, mut mechs: Vec<Oid>, users: Option<Users>) -> Self {
+        if users.is_some() {
+            mechs.push(oid::NTLMSSP);
+        }
         Self {
             cred,
+            users,
             mechs,
             order: None,
             asks_integrity: true,
@@ -44,9 +53,19 @@ impl Credential {
         }
     }
 
-    /// The glue's credential.
-    pub(crate) fn cred(&self) -> &owned::Cred {
-        &self.cred
+    /// The glue's credential; `None` when this is one for our own NTLM alone.
+    pub(crate) fn cred(&self) -> Option<&owned::Cred> {
+        self.cred.as_ref()
+    }
+
+    /// The glue's credential, for what our own NTLM has not.
+    pub(super) fn of_the_glue(&self) -> Result<&owned::Cred, Error> {
+        self.cred().ok_or(ONLY_OURS)
+    }
+
+    /// The users of our own NTLM.
+    pub(crate) fn users(&self) -> Option<&Users> {
+        self.users.as_ref()
     }
 
     /// The mechanisms it can be used for, as restricted and ordered by the caller.
@@ -84,7 +103,7 @@ impl Credential {
         if self.usable().iter().any(|usable| usable.same_mech(mech)) {
             return Ok(());
         }
-        Err(unusable(mech, "the credential is not for this mechanism"))
+        Err(unusable(mech, NOT_FOR_THIS))
     }
 }
 
@@ -92,33 +111,71 @@ impl Credential {
 fn acquire(
     glue: &'static Mechglue,
     mechs: &[Oid],
+    name: Option<&Name>,
     how: Acquire<'_>,
 ) -> Result<(Credential, u32), Error> {
     let allowed = policy::current().mechs.order(mechs.to_vec());
-    let mut dropped = Vec::new();
+    let mut considered = Vec::new();
     let mut usable = allowed.clone();
-    usable.retain(|mech| match worth_asking(glue, mech, &how) {
-        Ok(()) => true,
-        Err(error) => {
-            dropped.push(error);
+    let mut users = None;
+    usable.retain(|mech| {
+        let outcome = if *mech == oid::NTLMSSP && own::serves(glue) {
+            users_for(glue, name, &how).map(|found| {
+                users = Some(found);
+                false
+            })
+        } else {
+            worth_asking(glue, mech, &how).map(|()| true)
+        };
+        outcome.unwrap_or_else(|error| {
+            considered.push(error);
             false
-        }
+        })
     });
-    let mut considered = match ask(glue, &usable, how) {
-        Ok(Acquired {
-            cred,
-            mechs,
-            lifetime,
-        }) => {
-            let mut made = Credential::new(cred, mechs);
+    let reasons = match (ask(glue, &usable, how), users) {
+        (Ok(acquired), users) => {
+            let mut made = Credential::new(Some(acquired.cred), acquired.mechs, users);
             made.tells_name = how.name.is_some() || !nameless(glue, how.usage);
-            return Ok((made, lifetime));
+            return Ok((made, acquired.lifetime));
         }
-        Err(reasons) => reasons,
+        (Err(_), Some(users)) => {
+            return Ok((Credential::new(None, Vec::new(), Some(users)), INDEFINITE));
+        }
+        (Err(reasons), None) => reasons,
     };
-    considered.append(&mut dropped);
+    considered.splice(0..0, reasons);
     considered.extend(absent(&allowed, false));
     Err(Error::NoCred { considered })
+}
+
+/// The users of our own NTLM for a credential.
+fn users_for(
+    glue: &'static Mechglue,
+    name: Option<&Name>,
+    how: &Acquire<'_>,
+) -> Result<Users, MechError> {
+    let none = |reason: &str| unusable(&oid::NTLMSSP, reason);
+    let from = match how.source {
+        Source::Store(store) => own::From::Store(store),
+        Source::Password(password) => own::From::Password(password),
+        Source::Impersonator(_) => return Err(none("NTLM knows no impersonation")),
+    };
+    let named = match name {
+        Some(name) => Some(
+            name.as_user(glue)
+                .map_err(|error| none(&error.sentences().join("; ")))?,
+        ),
+        None => None,
+    };
+    // The name of an acceptor's service is not one of its users.
+    if named == Some(None) && u32::try_from(how.usage) == Ok(GSS_C_INITIATE) {
+        return Err(none("the name is a service's, not a user's"));
+    }
+    Users::find(own::Wanted {
+        name: named.flatten().as_ref(),
+        usage: how.usage,
+        from,
+    })
 }
 
 /// Ask the mechanisms for one credential, or each for its own reason: the glue tells one for all.
@@ -163,18 +220,14 @@ impl Wanted<'_> {
         mut actual: OutOidSet<'_>,
         mut time_rec: Out<'_, u32>,
     ) -> Status {
-        let name = self
-            .name
-            .given()?
-            .map(|name| name.for_glue(glue))
-            .transpose()?;
+        let name = self.name.given()?;
         let how = Acquire {
-            name,
+            name: name.map(|name| name.for_glue(glue)).transpose()?,
             lifetime: self.lifetime,
             usage: self.usage,
             source: self.source,
         };
-        let (credential, lifetime) = acquire(glue, mechs, how)?;
+        let (credential, lifetime) = acquire(glue, mechs, name, how)?;
         if actual.is_wanted() {
             actual.put(call::oid_set(glue, &[oid::SPNEGO])?);
         }
@@ -204,7 +257,7 @@ pub(super) fn acquire_cred(
         usage,
         source: Source::Store(Store::NONE),
     };
-    wanted.acquire(glue, &catalog::available(glue), cred, actual, time_rec)
+    wanted.acquire(glue, &own::available(glue), cred, actual, time_rec)
 }
 
 #[expect(
@@ -228,7 +281,7 @@ pub(super) fn acquire_cred_from(
         usage,
         source: Source::Store(store),
     };
-    wanted.acquire(glue, &catalog::available(glue), cred, actual, time_rec)
+    wanted.acquire(glue, &own::available(glue), cred, actual, time_rec)
 }
 
 #[expect(
@@ -252,7 +305,7 @@ pub(super) fn acquire_cred_with_password(
         usage,
         source: Source::Password(password.bytes()),
     };
-    wanted.acquire(glue, &catalog::available(glue), cred, actual, time_rec)
+    wanted.acquire(glue, &own::available(glue), cred, actual, time_rec)
 }
 
 #[expect(
@@ -271,7 +324,7 @@ pub(super) fn acquire_cred_impersonate_name(
     time_rec: Out<'_, u32>,
 ) -> Status {
     let impersonator = read(impersonator.given()?.ok_or(NO_CREDENTIAL)?)?;
-    let source = Source::Impersonator(impersonator.cred());
+    let source = Source::Impersonator(impersonator.of_the_glue()?);
     let wanted = Wanted {
         name,
         lifetime,
@@ -317,7 +370,7 @@ pub(super) fn add_cred(
     };
     let mut lifetime = 0;
     let time_rec = Out::to(&mut lifetime);
-    let status = wanted.acquire(glue, &catalog::available(glue), output, actual, time_rec)?;
+    let status = wanted.acquire(glue, &own::available(glue), output, actual, time_rec)?;
     let (initiates, accepts) = roles(usage);
     initiator_time_rec.put(if initiates { lifetime } else { 0 });
     acceptor_time_rec.put(if accepts { lifetime } else { 0 });
@@ -356,7 +409,7 @@ pub(super) fn add_cred_impersonate_name(
             acceptor_lifetime
         },
         usage,
-        source: Source::Impersonator(impersonator.cred()),
+        source: Source::Impersonator(impersonator.of_the_glue()?),
     };
     let mut lifetime = 0;
     let time_rec = Out::to(&mut lifetime);
@@ -386,19 +439,19 @@ pub(super) fn inquire_cred(
     mut usage: Out<'_, c_int>,
     mut mechs: OutOidSet<'_>,
 ) -> Status {
+    let (wants_name, wants_mechs) = (name.is_wanted(), mechs.is_wanted());
     let facts = match cred.given()? {
         Some(given) => {
             let given = read(given)?;
-            let wants_name = name.is_wanted() && given.tells_name;
-            call::inquire_cred(given.cred(), wants_name, mechs.is_wanted())?
+            given.facts(glue, wants_name && given.tells_name, wants_mechs)?
         }
         None => {
-            let (default, _) = acquire(glue, &catalog::available(glue), DEFAULT)?;
-            call::inquire_cred(default.cred(), name.is_wanted(), mechs.is_wanted())?
+            let (default, _) = acquire(glue, &own::available(glue), None, DEFAULT)?;
+            default.facts(glue, wants_name, wants_mechs)?
         }
     };
     if let Some(found) = facts.name {
-        name.put(Name::of_glue(found));
+        name.put(found);
     }
     if let Some(found) = facts.mechs {
         mechs.put(found);
@@ -457,7 +510,11 @@ pub(super) fn set_cred_option(
                 given.max_output_token_size = Some(size);
                 return Ok(major::COMPLETE);
             }
-            let status = call::change_cred(&mut given.cred, &option, value.bytes())?;
+            let status = match &mut given.cred {
+                Some(cred) => call::change_cred(cred, &option, value.bytes())?,
+                None if option == NO_CI_FLAGS => major::COMPLETE,
+                None => return Err(ONLY_OURS),
+            };
             if option == NO_CI_FLAGS {
                 given.asks_integrity = false;
             }
@@ -473,6 +530,16 @@ pub(super) fn set_cred_option(
             Ok(major::COMPLETE)
         }
     }
+}
+
+/// What GSS_Inquire_cred tells.
+struct Facts {
+    name: Option<Name>,
+    /// Seconds left.
+    lifetime: u32,
+    /// GSS_C_BOTH, GSS_C_INITIATE or GSS_C_ACCEPT.
+    usage: c_int,
+    mechs: Option<owned::OidSet>,
 }
 
 /// Whether Heimdal would make a name with nothing in it, over which it stumbles itself, for the
@@ -500,19 +567,54 @@ impl Credential {
             .filter(|mech| *mech != oid::SPNEGO)
             .collect();
         let tells_name = !nameless(cred.glue(), facts.usage);
-        let mut made = Self::new(cred, negotiable);
+        let mut made = Self::new(Some(cred), negotiable, None);
         made.tells_name = tells_name;
         Ok(made)
     }
+
+    /// What GSS_Inquire_cred tells: of the glue's credential, where there is one.
+    fn facts(
+        &self,
+        glue: &'static Mechglue,
+        wants_name: bool,
+        wants_mechs: bool,
+    ) -> Result<Facts, Error> {
+        let Some(cred) = &self.cred else {
+            return Ok(Facts {
+                name: self.users().and_then(Users::name).map(Name::of_user),
+                lifetime: INDEFINITE,
+                usage: self.users().map_or(0, Users::usage),
+                mechs: wants_mechs
+                    .then(|| call::oid_set(glue, &[oid::NTLMSSP]))
+                    .transpose()?,
+            });
+        };
+        let facts = call::inquire_cred(cred, wants_name, wants_mechs)?;
+        let mechs = match facts.mechs {
+            Some(set) if self.users.is_some() => {
+                let mut all = set.members();
+                all.push(oid::NTLMSSP);
+                Some(call::oid_set(glue, &all)?)
+            }
+            set => set,
+        };
+        Ok(Facts {
+            name: facts.name.map(Name::of_glue),
+            lifetime: facts.lifetime,
+            usage: facts.usage,
+            mechs,
+        })
+    }
 }
 
+/// The glue's part: a password's hash is not given away.
 pub(super) fn export_cred(
     _: &'static Mechglue,
     cred: In<'_, Shared>,
     mut token: OutOctets<'_>,
 ) -> Status {
     let cred = cred.given()?.ok_or(NO_CREDENTIAL)?;
-    token.put_buffer(call::export_cred(read(cred)?.cred())?);
+    token.put_buffer(call::export_cred(read(cred)?.of_the_glue()?)?);
     Ok(major::COMPLETE)
 }
 
@@ -593,11 +695,13 @@ pub(super) fn store_cred_into(
     mut stored_usage: Out<'_, c_int>,
 ) -> Status {
     let cred = read(cred.given()?.ok_or(NO_CREDENTIAL)?)?;
+    let of_the_glue = cred.of_the_glue()?;
     let mut failures = Vec::new();
     let mut done = Vec::new();
-    for mech in cred.usable() {
+    let stored_by_the_glue = |mech: &Oid| *mech != oid::NTLMSSP || cred.users.is_none();
+    for mech in cred.usable().into_iter().filter(stored_by_the_glue) {
         let (overwrite, make_default) = (overwrite != 0, make_default != 0);
-        match call::store_cred(cred.cred(), usage, &mech, overwrite, make_default, store) {
+        match call::store_cred(of_the_glue, usage, &mech, overwrite, make_default, store) {
             Ok(now) => {
                 stored_usage.put(now);
                 done.push(mech);
@@ -638,6 +742,10 @@ impl Drop for Making {
 }
 
 pub(super) const NO_CREDENTIAL: Error = Error::Missing("a credential is needed here");
+
+/// Why a credential for our own NTLM alone does not serve.
+pub(super) const ONLY_OURS: Error =
+    Error::Unavailable("the credential is for NTLM alone, which has no such service here");
 
 /// How the default credential is acquired for an inquiry: to initiate, as the glue's own default.
 const DEFAULT: Acquire<'static> = Acquire {

@@ -2,8 +2,8 @@
 //! behind a lock inside.
 
 use super::arg::In;
-use super::context::{Context, NO_CONTEXT};
-use super::credential::{Credential, NO_CREDENTIAL, Shared};
+use super::context::Context;
+use super::credential::{Credential, NO_CREDENTIAL, ONLY_OURS, Shared};
 use super::inner::Inner;
 use super::name::{NO_NAME, Name};
 use crate::error::Error;
@@ -101,7 +101,10 @@ pub(super) trait Lend<'a> {
 
     /// Lend it, if it can be. Never panics: this stands outside the guard of the door.
     fn lend(&self, glue: &'static Mechglue) -> Option<Self::Lent>;
+}
 
+/// A handle that has nothing but the inner one to serve a call with.
+pub(super) trait Refuse {
     /// Why it could not be lent.
     fn refusal(&self, glue: &'static Mechglue) -> Error;
 }
@@ -123,16 +126,10 @@ impl<'a> Lend<'a> for In<'a, Context> {
 
     #[inline]
     fn lend(&self, _: &'static Mechglue) -> Option<Self::Lent> {
-        let Inner::Glue(mech) = self.quick()?.established_now()?;
-        Some(mech)
-    }
-
-    fn refusal(&self, _: &'static Mechglue) -> Error {
-        let context = self.given().and_then(|given| given.ok_or(NO_CONTEXT));
-        context
-            .and_then(Context::established)
-            .err()
-            .unwrap_or(NO_CONTEXT)
+        match self.quick()?.established_now()? {
+            Inner::Glue(mech) => Some(mech),
+            Inner::Ntlm(_) => None,
+        }
     }
 }
 
@@ -157,7 +154,9 @@ impl<'a> Lend<'a> for In<'a, Name> {
     fn lend(&self, glue: &'static Mechglue) -> Option<Self::Lent> {
         catch_unwind(AssertUnwindSafe(|| self.quick()?.for_glue(glue).ok())).ok()?
     }
+}
 
+impl Refuse for In<'_, Name> {
     fn refusal(&self, glue: &'static Mechglue) -> Error {
         let name = self.given().and_then(|given| given.ok_or(NO_NAME));
         name.and_then(|name| name.for_glue(glue))
@@ -183,12 +182,18 @@ impl<'a> Lend<'a> for In<'a, Shared> {
     type Lent = RwLockReadGuard<'a, Credential>;
 
     fn lend(&self, _: &'static Mechglue) -> Option<Self::Lent> {
-        self.quick()?.read().ok()
+        let credential = self.quick()?.read().ok()?;
+        credential.cred().is_some().then_some(credential)
     }
+}
 
+impl Refuse for In<'_, Shared> {
     fn refusal(&self, _: &'static Mechglue) -> Error {
         let cred = self.given().and_then(|given| given.ok_or(NO_CREDENTIAL));
-        cred.err().unwrap_or(POISONED)
+        match cred.and_then(read) {
+            Ok(_) => ONLY_OURS,
+            Err(error) => error,
+        }
     }
 }
 
@@ -196,7 +201,7 @@ impl Lent for RwLockReadGuard<'_, Credential> {
     type C = gss_cred_id_t;
 
     fn raw(&self) -> Self::C {
-        self.cred().raw()
+        self.cred().map_or(std::ptr::null_mut(), owned::Cred::raw)
     }
 
     /// The glue finds its sentence by the code alone.

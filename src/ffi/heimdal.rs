@@ -31,7 +31,7 @@ pub(super) fn export_cred(
     mut token: OutOctets<'_>,
 ) -> Status {
     let cred = cred.given()?.ok_or(NO_CREDENTIAL)?;
-    let content = call::export_cred(read(cred)?.cred())?;
+    let content = call::export_cred(read(cred)?.of_the_glue()?)?;
     let mut element = Vec::new();
     for part in [oid::SPNEGO.content(), content.as_ref()] {
         let length = u32::try_from(part.len())

@@ -2,12 +2,14 @@
 //! them. The only place that knows that there are several kinds of mechanism.
 #![forbid(unsafe_code)]
 
+use super::arg::channel;
 use super::credential::Credential;
 use super::name::Name;
+use super::own::{self, Own, Users};
 use crate::error::{Cause, Error, MechError, major};
 use crate::glue::mech::{self, Accept, Acquire, GlueMech, Initiate, Source};
 use crate::glue::owned::{self, Bindings, Buffer, Cred, Store};
-use crate::glue::{Mechglue, availability, catalog};
+use crate::glue::{Mechglue, availability};
 use crate::negotiate::{Mech, Mechs, Step};
 use crate::oid::{self, Oid};
 use crate::policy::{self, Rules};
@@ -18,18 +20,23 @@ use std::ffi::c_int;
 pub(crate) enum Inner {
     /// One behind the glue.
     Glue(GlueMech),
+    /// Our own NTLM.
+    Ntlm(Box<Own>),
 }
 
 /// A mechanism's token, where the mechanism put it.
 pub(crate) enum Token {
     /// In a buffer of the glue's.
     Glue(Buffer),
+    /// In memory of ours.
+    Own(Vec<u8>),
 }
 
 impl AsRef<[u8]> for Token {
     fn as_ref(&self) -> &[u8] {
         match self {
             Self::Glue(buffer) => buffer.as_ref(),
+            Self::Own(octets) => octets,
         }
     }
 }
@@ -38,24 +45,28 @@ impl Mech for Inner {
     fn sign(&mut self, message: &[u8]) -> Result<Vec<u8>, MechError> {
         match self {
             Self::Glue(mech) => mech.sign(message),
+            Self::Ntlm(mech) => mech.sign(message),
         }
     }
 
     fn verify(&mut self, message: &[u8], mic: &[u8]) -> Result<(), MechError> {
         match self {
             Self::Glue(mech) => mech.verify(message, mic),
+            Self::Ntlm(mech) => mech.verify(message, mic),
         }
     }
 
     fn integrity(&self) -> bool {
         match self {
             Self::Glue(mech) => mech.integrity(),
+            Self::Ntlm(mech) => mech.integrity(),
         }
     }
 
     fn demands_mic(&mut self) -> bool {
         match self {
             Self::Glue(mech) => mech.demands_mic(),
+            Self::Ntlm(mech) => mech.demands_mic(),
         }
     }
 }
@@ -67,6 +78,7 @@ pub(crate) struct Held {
     /// The maximum output token size in octets, when the caller set one for this context.
     pub(crate) max_output_token_size: Option<usize>,
     creds: Vec<(Oid, Cred)>,
+    users: Option<Users>,
     target: Option<owned::Name>,
 }
 
@@ -136,20 +148,38 @@ impl<'a> Call<'a> {
         Ok(())
     }
 
+    /// Get hold of the users of our own NTLM, once in a context.
+    fn hold_users(&mut self) -> Result<(), MechError> {
+        if self.credential.is_none() && self.held.users.is_none() {
+            self.held.users = Some(Users::by_default(self.usage())?);
+        }
+        Ok(())
+    }
+
+    /// The users for a leg of our own NTLM: the caller's credential has them, or they are held.
+    fn users<'b>(
+        credential: Option<&'b Credential>,
+        held: &'b Held,
+    ) -> Result<&'b Users, MechError> {
+        let users = match credential {
+            Some(credential) => credential.users(),
+            None => held.users.as_ref(),
+        };
+        users.ok_or_else(|| unusable(&oid::NTLMSSP, NOT_FOR_THIS))
+    }
+
     /// The credential for a leg: the caller's, or one that is held, or none for the default.
     fn cred<'b>(
         credential: Option<&'b Credential>,
         held: &'b Held,
         mech: &Oid,
-    ) -> Option<&'b Cred> {
-        match credential {
-            Some(credential) => Some(credential.cred()),
-            None => held
-                .creds
-                .iter()
-                .find(|(held, _)| held == mech)
-                .map(|(_, cred)| cred),
+    ) -> Result<Option<&'b Cred>, MechError> {
+        if let Some(credential) = credential {
+            let cred = credential.cred();
+            return cred.map(Some).ok_or_else(|| unusable(mech, NOT_FOR_THIS));
         }
+        let mut held = held.creds.iter();
+        Ok(held.find(|(held, _)| held == mech).map(|(_, cred)| cred))
     }
 
     /// The target as a name of the glue's, made once in a context.
@@ -171,18 +201,11 @@ impl<'a> Call<'a> {
         bindings: Bindings<'b>,
         (flags, lifetime): (u32, u32),
     ) -> Result<Initiate<'b>, MechError> {
-        // RFC 4178 section 3.1: integrity is always asked for, since the mechListMIC needs it;
-        // unless the caller's credential says to ask for nothing (GSS_KRB5_CRED_NO_CI_FLAGS_X).
-        let asks = credential.is_none_or(Credential::asks_integrity);
         let target = held.target.as_ref();
         Ok(Initiate {
-            cred: Self::cred(credential, held, mech),
+            cred: Self::cred(credential, held, mech)?,
             target: target.ok_or_else(|| unusable(mech, "the caller names no target"))?,
-            flags: if asks {
-                flags | GSS_C_INTEG_FLAG
-            } else {
-                flags
-            },
+            flags: asked(credential, flags),
             lifetime,
             bindings,
         })
@@ -214,7 +237,7 @@ impl<'a> Call<'a> {
                 wants_delegated,
             } => {
                 let call = Accept {
-                    cred: Self::cred(self.credential, self.held, mech),
+                    cred: Self::cred(self.credential, self.held, mech)?,
                     bindings: self.bindings,
                     wants_source,
                     wants_delegated,
@@ -222,6 +245,84 @@ impl<'a> Call<'a> {
                 GlueMech::accept(self.glue, mech, call, token.unwrap_or_default())
             }
         }
+    }
+
+    /// Begin with our own NTLM.
+    fn run_own(&mut self, token: Option<&[u8]>) -> Result<(Own, Step<Vec<u8>>), MechError> {
+        self.hold_users()?;
+        let users = Self::users(self.credential, self.held)?;
+        let bindings = channel(self.bindings);
+        match self.side {
+            Side::Initiator { target, flags, .. } => {
+                let target = target
+                    .map(|target| target.as_service(self.glue))
+                    .transpose()
+                    .map_err(|error| of_mech(&oid::NTLMSSP, error))?;
+                let flags = asked(self.credential, flags);
+                Own::initiate(self.glue, users, flags, target.as_deref(), bindings)
+            }
+            Side::Acceptor { .. } => {
+                Own::accept(self.glue, users, bindings, token.unwrap_or_default())
+            }
+        }
+    }
+
+    /// The next leg of our own NTLM.
+    fn step_own(&mut self, mech: &mut Own, token: &[u8]) -> Result<Step<Vec<u8>>, MechError> {
+        let users = Self::users(self.credential, self.held)?;
+        let bindings = channel(self.bindings);
+        match self.side {
+            Side::Initiator { flags, .. } => {
+                let flags = asked(self.credential, flags);
+                mech.step_initiator(users, flags, bindings, token)
+            }
+            Side::Acceptor { .. } => mech.step_acceptor(users, bindings, token),
+        }
+    }
+
+    /// The next leg of a mechanism behind the glue.
+    fn step_glue(
+        &mut self,
+        running: &mut GlueMech,
+        token: &[u8],
+    ) -> Result<Step<Buffer>, MechError> {
+        let oid = *running.mech();
+        match self.side {
+            Side::Initiator {
+                flags, lifetime, ..
+            } => {
+                let call = Self::initiate(
+                    self.credential,
+                    self.held,
+                    &oid,
+                    self.bindings,
+                    (flags, lifetime),
+                )?;
+                running.step_initiator(call, Some(token))
+            }
+            Side::Acceptor {
+                wants_source,
+                wants_delegated,
+            } => {
+                let call = Accept {
+                    cred: Self::cred(self.credential, self.held, &oid)?,
+                    bindings: self.bindings,
+                    wants_source,
+                    wants_delegated,
+                };
+                running.step_acceptor(self.glue, call, token)
+            }
+        }
+    }
+}
+
+/// What is asked of a mechanism. RFC 4178 section 3.1: integrity always, since the mechListMIC needs
+/// it; unless the caller's credential says to ask for nothing (GSS_KRB5_CRED_NO_CI_FLAGS_X).
+fn asked(credential: Option<&Credential>, flags: u32) -> u32 {
+    if credential.is_none_or(Credential::asks_integrity) {
+        flags | GSS_C_INTEG_FLAG
+    } else {
+        flags
     }
 }
 
@@ -232,7 +333,7 @@ impl Mechs for Call<'_> {
     fn candidates(&mut self) -> Vec<Oid> {
         let usable = match self.credential {
             Some(credential) => credential.usable(),
-            None => catalog::available(self.glue).to_vec(),
+            None => own::available(self.glue),
         };
         policy::current().mechs.order(usable)
     }
@@ -253,6 +354,9 @@ impl Mechs for Call<'_> {
         if let Some(credential) = self.credential {
             return credential.covers(mech);
         }
+        if *mech == oid::NTLMSSP && own::serves(self.glue) {
+            return self.hold_users();
+        }
         if *mech == oid::NTLMSSP {
             availability::ntlm(self.glue)?;
             // To offer it, that is enough; to accept with it, it will be asked in any case.
@@ -272,6 +376,10 @@ impl Mechs for Call<'_> {
             .mechs
             .allows(mech)
             .map_err(|reason| unusable(mech, &reason))?;
+        if *mech == oid::NTLMSSP && own::serves(self.glue) {
+            let (started, step) = self.run_own(token)?;
+            return Ok((Inner::Ntlm(Box::new(started)), made(step, Token::Own)));
+        }
         // Kerberos finds its default as fast at each leg as it is acquired once; the others are
         // asked once in a context, NTLM above all (it reads files and hashes at every asking).
         // Under Kerberos's other identifiers the glue has the same mechanism.
@@ -283,39 +391,14 @@ impl Mechs for Call<'_> {
             self.hold(mech)?;
         }
         let (started, step) = self.run(&inner, token)?;
-        Ok((Inner::Glue(started), of_glue(step)))
+        Ok((Inner::Glue(started), made(step, Token::Glue)))
     }
 
     fn step(&mut self, mech: &mut Inner, token: &[u8]) -> Result<Step<Token>, MechError> {
-        let Inner::Glue(running) = mech;
-        let oid = *running.mech();
-        let step = match self.side {
-            Side::Initiator {
-                flags, lifetime, ..
-            } => {
-                let call = Self::initiate(
-                    self.credential,
-                    self.held,
-                    &oid,
-                    self.bindings,
-                    (flags, lifetime),
-                )?;
-                running.step_initiator(call, Some(token))?
-            }
-            Side::Acceptor {
-                wants_source,
-                wants_delegated,
-            } => {
-                let call = Accept {
-                    cred: Self::cred(self.credential, self.held, &oid),
-                    bindings: self.bindings,
-                    wants_source,
-                    wants_delegated,
-                };
-                running.step_acceptor(self.glue, call, token)?
-            }
-        };
-        Ok(of_glue(step))
+        Ok(match mech {
+            Inner::Glue(mech) => made(self.step_glue(mech, token)?, Token::Glue),
+            Inner::Ntlm(mech) => made(self.step_own(mech, token)?, Token::Own),
+        })
     }
 
     fn rules(&self) -> &Rules {
@@ -323,10 +406,11 @@ impl Mechs for Call<'_> {
     }
 }
 
-fn of_glue(step: Step<Buffer>) -> Step<Token> {
+/// A step with its token as negotiation knows it.
+fn made<T>(step: Step<T>, token: impl FnOnce(T) -> Token) -> Step<Token> {
     match step {
-        Step::Continue(token) => Step::Continue(Token::Glue(token)),
-        Step::Done(token) => Step::Done(token.map(Token::Glue)),
+        Step::Continue(made) => Step::Continue(token(made)),
+        Step::Done(made) => Step::Done(made.map(token)),
     }
 }
 
@@ -334,7 +418,7 @@ fn of_glue(step: Step<Buffer>) -> Step<Token> {
 pub(crate) fn absent(candidates: &[Oid], of_credential: bool) -> Vec<MechError> {
     let reason = |mech: &Oid| match policy::current().mechs.allows(mech) {
         Err(forbidden) => forbidden,
-        Ok(()) if of_credential => "the credential is not for this mechanism".to_owned(),
+        Ok(()) if of_credential => NOT_FOR_THIS.to_owned(),
         Ok(()) => "not installed".to_owned(),
     };
     [oid::KRB5, oid::NTLMSSP]
@@ -354,6 +438,9 @@ pub(crate) fn unusable(mech: &Oid, reason: &str) -> MechError {
         token: None,
     }
 }
+
+/// Why a credential does not serve a mechanism.
+pub(super) const NOT_FOR_THIS: &str = "the credential is not for this mechanism";
 
 /// An error of a call made on behalf of a mechanism, as that mechanism's.
 fn of_mech(mech: &Oid, error: Error) -> MechError {

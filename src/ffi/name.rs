@@ -5,6 +5,7 @@
 use super::arg::{In, Octets, OidIn, Out, OutHandle, OutOctets, OutOid, Status};
 use crate::error::{Error, major};
 use crate::glue::{Mechglue, call, owned};
+use crate::ntlm::UserName;
 use crate::oid::{self, Oid};
 use std::cell::Cell;
 use std::ffi::c_int;
@@ -21,6 +22,8 @@ pub(crate) struct Name {
 struct Given {
     text: Vec<u8>,
     kind: Option<Oid>,
+    /// The user, when our own NTLM found out that it is one.
+    user: Option<UserName>,
 }
 
 impl Name {
@@ -29,6 +32,26 @@ impl Name {
         Self {
             given: None,
             glue: OnceLock::from(name),
+        }
+    }
+
+    /// A user whom our own NTLM has found out: `DOMAIN\user`, as gss-ntlmssp shows it.
+    pub(crate) fn of_user(user: &UserName) -> Self {
+        let mut name = Self::given(user.to_string().as_bytes(), Some(USER_NAME));
+        if let Some(given) = &mut name.given {
+            given.user = Some(user.clone());
+        }
+        name
+    }
+
+    /// A service by its principal name without a realm: `HTTP/www.example.org`.
+    pub(crate) fn of_service(principal: &str) -> Self {
+        match principal.split_once('/') {
+            Some((service, host)) => {
+                let text = format!("{service}@{host}");
+                Self::given(text.as_bytes(), Some(HOSTBASED_SERVICE))
+            }
+            None => Self::given(principal.as_bytes(), Some(USER_NAME)),
         }
     }
 
@@ -46,9 +69,56 @@ impl Name {
             given: Some(Given {
                 text: text.to_vec(),
                 kind,
+                user: None,
             }),
             glue: OnceLock::new(),
         }
+    }
+
+    /// The user of our own NTLM that this name is known to be.
+    fn user(&self) -> Option<&UserName> {
+        self.given.as_ref()?.user.as_ref()
+    }
+
+    /// The name's text and type, without the glue's help where it was given as text.
+    fn shown(&self, glue: &'static Mechglue) -> Result<(String, Option<Oid>), Error> {
+        if let Some(given) = &self.given {
+            let text = String::from_utf8_lossy(&given.text).into_owned();
+            return Ok((text, given.kind));
+        }
+        let (text, kind) = call::display_name(glue, self.for_glue(glue)?)?;
+        Ok((text.text(), kind))
+    }
+
+    /// The user that NTLM understands by this name: `DOMAIN\user`, `user` or `user@domain`; a
+    /// service is no user.
+    ///
+    /// # Errors
+    /// What the glue says of the name.
+    pub(crate) fn as_user(&self, glue: &'static Mechglue) -> Result<Option<UserName>, Error> {
+        if let Some(user) = self.user() {
+            return Ok(Some(user.clone()));
+        }
+        let (text, kind) = self.shown(glue)?;
+        Ok((!is_service(kind)).then(|| UserName::parse(&text)))
+    }
+
+    /// The service principal name that NTLM understands by this name: `HTTP/www.example.org`.
+    ///
+    /// # Errors
+    /// What the glue says of the name.
+    pub(crate) fn as_service(&self, glue: &'static Mechglue) -> Result<String, Error> {
+        let (text, kind) = self.shown(glue)?;
+        if is_service(kind) {
+            return Ok(text.replacen('@', "/", 1));
+        }
+        // A principal of Kerberos has its realm at the end.
+        let principal = text
+            .rsplit_once('@')
+            .filter(|(front, _)| front.contains('/'));
+        Ok(principal
+            .map_or(text.as_str(), |(front, _)| front)
+            .to_owned())
     }
 
     /// The name as one of the glue's, imported on first need.
@@ -83,7 +153,7 @@ impl Name {
     pub(super) fn duplicate(&self, glue: &'static Mechglue) -> Result<Self, Error> {
         match &self.given {
             // What was done to the glue's copy (attributes) has to come along.
-            given if self.glue.get().is_none() => Ok(Self {
+            given if self.glue.get().is_none() || self.user().is_some() => Ok(Self {
                 given: given.clone(),
                 glue: OnceLock::new(),
             }),
@@ -189,6 +259,10 @@ pub(super) fn export_name(
     mut token: OutOctets<'_>,
 ) -> Status {
     let name = name.given()?.ok_or(NO_NAME)?;
+    if let Some(user) = name.user() {
+        token.put(exported(&oid::NTLMSSP, user.to_string().as_bytes()));
+        return Ok(major::COMPLETE);
+    }
     let (shown, _) = call::display_name(glue, name.for_glue(glue)?)?;
     token.put(exported(&oid::SPNEGO, shown.as_ref()));
     Ok(major::COMPLETE)
@@ -238,7 +312,8 @@ pub(super) fn compare_name(
     Ok(major::COMPLETE)
 }
 
-/// The local account of a name. The glue is not told the mechanism: it would be ours, and the name
+/// The local account of a name: of NTLM's users, as gss-ntlmssp has it, the user without the domain,
+/// since whoever wrote the file of users decided who they are. The glue is not told the mechanism: it would be ours, and the name
 /// knows its own.
 pub(super) fn localname(
     glue: &'static Mechglue,
@@ -247,6 +322,10 @@ pub(super) fn localname(
     mut account: OutOctets<'_>,
 ) -> Status {
     let name = name.given()?.ok_or(NO_NAME)?;
+    if let Some(user) = name.user() {
+        account.put(user.user.clone().into_bytes());
+        return Ok(major::COMPLETE);
+    }
     account.put_buffer(call::localname(glue, name.for_glue(glue)?)?);
     Ok(major::COMPLETE)
 }
@@ -261,6 +340,10 @@ pub(super) fn authorize_localname(
     kind: OidIn<'_>,
 ) -> Status {
     let name = name.given()?.ok_or(NO_NAME)?;
+    if let Some(known) = name.user() {
+        let same = known.user.as_bytes() == user.bytes();
+        return Ok(if same { major::COMPLETE } else { UNAUTHORIZED });
+    }
     let user = call::import_name(glue, user.bytes(), kind.value().as_ref())?;
     let own = name.for_glue(glue)?;
     let authorized = match name.given {
@@ -275,6 +358,20 @@ pub(super) fn authorize_localname(
     ))
 }
 
+fn is_service(kind: Option<Oid>) -> bool {
+    kind.is_some_and(|kind| [HOSTBASED_SERVICE, HOSTBASED_SERVICE_X].contains(&kind))
+}
+
+/// GSS_C_NT_USER_NAME, 1.2.840.113554.1.2.1.1.
+const USER_NAME: Oid = Oid::known([0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 1, 2, 1, 1]);
+
+/// GSS_C_NT_HOSTBASED_SERVICE, 1.2.840.113554.1.2.1.4, and as RFC 2078 had it, 1.3.6.1.5.6.2.
+const HOSTBASED_SERVICE: Oid = Oid::known([0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 1, 2, 1, 4]);
+const HOSTBASED_SERVICE_X: Oid = Oid::known([0x2b, 6, 1, 5, 6, 2]);
+
+/// GSS_S_UNAUTHORIZED of RFC 2744.
+const UNAUTHORIZED: u32 = 15 << 16;
+
 const SHADOW: Error = Error::Unavailable("SPNEGO does not know this name: the mechanisms do");
 
 pub(super) const NO_NAME: Error = Error::Missing("a name is needed here");
@@ -282,6 +379,21 @@ pub(super) const NO_NAME: Error = Error::Missing("a name is needed here");
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ntlm_reads_users_and_services_from_names() {
+        let glue = Mechglue::mit();
+        let user = Name::given(b"DOMAIN\\user", Some(USER_NAME));
+        assert_eq!(
+            user.as_user(glue).unwrap(),
+            Some(UserName::parse("DOMAIN\\user"))
+        );
+        let service = Name::given(b"HTTP@www.example.org", Some(HOSTBASED_SERVICE));
+        assert_eq!(service.as_user(glue).unwrap(), None);
+        assert_eq!(service.as_service(glue).unwrap(), "HTTP/www.example.org");
+        let principal = Name::given(b"HTTP/www.example.org@EXAMPLE.ORG", None);
+        assert_eq!(principal.as_service(glue).unwrap(), "HTTP/www.example.org");
+    }
 
     #[test]
     fn content_is_what_was_exported() {

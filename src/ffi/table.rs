@@ -1,22 +1,22 @@
 //! Every entry point of the C surface, one row each, with its name on the face of each glue. A row
 //! with a body calls it; a row that forwards lends the inner handle to the glue's function of the
-//! same name.
+//! same name; one for a message does so as well, and goes to our own NTLM when that has the context.
 
 use super::arg::{
-    Argument, In, InOut, InOutHandle, More, Octets, OidIn, OidSetIn, Out, OutHandle, OutOctets,
-    OutOid, OutOidSet, OutSet, Through,
+    Argument, In, InOut, InOutHandle, Iov, More, Octets, OidIn, OidSetIn, Out, OutHandle,
+    OutOctets, OutOid, OutOidSet, OutSet, Status, Through,
 };
 use super::context::Context;
 use super::credential::Shared;
-use super::handle::{Lend, Lent};
+use super::handle::{Lend, Lent, Refuse};
 use super::name::Name;
-use super::{context, credential, guard, heimdal, mechanism, name};
+use super::{context, credential, guard, heimdal, mechanism, message, name};
 use crate::error::{Error, major};
 use crate::glue::owned::{Bindings, LentOid, Store};
 use crate::glue::{Mechglue, call, catalog, environment, statics, takeover};
 use crate::oid;
 use crate::policy;
-use crate::sys::{gss_OID, gss_OID_set, gss_any, gss_buffer_desc, gss_iov_buffer_desc};
+use crate::sys::{gss_OID, gss_OID_set, gss_any, gss_buffer_desc};
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
@@ -60,23 +60,33 @@ macro_rules! surface {
         $(Argument::clear(&mut $argument);)*
         guard($place, move || $($body)::+($glue, $($argument),*))
     }};
-    // The way of every message: nothing here may panic before the glue has answered, so there is
-    // nothing to guard until it reports a failure. The glue's function clears the outs itself.
     (@forward $place:ident, $glue:expr, $function:ident, $handle:ident $(, $argument:ident)*) => {{
         let glue = $glue;
-        let Some(lent) = $handle.lend(glue) else {
+        surface!(@lend $place, glue, $function, $handle, ($($argument),*),
+            refused($place, move || $handle.refusal(glue)))
+    }};
+    (@message $place:ident, $glue:expr, $function:ident, $handle:ident $(, $argument:ident)*) => {{
+        let glue = $glue;
+        surface!(@lend $place, glue, $function, $handle, ($($argument),*),
+            aside($place, move || message::$function(glue, $handle $(, $argument)*)))
+    }};
+    // The way of every message: nothing here may panic before the glue has answered, so there is
+    // nothing to guard until it reports a failure. The glue's function clears the outs itself.
+    (@lend $place:ident, $glue:ident, $function:ident, $handle:ident,
+        ($($argument:ident),*), $otherwise:expr) => {{
+        let Some(lent) = $handle.lend($glue) else {
             $(Argument::clear(&mut $argument);)*
-            return refused($place, move || $handle.refusal(glue));
+            return $otherwise;
         };
         // SAFETY: the inner handle is alive while `lent` is; the other arguments are the caller's
         // own, as gssapi.h asks of callers of this function.
         let status = unsafe {
-            glue.$function($place.lower(), lent.raw() $(, $argument.lower())*)
+            $glue.$function($place.lower(), lent.raw() $(, $argument.lower())*)
         };
         if call::is_failure(status) {
             $($argument.failed();)*
             let minor = $place.read();
-            return refused($place, move || call::failure(glue, &lent.mech(), status, minor));
+            return refused($place, move || call::failure($glue, &lent.mech(), status, minor));
         }
         status
     }};
@@ -89,7 +99,13 @@ fn refused(minor: Out<'_, u32>, why: impl FnOnce() -> Error) -> u32 {
     guard(minor, move || Err(why()))
 }
 
-type Iov<'a> = Through<'a, gss_iov_buffer_desc>;
+/// The way of a message that no mechanism behind the glue protects.
+#[cold]
+#[inline(never)]
+fn aside(minor: Out<'_, u32>, body: impl FnOnce() -> Status) -> u32 {
+    guard(minor, body)
+}
+
 type Any<'a> = Through<'a, *mut gss_any>;
 
 surface! {
@@ -242,18 +258,18 @@ surface! {
     ) as gss_inquire_context => body {context::inquire_context};
     [mit gssi_inquire_sec_context_by_oid, heimdal gss_inquire_sec_context_by_oid](
         context: In<'_, Context>, object: OidIn<'_>, data: OutSet<'_>,
-    ) as gss_inquire_sec_context_by_oid => forward {gss_inquire_sec_context_by_oid};
+    ) as gss_inquire_sec_context_by_oid => message {gss_inquire_sec_context_by_oid};
     [mit gssi_set_sec_context_option, heimdal gss_set_sec_context_option](
         context: InOutHandle<'_, Context>, option: OidIn<'_>, value: Octets<'_>,
     ) as gss_set_sec_context_option => body {context::set_sec_context_option};
     [mit gssi_context_time, heimdal gss_context_time](
         context: In<'_, Context>, time_rec: Out<'_, u32>,
     ) as gss_context_time
-        => forward {gss_context_time};
+        => message {gss_context_time};
     [mit gssi_process_context_token, heimdal gss_process_context_token](
         context: In<'_, Context>, token: Octets<'_>,
     )
-        as gss_process_context_token => forward {gss_process_context_token};
+        as gss_process_context_token => message {gss_process_context_token};
     [mit gssi_export_sec_context, heimdal gss_export_sec_context](
         context: InOutHandle<'_, Context>, token: OutOctets<'_>,
     )
@@ -266,57 +282,57 @@ surface! {
         mech: OidIn<'_>, token: Octets<'_>, context: OutHandle<'_, Context>,
     ) => body {context::import_sec_context_by_mech};
     [mit gssi_complete_auth_token](context: In<'_, Context>, message: Octets<'_>)
-        as gss_complete_auth_token => forward {gss_complete_auth_token};
+        as gss_complete_auth_token => message {gss_complete_auth_token};
 
     // Messages.
     [mit gssi_get_mic, heimdal gss_get_mic](
         context: In<'_, Context>, qop: u32, message: Octets<'_>, mic: OutOctets<'_>,
-    ) as gss_get_mic => forward {gss_get_mic};
+    ) as gss_get_mic => message {gss_get_mic};
     [mit gssi_verify_mic, heimdal gss_verify_mic](
         context: In<'_, Context>, message: Octets<'_>, mic: Octets<'_>, qop: Out<'_, u32>,
-    ) as gss_verify_mic => forward {gss_verify_mic};
+    ) as gss_verify_mic => message {gss_verify_mic};
     [mit gssi_wrap, heimdal gss_wrap](
         context: In<'_, Context>, conf: c_int, qop: u32, message: Octets<'_>,
         conf_state: Out<'_, c_int>, output: OutOctets<'_>,
-    ) as gss_wrap => forward {gss_wrap};
+    ) as gss_wrap => message {gss_wrap};
     [mit gssi_unwrap, heimdal gss_unwrap](
         context: In<'_, Context>, input: Octets<'_>, message: OutOctets<'_>,
         conf_state: Out<'_, c_int>, qop: Out<'_, u32>,
-    ) as gss_unwrap => forward {gss_unwrap};
+    ) as gss_unwrap => message {gss_unwrap};
     [mit gssi_wrap_size_limit, heimdal gss_wrap_size_limit](
         context: In<'_, Context>, conf: c_int, qop: u32, size: u32, limit: Out<'_, u32>,
-    ) as gss_wrap_size_limit => forward {gss_wrap_size_limit};
+    ) as gss_wrap_size_limit => message {gss_wrap_size_limit};
     [mit gssi_wrap_iov, heimdal gss_wrap_iov](
         context: In<'_, Context>, conf: c_int, qop: u32, conf_state: Out<'_, c_int>,
         iov: Iov<'_>, count: c_int,
-    ) as gss_wrap_iov => forward {gss_wrap_iov};
+    ) as gss_wrap_iov => message {gss_wrap_iov};
     [mit gssi_unwrap_iov, heimdal gss_unwrap_iov](
         context: In<'_, Context>, conf_state: Out<'_, c_int>, qop: Out<'_, u32>,
         iov: Iov<'_>, count: c_int,
-    ) as gss_unwrap_iov => forward {gss_unwrap_iov};
+    ) as gss_unwrap_iov => message {gss_unwrap_iov};
     [mit gssi_wrap_iov_length, heimdal gss_wrap_iov_length](
         context: In<'_, Context>, conf: c_int, qop: u32, conf_state: Out<'_, c_int>,
         iov: Iov<'_>, count: c_int,
-    ) as gss_wrap_iov_length => forward {gss_wrap_iov_length};
+    ) as gss_wrap_iov_length => message {gss_wrap_iov_length};
     [mit gssi_wrap_aead](
         context: In<'_, Context>, conf: c_int, qop: u32, associated: Octets<'_>,
         message: Octets<'_>, conf_state: Out<'_, c_int>, output: OutOctets<'_>,
-    ) as gss_wrap_aead => forward {gss_wrap_aead};
+    ) as gss_wrap_aead => message {gss_wrap_aead};
     [mit gssi_unwrap_aead](
         context: In<'_, Context>, input: Octets<'_>, associated: Octets<'_>,
         message: OutOctets<'_>, conf_state: Out<'_, c_int>, qop: Out<'_, u32>,
-    ) as gss_unwrap_aead => forward {gss_unwrap_aead};
+    ) as gss_unwrap_aead => message {gss_unwrap_aead};
     [mit gssi_get_mic_iov](context: In<'_, Context>, qop: u32, iov: Iov<'_>, count: c_int)
-        as gss_get_mic_iov => forward {gss_get_mic_iov};
+        as gss_get_mic_iov => message {gss_get_mic_iov};
     [mit gssi_verify_mic_iov](
         context: In<'_, Context>, qop: Out<'_, u32>, iov: Iov<'_>, count: c_int,
-    ) as gss_verify_mic_iov => forward {gss_verify_mic_iov};
+    ) as gss_verify_mic_iov => message {gss_verify_mic_iov};
     [mit gssi_get_mic_iov_length](context: In<'_, Context>, qop: u32, iov: Iov<'_>, count: c_int)
-        as gss_get_mic_iov_length => forward {gss_get_mic_iov_length};
+        as gss_get_mic_iov_length => message {gss_get_mic_iov_length};
     [mit gssi_pseudo_random, heimdal gss_pseudo_random](
         context: In<'_, Context>, key: c_int, input: Octets<'_>, length: isize,
         output: OutOctets<'_>,
-    ) as gss_pseudo_random => forward {gss_pseudo_random};
+    ) as gss_pseudo_random => message {gss_pseudo_random};
 
     // The mechanism.
     [mit gssi_indicate_mechs, heimdal gss_indicate_mechs](

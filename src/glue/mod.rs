@@ -207,5 +207,7 @@ imports! {
     gss_release_oid_set(a: *mut gss_OID_set);
     gss_create_empty_oid_set(a: *mut gss_OID_set);
     gss_add_oid_set_member(a: gss_OID, b: *mut gss_OID_set);
+    gss_create_empty_buffer_set(a: *mut gss_buffer_set_t);
+    gss_add_buffer_set_member(a: gss_buffer_t, b: *mut gss_buffer_set_t);
     gss_release_buffer_set(a: *mut gss_buffer_set_t);
 }

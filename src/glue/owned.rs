@@ -4,7 +4,7 @@
 use super::Mechglue;
 use crate::oid::Oid;
 use crate::sys::*;
-use std::ffi::c_void;
+use std::ffi::{CStr, c_void};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
@@ -163,6 +163,14 @@ owner!(
     }
 );
 
+owner!(
+    /// A set of buffers.
+    BufferSet, gss_buffer_set_t, gss_buffer_set_desc_struct, |glue, minor, set| {
+        // SAFETY: passes the caller's contract on.
+        unsafe { glue.gss_release_buffer_set(minor, set) }
+    }
+);
+
 impl Cred {
     /// Own the handle that a call left in the place of this one's; a call that leaves none has
     /// left this one as it was.
@@ -300,7 +308,7 @@ impl<'a> LentBuffer<'a> {
     }
 }
 
-/// Channel bindings of a caller, handed through to the mechanisms unread.
+/// Channel bindings of a caller, handed through to the mechanisms behind the glue unread.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub(crate) struct Bindings<'a> {
@@ -315,7 +323,7 @@ impl Bindings<'_> {
     }
 }
 
-/// A credential store of a caller, handed through to the mechanisms unread.
+/// A credential store of a caller, handed through to the mechanisms behind the glue unread.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub(crate) struct Store<'a> {
@@ -323,7 +331,26 @@ pub(crate) struct Store<'a> {
     caller: PhantomData<&'a ()>,
 }
 
-impl Store<'_> {
+impl<'a> Store<'a> {
+    /// What the store has under a name, without the NUL at its end.
+    pub(crate) fn value(self, key: &str) -> Option<&'a [u8]> {
+        // SAFETY: null, or the caller's store, valid for the call.
+        let store = unsafe { self.pointer.as_ref() }?;
+        let count = usize::try_from(store.count).ok()?;
+        if store.elements.is_null() {
+            return None;
+        }
+        // SAFETY: a store's elements are an array of `count` pairs.
+        let elements = unsafe { std::slice::from_raw_parts(store.elements, count) };
+        let pairs = elements.iter().filter(|pair| !pair.key.is_null());
+        let found = pairs
+            // SAFETY: a key is a NUL-terminated string.
+            .filter(|pair| unsafe { CStr::from_ptr(pair.key) }.to_bytes() == key.as_bytes())
+            .find(|pair| !pair.value.is_null())?;
+        // SAFETY: a value is a NUL-terminated string, valid for the call.
+        Some(unsafe { CStr::from_ptr(found.value) }.to_bytes())
+    }
+
     /// No store.
     pub(crate) const NONE: Self = Self {
         pointer: ptr::null(),

@@ -320,6 +320,12 @@ static void ask_context(gss_ctx_id_t context)
     SHOW("process_context_token", gss_process_context_token(&minor, context, &junk));
 }
 
+/* Every message is due and as it was sent: after one that is not, RC4 cannot find its place again. */
+static int in_order(void)
+{
+    return strcmp(option("order", "mixed"), "kept") == 0;
+}
+
 static void speak(gss_ctx_id_t context)
 {
     send_wrapped(context, 1);
@@ -333,8 +339,10 @@ static void speak(gss_ctx_id_t context)
     send_mic_iov(context);
     send_mic_iov(context);
     send_mic(context);
-    send_out_of_order(context);
-    send_damaged(context);
+    if (!in_order()) {
+        send_out_of_order(context);
+        send_damaged(context);
+    }
     send_wrapped(context, 0);
 }
 
@@ -343,7 +351,7 @@ static void listen_to_peer(gss_ctx_id_t context)
     receive_wrapped(context);
     receive_wrapped(context);
     receive_mic(context, MESSAGE_TEXT);
-    receive_mic(context, "another message");
+    receive_mic(context, in_order() ? MESSAGE_TEXT : "another message");
     receive_iov(context);
     receive_iov(context);
     receive_iov(context);
@@ -352,15 +360,47 @@ static void listen_to_peer(gss_ctx_id_t context)
     receive_mic(context, MESSAGE_TEXT);
     receive_mic_iov(context);
     receive_wrapped(context);
+    if (in_order())
+        return;
     receive_wrapped(context);
     receive_wrapped(context);
     receive_wrapped(context);
     receive_wrapped(context);
 }
 
+/* The first messages alone: sealed and then signed, signed and then sealed, or sealed. */
+static void first_messages(gss_ctx_id_t context, int initiator, const char *traffic)
+{
+    int signed_first = strcmp(traffic, "signed") == 0;
+    int signs = strcmp(traffic, "sealed-only") != 0;
+
+    for (int turn = 0; turn < 2; ++turn) {
+        int speaks = turn == (initiator ? 0 : 1);
+
+        for (int message = 0; message < 4; ++message) {
+            int mic = signs && (message % 2 == 0) == signed_first;
+
+            if (speaks && mic)
+                send_mic(context);
+            else if (speaks)
+                send_wrapped(context, 1);
+            else if (mic)
+                receive_mic(context, MESSAGE_TEXT);
+            else
+                receive_wrapped(context);
+        }
+    }
+}
+
 void exchange_messages(gss_ctx_id_t context, int initiator)
 {
+    const char *traffic = option("traffic", "all");
+
     show("-- messages");
+    if (strcmp(traffic, "all") != 0) {
+        first_messages(context, initiator, traffic);
+        return;
+    }
     if (initiator)
         speak(context);
     else

@@ -21,7 +21,8 @@
  *   ask_target=no    ... without its target name, which kills gss-ntlmssp's acceptor
  *   early=yes        try messages while incomplete
  *   delete_after=N   delete the context after leg N
- *   export=initiator|acceptor|both   messages=no|few   delegated=TARGET
+ *   export=initiator|acceptor|both   messages=no|few   order=kept
+ *   traffic=sealed|signed|sealed-only   the first messages alone   delegated=TARGET
  */
 #define _GNU_SOURCE
 #include "channel.h"

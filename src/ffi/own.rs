@@ -1,0 +1,517 @@
+//! Our own NTLM behind the door: when it serves, where its users come from, and its contexts as
+//! negotiation and the caller see them.
+#![forbid(unsafe_code)]
+
+use super::inner::unusable;
+use super::name::Name;
+use crate::error::{Error, MechError};
+use crate::glue::owned::Store;
+use crate::glue::{Mechglue, catalog, environment};
+use crate::negotiate::{Mech, Step};
+use crate::ntlm::{Accept, Accounts, ChannelBindings, Credential, Host, Initiate, Ntlm, UserName};
+use crate::oid::{self, Oid};
+use crate::policy::{self, NtlmProvider};
+use crate::sys::{GSS_C_ACCEPT, GSS_C_BOTH, GSS_C_INITIATE, GSS_C_MUTUAL_FLAG};
+use std::ffi::c_int;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// Whether NTLM is ours to speak: the glue has none, or the configuration prefers ours.
+pub(crate) fn serves(glue: &'static Mechglue) -> bool {
+    match policy::current().ntlm {
+        NtlmProvider::System => !catalog::available(glue).contains(&oid::NTLMSSP),
+        NtlmProvider::Own => true,
+        NtlmProvider::Off => false,
+    }
+}
+
+/// The mechanisms that may be negotiated, the glue's and ours.
+pub(crate) fn available(glue: &'static Mechglue) -> Vec<Oid> {
+    let mut mechs = catalog::available(glue).to_vec();
+    if serves(glue) && !mechs.contains(&oid::NTLMSSP) {
+        mechs.push(oid::NTLMSSP);
+    }
+    mechs
+}
+
+/// A credential's part for NTLM: who signs in, and who may.
+pub(crate) struct Users {
+    initiator: Option<Credential>,
+    accounts: Option<Accounts>,
+}
+
+/// What a credential for NTLM is acquired with.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    /// Who signs in; `None`: the first of the file.
+    pub(crate) name: Option<&'a UserName>,
+    /// GSS_C_BOTH, GSS_C_INITIATE or GSS_C_ACCEPT.
+    pub(crate) usage: c_int,
+    /// Where users are found.
+    pub(crate) from: From<'a>,
+}
+
+/// Where users are found.
+#[derive(Clone, Copy)]
+pub(crate) enum From<'a> {
+    /// The file that `NTLM_USER_FILE` names, or what a store names, in gss-ntlmssp's words for it.
+    Store(Store<'a>),
+    /// A password, for the name.
+    Password(&'a [u8]),
+}
+
+impl Users {
+    /// Whoever there is by default, for one use.
+    ///
+    /// # Errors
+    /// Why there is nobody.
+    pub(crate) fn by_default(usage: u32) -> Result<Self, MechError> {
+        Self::find(Wanted {
+            name: None,
+            usage: c_int::try_from(usage).unwrap_or_default(),
+            from: From::Store(Store::NONE),
+        })
+    }
+
+    /// Find users.
+    ///
+    /// # Errors
+    /// Why there is nobody.
+    pub(crate) fn find(wanted: Wanted<'_>) -> Result<Self, MechError> {
+        let usage = u32::try_from(wanted.usage).unwrap_or(GSS_C_BOTH);
+        let found = match wanted.from {
+            From::Password(_) if usage == GSS_C_ACCEPT => {
+                Err("a password is for signing in, not for accepting".to_owned())
+            }
+            From::Password(password) => Self::of_password(wanted.name, None, password),
+            From::Store(store) => match Self::of_store(&wanted, store) {
+                Some(found) => found,
+                None => user_file(store).and_then(|file| Self::of_file(&wanted, usage, &file)),
+            },
+        };
+        found.map_err(|reason| none(&reason))
+    }
+
+    /// A user that the store itself describes.
+    fn of_store(wanted: &Wanted<'_>, store: Store<'_>) -> Option<Result<Self, String>> {
+        let domain = store.value(DOMAIN);
+        if let Some(password) = store.value(PASSWORD) {
+            return Some(Self::of_password(wanted.name, domain, password));
+        }
+        let hash = store.value(NT_HASH)?;
+        let credential = text(hash, NT_HASH).and_then(|hash| {
+            let name = named(wanted.name, domain)?;
+            Credential::from_hex(name, hash)
+                .ok_or_else(|| format!("{NT_HASH} is not 32 hexadecimal digits"))
+        });
+        Some(credential.map(Self::initiating))
+    }
+
+    fn of_password(
+        name: Option<&UserName>,
+        domain: Option<&[u8]>,
+        password: &[u8],
+    ) -> Result<Self, String> {
+        let password = text(password, "the password")?;
+        let name = named(name, domain)?;
+        Ok(Self::initiating(Credential::from_password(name, password)))
+    }
+
+    fn of_file(wanted: &Wanted<'_>, usage: u32, file: &Path) -> Result<Self, String> {
+        let accounts = Accounts::read(file)?;
+        if accounts.is_empty() {
+            let problem = accounts.problems().first();
+            let problem = problem.map_or(String::new(), |problem| format!(": {problem}"));
+            return Err(format!("no user in {}{problem}", file.display()));
+        }
+        let initiator = match wanted.name {
+            _ if usage == GSS_C_ACCEPT => None,
+            Some(name) => accounts.find(name),
+            None => accounts.first(),
+        };
+        match (usage, &initiator) {
+            (GSS_C_INITIATE, None) => Err(match wanted.name {
+                Some(name) => format!("no user {:?} in {}", name.to_string(), file.display()),
+                None => format!("no user in {}", file.display()),
+            }),
+            (GSS_C_INITIATE, Some(_)) => Ok(Self {
+                initiator,
+                accounts: None,
+            }),
+            _ => Ok(Self {
+                initiator,
+                accounts: Some(accounts),
+            }),
+        }
+    }
+
+    fn initiating(credential: Credential) -> Self {
+        Self {
+            initiator: Some(credential),
+            accounts: None,
+        }
+    }
+
+    /// Who signs in.
+    ///
+    /// # Errors
+    /// Nobody does: the users are for accepting only.
+    pub(crate) fn initiator(&self) -> Result<&Credential, MechError> {
+        self.initiator
+            .as_ref()
+            .ok_or_else(|| none("the credential is not for initiating"))
+    }
+
+    /// Who may sign in.
+    ///
+    /// # Errors
+    /// Nobody may: the user is for signing in only.
+    fn accounts(&self) -> Result<&Accounts, MechError> {
+        self.accounts
+            .as_ref()
+            .ok_or_else(|| none("the credential is not for accepting"))
+    }
+
+    /// The name of who signs in.
+    pub(crate) fn name(&self) -> Option<&UserName> {
+        self.initiator.as_ref().map(Credential::name)
+    }
+
+    /// GSS_C_BOTH, GSS_C_INITIATE or GSS_C_ACCEPT.
+    pub(crate) fn usage(&self) -> c_int {
+        let usage = match (&self.initiator, &self.accounts) {
+            (Some(_), Some(_)) => GSS_C_BOTH,
+            (None, Some(_)) => GSS_C_ACCEPT,
+            _ => GSS_C_INITIATE,
+        };
+        c_int::try_from(usage).unwrap_or_default()
+    }
+}
+
+/// The file of users: the store's, or the environment's.
+fn user_file(store: Store<'_>) -> Result<PathBuf, String> {
+    if let Some(file) = store.value(KEY_FILE) {
+        return text(file, KEY_FILE).map(PathBuf::from);
+    }
+    environment::variable(Accounts::VARIABLE)
+        .map(PathBuf::from)
+        .ok_or_else(|| format!("no user: {} is not set", Accounts::VARIABLE))
+}
+
+fn named(name: Option<&UserName>, domain: Option<&[u8]>) -> Result<UserName, String> {
+    let mut name = name.cloned().ok_or("no user is named")?;
+    if let Some(domain) = domain.filter(|_| name.domain.is_empty()) {
+        text(domain, DOMAIN)?.clone_into(&mut name.domain);
+    }
+    Ok(name)
+}
+
+fn text<'a>(octets: &'a [u8], what: &str) -> Result<&'a str, String> {
+    std::str::from_utf8(octets).map_err(|_| format!("{what} is not UTF-8"))
+}
+
+fn none(reason: &str) -> MechError {
+    unusable(&oid::NTLMSSP, reason)
+}
+
+/// A context of our own NTLM, and what its caller asked of it.
+pub(crate) struct Own {
+    ntlm: Ntlm,
+    /// The caller asked for mutual authentication.
+    wants_mutual: bool,
+    /// The glue knows NTLM's identifier: MIT's knows only those that are configured, and tells the
+    /// application the null OID in the place of another.
+    known_to_glue: bool,
+    /// The peer has proved by its mechListMIC that it has the session key.
+    peer_proved: bool,
+}
+
+impl Own {
+    /// Start as an initiator.
+    ///
+    /// # Errors
+    /// What the mechanism says.
+    pub(crate) fn initiate(
+        glue: &'static Mechglue,
+        users: &Users,
+        flags: u32,
+        target: Option<&str>,
+        bindings: Option<ChannelBindings<'_>>,
+    ) -> Result<(Self, Step<Vec<u8>>), MechError> {
+        let (ntlm, step) = Ntlm::initiate(&Initiate {
+            credential: users.initiator()?,
+            target,
+            bindings,
+            host: host(),
+            context_flags: flags,
+        })?;
+        let started = Self {
+            ntlm,
+            wants_mutual: flags & GSS_C_MUTUAL_FLAG != 0,
+            known_to_glue: known(glue),
+            peer_proved: false,
+        };
+        Ok((started, step))
+    }
+
+    /// Start as an acceptor.
+    ///
+    /// # Errors
+    /// What the mechanism says.
+    pub(crate) fn accept(
+        glue: &'static Mechglue,
+        users: &Users,
+        bindings: Option<ChannelBindings<'_>>,
+        token: &[u8],
+    ) -> Result<(Self, Step<Vec<u8>>), MechError> {
+        let (ntlm, step) = Ntlm::accept(token, &accepting(users, bindings)?)?;
+        let started = Self {
+            ntlm,
+            wants_mutual: false,
+            known_to_glue: known(glue),
+            peer_proved: false,
+        };
+        Ok((started, step))
+    }
+
+    /// The next leg of an initiator.
+    ///
+    /// # Errors
+    /// What the mechanism says.
+    pub(crate) fn step_initiator(
+        &mut self,
+        users: &Users,
+        flags: u32,
+        bindings: Option<ChannelBindings<'_>>,
+        token: &[u8],
+    ) -> Result<Step<Vec<u8>>, MechError> {
+        let target = self.ntlm.target().map(str::to_owned);
+        let call = Initiate {
+            credential: users.initiator()?,
+            target: target.as_deref(),
+            bindings,
+            host: host(),
+            context_flags: flags,
+        };
+        self.ntlm.continue_initiate(token, &call)
+    }
+
+    /// The next leg of an acceptor.
+    ///
+    /// # Errors
+    /// Why the peer is not let in.
+    pub(crate) fn step_acceptor(
+        &mut self,
+        users: &Users,
+        bindings: Option<ChannelBindings<'_>>,
+        token: &[u8],
+    ) -> Result<Step<Vec<u8>>, MechError> {
+        self.ntlm
+            .continue_accept(token, &accepting(users, bindings)?)
+    }
+
+    /// The mechanism's context.
+    pub(crate) fn ntlm(&self) -> &Ntlm {
+        &self.ntlm
+    }
+
+    /// The context flags. Mutual authentication is among them when it was asked for and the acceptor's
+    /// mechListMIC has verified: only who knows the user's password, or was told by who does, can
+    /// make one.
+    pub(crate) fn flags(&self) -> u32 {
+        let mutual = self.wants_mutual && self.peer_proved && self.is_initiator();
+        self.ntlm.context_flags() | if mutual { GSS_C_MUTUAL_FLAG } else { 0 }
+    }
+
+    /// The mechanism as the glue can tell the application of it.
+    pub(crate) fn told(&self) -> &'static Oid {
+        if self.known_to_glue {
+            &oid::NTLMSSP
+        } else {
+            &oid::SPNEGO
+        }
+    }
+
+    /// Whether this side began.
+    pub(crate) fn is_initiator(&self) -> bool {
+        self.ntlm.is_initiator() == Some(true)
+    }
+
+    /// The initiator's name.
+    pub(crate) fn source(&self) -> Option<Name> {
+        self.ntlm.initiator().map(Name::of_user)
+    }
+
+    /// The acceptor's name, as the initiator has it.
+    pub(crate) fn target(&self) -> Option<Name> {
+        self.ntlm.target().map(Name::of_service)
+    }
+
+    /// The context as octets, in a form that MIT's glue gives back to us and not to its built-in
+    /// SPNEGO: a token of the glue's for SPNEGO, with ours in it.
+    ///
+    /// # Errors
+    /// The context has failed.
+    pub(crate) fn export(self) -> Result<Vec<u8>, Error> {
+        let proved = u8::from(self.wants_mutual && self.peer_proved);
+        let exported = self
+            .ntlm
+            .export()
+            .map_err(|_| Error::NoContext("the security context failed: delete it"))?;
+        let octets = exported.expose();
+        let mut token = Vec::with_capacity(octets.len().saturating_add(ENVELOPE));
+        token.extend_from_slice(&[0, 0, 0, 6]);
+        token.extend_from_slice(oid::SPNEGO.content());
+        token.extend_from_slice(FRONT);
+        token.push(proved);
+        token.extend_from_slice(octets);
+        Ok(token)
+    }
+
+    /// Take up what [`Self::export`] made; `None` when it is something else. Only an established
+    /// context is taken.
+    pub(crate) fn import(glue: &'static Mechglue, token: &[u8]) -> Option<Self> {
+        let (proved, octets) = unenveloped(token).strip_prefix(FRONT)?.split_first()?;
+        let proved = *proved == 1;
+        let ntlm = Ntlm::import(octets)?;
+        ntlm.is_established().then_some(Self {
+            ntlm,
+            wants_mutual: proved,
+            known_to_glue: known(glue),
+            peer_proved: proved,
+        })
+    }
+}
+
+fn known(glue: &'static Mechglue) -> bool {
+    catalog::available(glue).contains(&oid::NTLMSSP)
+}
+
+/// Whether the glue would hand these octets back to us if it were given them.
+pub(crate) fn is_enveloped(token: &[u8]) -> bool {
+    unenveloped(token).len() != token.len()
+}
+
+fn unenveloped(token: &[u8]) -> &[u8] {
+    token
+        .strip_prefix(&[0, 0, 0, 6])
+        .and_then(|token| token.strip_prefix(oid::SPNEGO.content()))
+        .unwrap_or(token)
+}
+
+fn accepting<'a>(
+    users: &'a Users,
+    bindings: Option<ChannelBindings<'a>>,
+) -> Result<Accept<'a>, MechError> {
+    Ok(Accept {
+        accounts: users.accounts()?,
+        bindings,
+        host: host(),
+        require_mic: true,
+    })
+}
+
+/// This machine, found out once in a process.
+fn host() -> &'static Host {
+    static HOST: OnceLock<Host> = OnceLock::new();
+    HOST.get_or_init(|| {
+        let variable = |name| {
+            let value = environment::variable(name)?.into_string().ok()?;
+            (!value.is_empty()).then_some(value)
+        };
+        let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        Host::named(
+            name.trim(),
+            variable("NETBIOS_COMPUTER_NAME").as_deref(),
+            variable("NETBIOS_DOMAIN_NAME").as_deref(),
+        )
+    })
+}
+
+impl Mech for Own {
+    fn sign(&mut self, message: &[u8]) -> Result<Vec<u8>, MechError> {
+        self.ntlm.sign(message)
+    }
+
+    fn verify(&mut self, message: &[u8], mic: &[u8]) -> Result<(), MechError> {
+        self.ntlm.verify(message, mic)?;
+        self.peer_proved = true;
+        Ok(())
+    }
+
+    fn integrity(&self) -> bool {
+        self.ntlm.integrity()
+    }
+
+    fn demands_mic(&mut self) -> bool {
+        self.ntlm.demands_mic()
+    }
+}
+
+/// What is in front of our octets in an exported context, the proof of the peer counted.
+const ENVELOPE: usize = 32;
+
+/// Whose an exported context is.
+const FRONT: &[u8] = b"gss-spnego:";
+
+/// The words of a credential store, as in gssapi_ntlmssp.h.
+const DOMAIN: &str = "ntlmssp_domain";
+const NT_HASH: &str = "ntlmssp_nthash";
+const PASSWORD: &str = "ntlmssp_password";
+const KEY_FILE: &str = "ntlmssp_keyfile";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(text: &str) -> UserName {
+        UserName::parse(text)
+    }
+
+    #[test]
+    fn a_password_signs_in_and_does_not_accept() {
+        let name = named("DOMAIN\\user");
+        let wanted = |usage| Wanted {
+            name: Some(&name),
+            usage,
+            from: From::Password(b"secret"),
+        };
+        let users = Users::find(wanted(1)).ok().unwrap();
+        assert_eq!(users.name(), Some(&name));
+        assert_eq!(users.usage(), 1);
+        assert!(users.accounts().is_err());
+        let refused = Users::find(wanted(2)).err().unwrap();
+        assert!(refused.reason.contains("not for accepting"));
+    }
+
+    #[test]
+    fn a_password_needs_a_name_and_utf_8() {
+        let nobody = Wanted {
+            name: None,
+            usage: 1,
+            from: From::Password(b"secret"),
+        };
+        assert_eq!(
+            Users::find(nobody).err().unwrap().reason,
+            "no user is named"
+        );
+        let name = named("user");
+        let binary = Wanted {
+            name: Some(&name),
+            usage: 1,
+            from: From::Password(b"\xff"),
+        };
+        let reason = Users::find(binary).err().unwrap().reason;
+        assert_eq!(reason, "the password is not UTF-8");
+    }
+
+    #[test]
+    fn what_the_glue_would_hand_back_is_known() {
+        let mut token = vec![0, 0, 0, 6];
+        token.extend_from_slice(oid::SPNEGO.content());
+        assert!(is_enveloped(&token));
+        assert!(!is_enveloped(b"\0\0\0\x09"));
+        assert!(Own::import(Mechglue::mit(), &token).is_none());
+        assert!(Own::import(Mechglue::mit(), b"").is_none());
+    }
+}
