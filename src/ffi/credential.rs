@@ -10,7 +10,7 @@ use super::handle::{read, write};
 use super::inner::{NOT_FOR_THIS, absent, unusable};
 use super::name::Name;
 use super::own::{self, Users};
-use crate::error::{Error, MechError, major};
+use crate::error::{Cause, Error, MechError, major};
 use crate::glue::mech::{self, Acquire, Acquired, Source};
 use crate::glue::owned::{self, Store};
 use crate::glue::{Mechglue, availability, call};
@@ -138,10 +138,11 @@ fn acquire(
             made.tells_name = how.name.is_some() || !nameless(glue, how.usage);
             return Ok((made, acquired.lifetime));
         }
-        (Err(_), Some(users)) => {
+        // A password that Kerberos has refused must not become NTLM's.
+        (Err(reasons), Some(users)) if reasons.iter().all(|why| why.cause == Cause::Unusable) => {
             return Ok((Credential::new(None, Vec::new(), Some(users)), INDEFINITE));
         }
-        (Err(reasons), None) => reasons,
+        (Err(reasons), _) => reasons,
     };
     considered.splice(0..0, reasons);
     considered.extend(absent(&allowed, false));
