@@ -24,6 +24,7 @@ demo: ## curl, Apache and ssh with the plugin, in a throwaway realm (root; under
 
 check: ## everything that is tested
 	tools/deps check
+	tests/py/setup
 	$(CARGO) build --release --locked
 	$(CARGO) fmt --check
 	@if $(CARGO) clippy --version >/dev/null 2>&1; then \
