@@ -19,15 +19,18 @@ use crate::policy::{self, Rules};
 use crate::sys::{GSS_C_ACCEPT, GSS_C_INITIATE};
 use std::cell::Cell;
 use std::ffi::c_int;
-use std::sync::RwLock;
+use std::sync::{Arc, RwLock};
 
 /// A credential of ours.
 pub(crate) struct Credential {
     /// None when it is for our own NTLM alone.
     cred: Option<owned::Cred>,
     users: Option<Users>,
+    /// All that it is for.
     mechs: Vec<Oid>,
-    order: Option<Vec<Oid>>,
+    /// Those that may be negotiated, as ordered by the caller and allowed by the configuration.
+    usable: Arc<[Oid]>,
+    ordered: bool,
     asks_integrity: bool,
     max_output_token_size: Option<usize>,
     tells_name: bool,
@@ -45,8 +48,9 @@ impl Credential {
         Self {
             cred,
             users,
+            usable: policy::current().mechs.order(mechs.clone()).into(),
             mechs,
-            order: None,
+            ordered: false,
             asks_integrity: true,
             max_output_token_size: None,
             tells_name: true,
@@ -68,21 +72,27 @@ impl Credential {
         self.users.as_ref()
     }
 
-    /// The mechanisms it can be used for, as restricted and ordered by the caller.
-    pub(crate) fn usable(&self) -> Vec<Oid> {
-        let Some(order) = &self.order else {
-            return self.mechs.clone();
+    /// The mechanisms it can be used for, as ordered by the caller and allowed by the configuration.
+    pub(crate) fn usable(&self) -> Arc<[Oid]> {
+        Arc::clone(&self.usable)
+    }
+
+    /// Restrict and order the mechanisms; those that it is not for are passed over.
+    fn set_order(&mut self, order: &[Oid]) {
+        let covered = |wanted: &Oid| {
+            self.mechs
+                .iter()
+                .find(|mech| mech.same_mech(wanted))
+                .copied()
         };
-        order
-            .iter()
-            .filter_map(|wanted| self.mechs.iter().find(|mech| mech.same_mech(wanted)))
-            .copied()
-            .collect()
+        let usable = order.iter().filter_map(covered).collect();
+        self.usable = policy::current().mechs.order(usable).into();
+        self.ordered = true;
     }
 
     /// Whether the caller gave an order (`gss_set_neg_mechs`, RFC 4178 appendix B.1).
     pub(crate) fn prefers(&self) -> bool {
-        self.order.is_some()
+        self.ordered
     }
 
     /// Whether integrity is asked of the mechanism though the caller does not.
@@ -100,7 +110,7 @@ impl Credential {
     /// # Errors
     /// Why not.
     pub(crate) fn covers(&self, mech: &Oid) -> Result<(), MechError> {
-        if self.usable().iter().any(|usable| usable.same_mech(mech)) {
+        if self.usable.iter().any(|usable| usable.same_mech(mech)) {
             return Ok(());
         }
         Err(unusable(mech, NOT_FOR_THIS))
@@ -501,7 +511,7 @@ pub(super) fn set_cred_option(
         .ok_or(Error::Missing("an option is named by an OID"))?;
     match cred.given()? {
         Some(given) if option == oid::SET_NEG_MECHS => {
-            write(given)?.order = Some(named(value.bytes())?);
+            write(given)?.set_order(&named(value.bytes())?);
             Ok(major::COMPLETE)
         }
         Some(given) => {
@@ -651,7 +661,7 @@ pub(super) fn set_neg_mechs(
     let order = mechs
         .given()
         .ok_or(Error::Missing("the mechanisms are a set, if an empty one"))?;
-    write(cred)?.order = Some(order);
+    write(cred)?.set_order(&order);
     Ok(major::COMPLETE)
 }
 
@@ -700,7 +710,7 @@ pub(super) fn store_cred_into(
     let mut failures = Vec::new();
     let mut done = Vec::new();
     let stored_by_the_glue = |mech: &Oid| *mech != oid::NTLMSSP || cred.users.is_none();
-    for mech in cred.usable().into_iter().filter(stored_by_the_glue) {
+    for mech in cred.usable().iter().copied().filter(stored_by_the_glue) {
         let (overwrite, make_default) = (overwrite != 0, make_default != 0);
         match call::store_cred(of_the_glue, usage, &mech, overwrite, make_default, store) {
             Ok(now) => {

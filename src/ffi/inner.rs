@@ -15,6 +15,7 @@ use crate::oid::{self, Oid};
 use crate::policy::{self, Rules};
 use crate::sys::{GSS_C_ACCEPT, GSS_C_INITIATE, GSS_C_INTEG_FLAG};
 use std::ffi::c_int;
+use std::sync::Arc;
 
 /// A context of an inner mechanism of whatever kind.
 pub(crate) enum Inner {
@@ -330,12 +331,14 @@ impl Mechs for Call<'_> {
     type Mech = Inner;
     type Token = Token;
 
-    fn candidates(&mut self) -> Vec<Oid> {
-        let usable = match self.credential {
+    fn candidates(&mut self) -> Arc<[Oid]> {
+        match self.credential {
             Some(credential) => credential.usable(),
-            None => own::available(self.glue),
-        };
-        policy::current().mechs.order(usable)
+            None => policy::current()
+                .mechs
+                .order(own::available(self.glue))
+                .into(),
+        }
     }
 
     fn prefers(&self) -> bool {

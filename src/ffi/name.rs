@@ -22,8 +22,8 @@ pub(crate) struct Name {
 struct Given {
     text: Vec<u8>,
     kind: Option<Oid>,
-    /// The user, when our own NTLM found out that it is one.
-    user: Option<UserName>,
+    /// The user, when our own NTLM found out that it is one; apart, since most names are none.
+    user: Option<Box<UserName>>,
 }
 
 impl Name {
@@ -39,7 +39,7 @@ impl Name {
     pub(crate) fn of_user(user: &UserName) -> Self {
         let mut name = Self::given(user.to_string().as_bytes(), Some(USER_NAME));
         if let Some(given) = &mut name.given {
-            given.user = Some(user.clone());
+            given.user = Some(Box::new(user.clone()));
         }
         name
     }
@@ -77,7 +77,7 @@ impl Name {
 
     /// The user of our own NTLM that this name is known to be.
     fn user(&self) -> Option<&UserName> {
-        self.given.as_ref()?.user.as_ref()
+        self.given.as_ref()?.user.as_deref()
     }
 
     /// The name's text and type, without the glue's help where it was given as text.
@@ -313,7 +313,8 @@ pub(super) fn compare_name(
 }
 
 /// The local account of a name: of NTLM's users, as gss-ntlmssp has it, the user without the domain,
-/// since whoever wrote the file of users decided who they are. The glue is not told the mechanism: it would be ours, and the name
+/// since whoever wrote the file of users decided who they are. The glue is not told the mechanism:
+/// it would be ours, and the name
 /// knows its own.
 pub(super) fn localname(
     glue: &'static Mechglue,
@@ -331,8 +332,8 @@ pub(super) fn localname(
 }
 
 /// Whether the name may act as a local user: COMPLETE when its mechanism says so, or, for a name of
-/// no mechanism, when it is that user's as it stands. Anything else is left to the glue (GSS_S_UNAVAILABLE),
-/// whose last word is GSS_S_UNAUTHORIZED; it cannot compare names of ours itself.
+/// no mechanism, when it is that user's as it stands. Anything else is left to the glue
+/// (GSS_S_UNAVAILABLE), whose last word is GSS_S_UNAUTHORIZED; it cannot compare names of ours.
 pub(super) fn authorize_localname(
     glue: &'static Mechglue,
     name: In<'_, Name>,

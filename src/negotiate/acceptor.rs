@@ -92,7 +92,7 @@ impl<M: Mech> Acceptor<M> {
 /// have to begin without a token, and the glue takes an empty one for SPNEGO's.
 fn invite<S: Mechs>(mechs: &mut S) -> Result<(Acceptor<S::Mech>, Reply), Failure> {
     let mut considered = Vec::new();
-    let mut usable = mechs.candidates();
+    let mut usable = mechs.candidates().to_vec();
     usable.retain(|mech| match mechs.vouch(mech) {
         Ok(()) => true,
         Err(error) => {

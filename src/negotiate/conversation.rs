@@ -267,8 +267,8 @@ mod tests {
         type Mech = NoMech;
         type Token = Vec<u8>;
 
-        fn candidates(&mut self) -> Vec<Oid> {
-            Vec::new()
+        fn candidates(&mut self) -> std::sync::Arc<[Oid]> {
+            [].into()
         }
         fn prefers(&self) -> bool {
             false

@@ -113,7 +113,7 @@ fn offer<S: Mechs>(
     let mut begun = None;
     let mut offered = Vec::with_capacity(candidates.len());
     let mut considered = Vec::new();
-    for mech in candidates {
+    for mech in candidates.iter().copied() {
         let starts = optimistic && offered.is_empty() && welcomes(hints.as_ref(), &mech);
         let usable = if starts {
             mechs.start(&mech, None).map(|first| begun = Some(first))

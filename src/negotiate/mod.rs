@@ -21,6 +21,7 @@ use crate::error::{Error, Failure, MechError};
 use crate::oid::Oid;
 use crate::policy::Rules;
 use crate::wire::spnego::{NegState, NegTokenResp};
+use std::sync::Arc;
 
 /// One inner mechanism's security context, as negotiation sees it.
 ///
@@ -65,7 +66,7 @@ pub trait Mechs {
 
     /// What may be used, best first, by credential, caller and configuration; nothing is asked of
     /// the mechanisms for it. Never SPNEGO itself.
-    fn candidates(&mut self) -> Vec<Oid>;
+    fn candidates(&mut self) -> Arc<[Oid]>;
 
     /// Whether the order of [`Self::candidates`] is this side's own preference (the caller or the
     /// administrator set it). An acceptor without one follows the initiator's order.

@@ -235,7 +235,7 @@ impl Mechs for Side {
     type Mech = Scripted;
     type Token = Vec<u8>;
 
-    fn candidates(&mut self) -> Vec<Oid> {
+    fn candidates(&mut self) -> std::sync::Arc<[Oid]> {
         self.scripts.iter().map(|script| script.mech).collect()
     }
 
