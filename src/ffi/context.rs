@@ -5,7 +5,7 @@
 use super::arg::{In, InOutHandle, Octets, OidIn, Out, OutHandle, OutOctets, OutOid, Status};
 use super::credential::Shared;
 use super::handle::{lock, read};
-use super::inner::{Call, Held, Inner, Side, Token, rules};
+use super::inner::{Call, Held, Inner, Side, Token};
 use super::name::Name;
 use super::own::{self, Own};
 use crate::error::{Error, Failure, Major, major};
@@ -231,15 +231,7 @@ pub(super) fn init_sec_context(
     };
     let credential = cred.as_deref();
     let step = |role: Conversation<_>, mut held: Held, token: Option<&[u8]>| {
-        let rules = rules(credential, &held);
-        let mut call = Call {
-            glue,
-            side,
-            credential,
-            bindings,
-            held: &mut held,
-            rules,
-        };
+        let mut call = Call::new(glue, side, credential, bindings, &mut held);
         let (role, reply) = role.step(token, &mut call)?;
         Ok::<_, Failure>((Stepped::of_initiator(role, reply.complete, held), reply))
     };
@@ -304,15 +296,7 @@ pub(super) fn accept_sec_context(
     };
     let credential = cred.as_deref();
     let step = |role: Conversation<_>, mut held: Held| {
-        let rules = rules(credential, &held);
-        let mut call = Call {
-            glue,
-            side,
-            credential,
-            bindings,
-            held: &mut held,
-            rules,
-        };
+        let mut call = Call::new(glue, side, credential, bindings, &mut held);
         let (role, reply) = role.step(Some(token.bytes()), &mut call)?;
         Ok::<_, Failure>((Stepped::of_acceptor(role, reply.complete, held), reply))
     };

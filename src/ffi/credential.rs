@@ -361,31 +361,52 @@ pub(super) fn add_cred(
     acceptor_lifetime: u32,
     output: OutHandle<'_, Shared>,
     actual: OutOidSet<'_>,
-    mut initiator_time_rec: Out<'_, u32>,
-    mut acceptor_time_rec: Out<'_, u32>,
+    initiator_time_rec: Out<'_, u32>,
+    acceptor_time_rec: Out<'_, u32>,
 ) -> Status {
     if input.given()?.is_some() || !output.is_wanted() {
         return Ok(DUPLICATE_ELEMENT);
     }
-    let accepts = u32::try_from(usage) == Ok(GSS_C_ACCEPT);
-    let lifetime = if accepts {
-        acceptor_lifetime
-    } else {
-        initiator_lifetime
+    let times = Times {
+        initiator: (initiator_lifetime, initiator_time_rec),
+        acceptor: (acceptor_lifetime, acceptor_time_rec),
     };
     let wanted = Wanted {
         name,
-        lifetime,
+        lifetime: times.wanted(usage),
         usage,
         source: Source::Store(Store::NONE),
     };
-    let mut lifetime = 0;
-    let time_rec = Out::to(&mut lifetime);
-    let status = wanted.acquire(glue, &own::available(glue), output, actual, time_rec)?;
-    let (initiates, accepts) = roles(usage);
-    initiator_time_rec.put(if initiates { lifetime } else { 0 });
-    acceptor_time_rec.put(if accepts { lifetime } else { 0 });
-    Ok(status)
+    times.told(usage, |time_rec| {
+        wanted.acquire(glue, &own::available(glue), output, actual, time_rec)
+    })
+}
+
+/// What an added element's lifetimes are asked to be, and where what they are is told, in seconds.
+struct Times<'a> {
+    initiator: (u32, Out<'a, u32>),
+    acceptor: (u32, Out<'a, u32>),
+}
+
+impl Times<'_> {
+    fn wanted(&self, usage: c_int) -> u32 {
+        let (initiates, _) = roles(usage);
+        if initiates {
+            self.initiator.0
+        } else {
+            self.acceptor.0
+        }
+    }
+
+    /// Tell each role that the element is for how long it lasts, once it is acquired.
+    fn told(mut self, usage: c_int, acquire: impl FnOnce(Out<'_, u32>) -> Status) -> Status {
+        let mut lifetime = 0;
+        let status = acquire(Out::to(&mut lifetime))?;
+        let (initiates, accepts) = roles(usage);
+        self.initiator.1.put(if initiates { lifetime } else { 0 });
+        self.acceptor.1.put(if accepts { lifetime } else { 0 });
+        Ok(status)
+    }
 }
 
 /// As [`add_cred`], for a name that the impersonator may act for.
@@ -404,30 +425,26 @@ pub(super) fn add_cred_impersonate_name(
     acceptor_lifetime: u32,
     output: OutHandle<'_, Shared>,
     actual: OutOidSet<'_>,
-    mut initiator_time_rec: Out<'_, u32>,
-    mut acceptor_time_rec: Out<'_, u32>,
+    initiator_time_rec: Out<'_, u32>,
+    acceptor_time_rec: Out<'_, u32>,
 ) -> Status {
     if input.given()?.is_some() || !output.is_wanted() {
         return Ok(DUPLICATE_ELEMENT);
     }
     let impersonator = read(impersonator.given()?.ok_or(NO_CREDENTIAL)?)?;
-    let (initiates, accepts) = roles(usage);
+    let times = Times {
+        initiator: (initiator_lifetime, initiator_time_rec),
+        acceptor: (acceptor_lifetime, acceptor_time_rec),
+    };
     let wanted = Wanted {
         name,
-        lifetime: if initiates {
-            initiator_lifetime
-        } else {
-            acceptor_lifetime
-        },
+        lifetime: times.wanted(usage),
         usage,
         source: Source::Impersonator(impersonator.of_the_glue()?),
     };
-    let mut lifetime = 0;
-    let time_rec = Out::to(&mut lifetime);
-    let status = wanted.acquire(glue, &impersonator.mechs, output, actual, time_rec)?;
-    initiator_time_rec.put(if initiates { lifetime } else { 0 });
-    acceptor_time_rec.put(if accepts { lifetime } else { 0 });
-    Ok(status)
+    times.told(usage, |time_rec| {
+        wanted.acquire(glue, &impersonator.mechs, output, actual, time_rec)
+    })
 }
 
 /// Whether a usage lets a credential initiate, and accept.

@@ -85,12 +85,12 @@ pub(crate) struct Held {
 
 /// One call of init or accept: its arguments, and the credentials its context holds.
 pub(crate) struct Call<'a> {
-    pub(crate) glue: &'static Mechglue,
-    pub(crate) side: Side<'a>,
-    pub(crate) credential: Option<&'a Credential>,
-    pub(crate) bindings: Bindings<'a>,
-    pub(crate) held: &'a mut Held,
-    pub(crate) rules: Rules,
+    glue: &'static Mechglue,
+    side: Side<'a>,
+    credential: Option<&'a Credential>,
+    bindings: Bindings<'a>,
+    held: &'a mut Held,
+    rules: Rules,
 }
 
 /// What only one role's call has.
@@ -114,18 +114,31 @@ pub(crate) enum Side<'a> {
     },
 }
 
-/// The rules for a call: the configuration's, with what the caller set for this context, or else
-/// for its credential, in place of it.
-pub(crate) fn rules(credential: Option<&Credential>, held: &Held) -> Rules {
-    let mut rules = policy::current().rules;
-    let of_credential = || credential.and_then(Credential::max_output_token_size);
-    if let Some(size) = held.max_output_token_size.or_else(of_credential) {
-        rules.max_output_token_size = size;
-    }
-    rules
-}
-
 impl<'a> Call<'a> {
+    /// A call. Its rules are the configuration's, with what the caller set for this context, or else
+    /// for its credential, in place of it.
+    pub(crate) fn new(
+        glue: &'static Mechglue,
+        side: Side<'a>,
+        credential: Option<&'a Credential>,
+        bindings: Bindings<'a>,
+        held: &'a mut Held,
+    ) -> Self {
+        let mut rules = policy::current().rules;
+        let of_credential = || credential.and_then(Credential::max_output_token_size);
+        if let Some(size) = held.max_output_token_size.or_else(of_credential) {
+            rules.max_output_token_size = size;
+        }
+        Self {
+            glue,
+            side,
+            credential,
+            bindings,
+            held,
+            rules,
+        }
+    }
+
     fn usage(&self) -> u32 {
         match self.side {
             Side::Initiator { .. } => GSS_C_INITIATE,
@@ -158,28 +171,21 @@ impl<'a> Call<'a> {
     }
 
     /// The users for a leg of our own NTLM: the caller's credential has them, or they are held.
-    fn users<'b>(
-        credential: Option<&'b Credential>,
-        held: &'b Held,
-    ) -> Result<&'b Users, MechError> {
-        let users = match credential {
+    fn users(&self) -> Result<&Users, MechError> {
+        let users = match self.credential {
             Some(credential) => credential.users(),
-            None => held.users.as_ref(),
+            None => self.held.users.as_ref(),
         };
         users.ok_or_else(|| unusable(&oid::NTLMSSP, NOT_FOR_THIS))
     }
 
     /// The credential for a leg: the caller's, or one that is held, or none for the default.
-    fn cred<'b>(
-        credential: Option<&'b Credential>,
-        held: &'b Held,
-        mech: &Oid,
-    ) -> Result<Option<&'b Cred>, MechError> {
-        if let Some(credential) = credential {
+    fn cred(&self, mech: &Oid) -> Result<Option<&Cred>, MechError> {
+        if let Some(credential) = self.credential {
             let cred = credential.cred();
             return cred.map(Some).ok_or_else(|| unusable(mech, NOT_FOR_THIS));
         }
-        let mut held = held.creds.iter();
+        let mut held = self.held.creds.iter();
         Ok(held.find(|(held, _)| held == mech).map(|(_, cred)| cred))
     }
 
@@ -195,24 +201,35 @@ impl<'a> Call<'a> {
         Ok(())
     }
 
-    fn initiate<'b>(
-        credential: Option<&'b Credential>,
-        held: &'b Held,
-        mech: &Oid,
-        bindings: Bindings<'b>,
-        (flags, lifetime): (u32, u32),
-    ) -> Result<Initiate<'b>, MechError> {
-        let target = held.target.as_ref();
+    /// What an initiator's leg behind the glue is called with.
+    fn initiate(&self, mech: &Oid, flags: u32, lifetime: u32) -> Result<Initiate<'_>, MechError> {
+        let target = self.held.target.as_ref();
         Ok(Initiate {
-            cred: Self::cred(credential, held, mech)?,
+            cred: self.cred(mech)?,
             target: target.ok_or_else(|| unusable(mech, "the caller names no target"))?,
-            flags: asked(credential, flags),
+            flags: asked(self.credential, flags),
             lifetime,
-            bindings,
+            bindings: self.bindings,
         })
     }
 
-    fn run(
+    /// What an acceptor's leg behind the glue is called with.
+    fn accept(
+        &self,
+        mech: &Oid,
+        wants_source: bool,
+        wants_delegated: bool,
+    ) -> Result<Accept<'_>, MechError> {
+        Ok(Accept {
+            cred: self.cred(mech)?,
+            bindings: self.bindings,
+            wants_source,
+            wants_delegated,
+        })
+    }
+
+    /// Begin with a mechanism behind the glue.
+    fn run_glue(
         &mut self,
         mech: &Oid,
         token: Option<&[u8]>,
@@ -224,25 +241,13 @@ impl<'a> Call<'a> {
                 lifetime,
             } => {
                 self.hold_target(mech, target)?;
-                let call = Self::initiate(
-                    self.credential,
-                    self.held,
-                    mech,
-                    self.bindings,
-                    (flags, lifetime),
-                )?;
-                GlueMech::initiate(mech, call)
+                GlueMech::initiate(mech, self.initiate(mech, flags, lifetime)?)
             }
             Side::Acceptor {
                 wants_source,
                 wants_delegated,
             } => {
-                let call = Accept {
-                    cred: Self::cred(self.credential, self.held, mech)?,
-                    bindings: self.bindings,
-                    wants_source,
-                    wants_delegated,
-                };
+                let call = self.accept(mech, wants_source, wants_delegated)?;
                 GlueMech::accept(self.glue, mech, call, token.unwrap_or_default())
             }
         }
@@ -251,7 +256,7 @@ impl<'a> Call<'a> {
     /// Begin with our own NTLM.
     fn run_own(&mut self, token: Option<&[u8]>) -> Result<(Own, Step<Vec<u8>>), MechError> {
         self.hold_users()?;
-        let users = Self::users(self.credential, self.held)?;
+        let users = self.users()?;
         let bindings = channel(self.bindings);
         match self.side {
             Side::Initiator { target, flags, .. } => {
@@ -269,8 +274,8 @@ impl<'a> Call<'a> {
     }
 
     /// The next leg of our own NTLM.
-    fn step_own(&mut self, mech: &mut Own, token: &[u8]) -> Result<Step<Vec<u8>>, MechError> {
-        let users = Self::users(self.credential, self.held)?;
+    fn step_own(&self, mech: &mut Own, token: &[u8]) -> Result<Step<Vec<u8>>, MechError> {
+        let users = self.users()?;
         let bindings = channel(self.bindings);
         match self.side {
             Side::Initiator { flags, .. } => {
@@ -282,35 +287,17 @@ impl<'a> Call<'a> {
     }
 
     /// The next leg of a mechanism behind the glue.
-    fn step_glue(
-        &mut self,
-        running: &mut GlueMech,
-        token: &[u8],
-    ) -> Result<Step<Buffer>, MechError> {
-        let oid = *running.mech();
+    fn step_glue(&self, running: &mut GlueMech, token: &[u8]) -> Result<Step<Buffer>, MechError> {
+        let mech = *running.mech();
         match self.side {
             Side::Initiator {
                 flags, lifetime, ..
-            } => {
-                let call = Self::initiate(
-                    self.credential,
-                    self.held,
-                    &oid,
-                    self.bindings,
-                    (flags, lifetime),
-                )?;
-                running.step_initiator(call, Some(token))
-            }
+            } => running.step_initiator(self.initiate(&mech, flags, lifetime)?, Some(token)),
             Side::Acceptor {
                 wants_source,
                 wants_delegated,
             } => {
-                let call = Accept {
-                    cred: Self::cred(self.credential, self.held, &oid)?,
-                    bindings: self.bindings,
-                    wants_source,
-                    wants_delegated,
-                };
+                let call = self.accept(&mech, wants_source, wants_delegated)?;
                 running.step_acceptor(self.glue, call, token)
             }
         }
@@ -393,7 +380,7 @@ impl Mechs for Call<'_> {
             }
             self.hold(mech)?;
         }
-        let (started, step) = self.run(&inner, token)?;
+        let (started, step) = self.run_glue(&inner, token)?;
         Ok((Inner::Glue(started), made(step, Token::Glue)))
     }
 

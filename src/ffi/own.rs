@@ -18,8 +18,13 @@ use std::sync::OnceLock;
 
 /// Whether NTLM is ours to speak: the glue has none, or the configuration prefers ours.
 pub(crate) fn serves(glue: &'static Mechglue) -> bool {
+    serves_beside(&catalog::available(glue))
+}
+
+/// The same, where the glue's mechanisms are at hand.
+fn serves_beside(of_glue: &[Oid]) -> bool {
     match policy::current().ntlm {
-        NtlmProvider::System => !catalog::available(glue).contains(&oid::NTLMSSP),
+        NtlmProvider::System => !of_glue.contains(&oid::NTLMSSP),
         NtlmProvider::Own => true,
         NtlmProvider::Off => false,
     }
@@ -28,7 +33,7 @@ pub(crate) fn serves(glue: &'static Mechglue) -> bool {
 /// The mechanisms that may be negotiated, the glue's and ours.
 pub(crate) fn available(glue: &'static Mechglue) -> Vec<Oid> {
     let mut mechs = catalog::available(glue).to_vec();
-    if serves(glue) && !mechs.contains(&oid::NTLMSSP) {
+    if serves_beside(&mechs) && !mechs.contains(&oid::NTLMSSP) {
         mechs.push(oid::NTLMSSP);
     }
     mechs
