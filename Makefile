@@ -4,7 +4,8 @@
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 CARGO = cargo
-CHECK_FEATURES = --features generate
+TOOL = --features tool
+CHECK_FEATURES = --features generate,tool
 
 # make install
 export DESTDIR PREFIX LIBDIR SYSCONFDIR
@@ -14,18 +15,18 @@ help: ## show this menu
 
 build: ## build the plugin: target/release/libgss_spnego.so
 	tools/deps build
-	$(CARGO) build --release --locked
+	$(CARGO) build --release --locked $(TOOL)
 	tools/library target/release/libgss_spnego.a target/release/libgss_spnego.so.0
 
 demo: ## curl, Apache and ssh with the plugin, in a throwaway realm (root; under a minute)
 	tools/deps build demo
-	$(CARGO) build --release --locked
+	$(CARGO) build --release --locked $(TOOL)
 	demo/run
 
 check: ## everything that is tested
 	tools/deps check
 	tests/py/setup
-	$(CARGO) build --release --locked
+	$(CARGO) build --release --locked $(TOOL)
 	$(CARGO) fmt --check
 	@if $(CARGO) clippy --version >/dev/null 2>&1; then \
 	    echo '$(CARGO) clippy'; \
@@ -37,7 +38,7 @@ check: ## everything that is tested
 
 bench: ## instructions and time of a handshake: raw krb5, the built-in SPNEGO, the plugin
 	tools/deps bench
-	$(CARGO) build --release --locked
+	$(CARGO) build --release --locked $(TOOL)
 	bench/run
 
 fuzz: ## feed the decoders and whole negotiations with damaged tokens

@@ -1,0 +1,18 @@
+//! `spnego get`: the HTTP client, leg by leg.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::Form;
+
+/// Get a page, and show each leg of the sign-in
+#[derive(Args)]
+pub(crate) struct Get {}
+
+impl Get {
+    pub(crate) fn run(self, _form: Form) -> ExitCode {
+        ExitCode::FAILURE
+    }
+}

@@ -1,0 +1,18 @@
+//! `spnego serve`: the HTTP server, leg by leg.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::Form;
+
+/// Serve one page to who signs in, and show each leg
+#[derive(Args)]
+pub(crate) struct Serve {}
+
+impl Serve {
+    pub(crate) fn run(self, _form: Form) -> ExitCode {
+        ExitCode::FAILURE
+    }
+}
