@@ -335,7 +335,7 @@ impl Ntlm {
         let (authenticate, agreement) = offered.answer(token, call, fresh)?;
         let initiator = call.credential.name.clone();
         trace!(
-            "ntlm: answered the challenge as {initiator:?}, MIC {}",
+            "ntlm: answered the challenge as {initiator}, MIC {}",
             agreement.mic
         );
         self.stage = Stage::Established(agreement.established(Role::Initiator, initiator));
@@ -360,7 +360,7 @@ impl Ntlm {
             trace!("ntlm: refused: {}", error.reason);
         })?;
         trace!(
-            "ntlm: accepted {initiator:?}, MIC {}, bound {}",
+            "ntlm: accepted {initiator}, MIC {}, bound {}",
             agreement.mic, agreement.bound
         );
         self.target = target;

@@ -25,7 +25,7 @@ pub(crate) use ccache::expire_tickets;
 pub(crate) use harness::{Harness, Output, Sanitizer};
 pub(crate) use heimdal::{End, Library, connect, connect_with, heimdal_can_be_tested};
 pub(crate) use pairing::{Pair, Pairing, Scenarios, assert_same, difference, part_of};
-pub(crate) use plugin::{MechConfig, Side, plugin, sides};
+pub(crate) use plugin::{MechConfig, Side, configuration, plugin, sides};
 pub(crate) use realm::{Environment, Realm};
 
 /// Whether every one of `programs` can be run. Where one cannot, the test is skipped loudly; under
