@@ -144,8 +144,9 @@ fn acquire(
     });
     let reasons = match (ask(glue, &usable, how), users) {
         (Ok(acquired), users) => {
+            let first = acquired.mechs.first().copied();
             let mut made = Credential::new(Some(acquired.cred), acquired.mechs, users);
-            made.tells_name = how.name.is_some() || !nameless(glue, how.usage);
+            made.tells_name = how.name.is_some() || !nameless(glue, how.usage, first);
             return Ok((made, acquired.lifetime));
         }
         // A password that Kerberos has refused must not become NTLM's.
@@ -471,7 +472,7 @@ pub(super) fn inquire_cred(
     let facts = match cred.given()? {
         Some(given) => {
             let given = read(given)?;
-            given.facts(glue, wants_name && given.tells_name, wants_mechs)?
+            given.facts(glue, wants_name, wants_mechs)?
         }
         None => {
             let (default, _) = acquire(glue, &own::available(glue), None, DEFAULT)?;
@@ -570,10 +571,13 @@ struct Facts {
     mechs: Option<owned::OidSet>,
 }
 
-/// Whether Heimdal would make a name with nothing in it, over which it stumbles itself, for the
-/// credential of an acceptor that was given none.
-fn nameless(glue: &Mechglue, usage: c_int) -> bool {
-    glue.is_heimdal() && u32::try_from(usage) == Ok(GSS_C_ACCEPT)
+/// Whether the credential of an acceptor that was given no name must not be asked for one. Heimdal
+/// would make one with nothing in it, over which it stumbles itself; gss-ntlmssp, which is asked
+/// when it is the `first` of the glue's mechanisms, crashes (1.2.0).
+fn nameless(glue: &Mechglue, usage: c_int, first: Option<Oid>) -> bool {
+    let usage = u32::try_from(usage).unwrap_or_default();
+    let by_ntlm = first == Some(oid::NTLMSSP) && usage != GSS_C_INITIATE;
+    by_ntlm || glue.is_heimdal() && usage == GSS_C_ACCEPT
 }
 
 /// The value of the option [`oid::SET_NEG_MECHS`]: names of mechanisms or dotted identifiers.
@@ -590,11 +594,11 @@ impl Credential {
     fn of_glue(cred: owned::Cred) -> Result<Self, Error> {
         let facts = call::inquire_cred(&cred, false, true)?;
         let mechs = facts.mechs.map(|set| set.members()).unwrap_or_default();
-        let negotiable = mechs
+        let negotiable: Vec<Oid> = mechs
             .into_iter()
             .filter(|mech| *mech != oid::SPNEGO)
             .collect();
-        let tells_name = !nameless(cred.glue(), facts.usage);
+        let tells_name = !nameless(cred.glue(), facts.usage, negotiable.first().copied());
         let mut made = Self::new(Some(cred), negotiable, None);
         made.tells_name = tells_name;
         Ok(made)
@@ -608,8 +612,10 @@ impl Credential {
         wants_mechs: bool,
     ) -> Result<Facts, Error> {
         let Some(cred) = &self.cred else {
+            let user = self.users().and_then(Users::name);
+            let name = || user.map_or_else(own::service, Name::of_user);
             return Ok(Facts {
-                name: self.users().and_then(Users::name).map(Name::of_user),
+                name: wants_name.then(name),
                 lifetime: INDEFINITE,
                 usage: self.users().map_or(0, Users::usage),
                 mechs: wants_mechs
@@ -617,7 +623,9 @@ impl Credential {
                     .transpose()?,
             });
         };
-        let facts = call::inquire_cred(cred, wants_name, wants_mechs)?;
+        let facts = call::inquire_cred(cred, wants_name && self.tells_name, wants_mechs)?;
+        // MIT's glue cannot tell the application that there is none.
+        let lacks_name = wants_name && facts.name.is_none() && !glue.is_heimdal();
         let mechs = match facts.mechs {
             Some(set) if self.users.is_some() => {
                 let mut all = set.members();
@@ -627,7 +635,10 @@ impl Credential {
             set => set,
         };
         Ok(Facts {
-            name: facts.name.map(Name::of_glue),
+            name: match facts.name {
+                Some(name) => Some(Name::of_glue(name)),
+                None => lacks_name.then(own::service),
+            },
             lifetime: facts.lifetime,
             usage: facts.usage,
             mechs,

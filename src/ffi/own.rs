@@ -416,6 +416,15 @@ fn accepting<'a>(
     })
 }
 
+/// The name of an acceptor of NTLM that was given none: this machine's.
+pub(crate) fn service() -> Name {
+    Name::of_service(&format!("host/{}", host_name().trim()))
+}
+
+fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default()
+}
+
 /// This machine, found out once in a process.
 fn host() -> &'static Host {
     static HOST: OnceLock<Host> = OnceLock::new();
@@ -424,9 +433,8 @@ fn host() -> &'static Host {
             let value = environment::variable(name)?.into_string().ok()?;
             (!value.is_empty()).then_some(value)
         };
-        let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         Host::named(
-            name.trim(),
+            host_name().trim(),
             variable("NETBIOS_COMPUTER_NAME").as_deref(),
             variable("NETBIOS_DOMAIN_NAME").as_deref(),
         )
