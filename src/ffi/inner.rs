@@ -11,6 +11,7 @@ use crate::glue::mech::{self, Accept, Acquire, GlueMech, Initiate, Source};
 use crate::glue::owned::{self, Bindings, Buffer, Cred, Store};
 use crate::glue::{Mechglue, availability};
 use crate::negotiate::{Mech, Mechs, Step};
+use crate::ntlm;
 use crate::oid::{self, Oid};
 use crate::policy::{self, Rules};
 use crate::sys::{GSS_C_ACCEPT, GSS_C_INITIATE, GSS_C_INTEG_FLAG};
@@ -79,6 +80,8 @@ pub(crate) struct Held {
     /// The maximum output token size in octets, when the caller set one for this context.
     pub(crate) max_output_token_size: Option<usize>,
     creds: Vec<(Oid, Cred)>,
+    /// What has passed in a context of the glue's NTLM.
+    passing: ntlm::Passing,
     users: Option<Users>,
     target: Option<owned::Name>,
 }
@@ -234,7 +237,10 @@ impl<'a> Call<'a> {
         mech: &Oid,
         token: Option<&[u8]>,
     ) -> Result<(GlueMech, Step<Buffer>), MechError> {
-        match self.side {
+        if let (Some(token), &oid::NTLMSSP) = (token, mech) {
+            self.held.passing.incoming(token)?;
+        }
+        let begun = match self.side {
             Side::Initiator {
                 target,
                 flags,
@@ -250,7 +256,11 @@ impl<'a> Call<'a> {
                 let call = self.accept(mech, wants_source, wants_delegated)?;
                 GlueMech::accept(self.glue, mech, call, token.unwrap_or_default())
             }
+        };
+        if let (Ok((_, Step::Continue(token))), &oid::NTLMSSP) = (&begun, mech) {
+            self.held.passing.outgoing(token.as_ref());
         }
+        begun
     }
 
     /// Begin with our own NTLM.
@@ -289,6 +299,9 @@ impl<'a> Call<'a> {
     /// The next leg of a mechanism behind the glue.
     fn step_glue(&self, running: &mut GlueMech, token: &[u8]) -> Result<Step<Buffer>, MechError> {
         let mech = *running.mech();
+        if mech == oid::NTLMSSP {
+            self.held.passing.incoming(token)?;
+        }
         match self.side {
             Side::Initiator {
                 flags, lifetime, ..
@@ -298,7 +311,12 @@ impl<'a> Call<'a> {
                 wants_delegated,
             } => {
                 let call = self.accept(&mech, wants_source, wants_delegated)?;
-                running.step_acceptor(self.glue, call, token)
+                let step = running.step_acceptor(self.glue, call, token)?;
+                // gss-ntlmssp says so of its own messages alone.
+                if mech == oid::NTLMSSP && ntlm::announces_mic(token) {
+                    running.demand_mic();
+                }
+                Ok(step)
             }
         }
     }

@@ -25,7 +25,9 @@ mod realm;
 pub(crate) use ccache::expire_tickets;
 pub(crate) use harness::{Harness, Output, Sanitizer};
 pub(crate) use heimdal::{End, Library, connect, connect_with, heimdal_can_be_tested};
-pub(crate) use ntlm::{NtlmEnd, ntlm_established, ntlm_users, run_ntlm, user_file};
+pub(crate) use ntlm::{
+    Meddled, NtlmEnd, in_message, ntlm_established, ntlm_users, run_ntlm, user_file,
+};
 pub(crate) use pairing::{Pair, Pairing, Scenarios, assert_same, difference, part_of};
 pub(crate) use plugin::{MechConfig, Side, configuration, plugin, sides};
 pub(crate) use realm::{Environment, Realm};

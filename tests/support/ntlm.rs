@@ -1,5 +1,12 @@
 //! NTLM's ends of `tests/c/pair.c`: whose SPNEGO and whose NTLM each has, and the users.
 
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Stdio};
+
+use gss_spnego::wire::spnego::{NegTokenInit, NegTokenResp};
+
 use super::{
     Environment, Harness, MechConfig, Output, Realm, Side, configuration, plugin, scratch_file,
     skip,
@@ -101,4 +108,130 @@ pub(crate) fn run_ntlm(
 pub(crate) fn ntlm_established(output: &Output) -> bool {
     let lines = output.report.lines();
     output.status == 0 && lines.filter(|line| line.trim() == "established").count() == 2
+}
+
+/// Two ends of `pair` in processes of their own, and somebody between them.
+pub(crate) struct Meddled {
+    pub(crate) initiator: Output,
+    pub(crate) acceptor: Output,
+}
+
+impl Meddled {
+    /// Connect two ends through somebody who may `change` each context token. With `checked` both
+    /// run under valgrind.
+    pub(crate) fn run(
+        ends: (NtlmEnd, NtlmEnd),
+        environment: &Environment,
+        checked: bool,
+        change: impl Fn(&mut Vec<u8>) + Sync,
+    ) -> Self {
+        let start = |end: NtlmEnd, role: &str| {
+            let (theirs, ours) = UnixStream::pair().unwrap();
+            let mut command = Command::new("timeout");
+            command.args(["-k", "5", "170"]);
+            if checked {
+                command.args(Harness::checker());
+            }
+            let end = command
+                .arg(Harness::named("pair").file())
+                .arg(role)
+                .args(["flags=mutual,replay,seq,conf,integ", "ask_target=no"])
+                .arg("messages=few")
+                .envs(environment)
+                .envs(end.environment())
+                .stdin(OwnedFd::from(theirs.try_clone().unwrap()))
+                .stdout(OwnedFd::from(theirs))
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+            (end, ours)
+        };
+        let (initiator, to_initiator) = start(ends.0, "initiator");
+        let (acceptor, to_acceptor) = start(ends.1, "acceptor");
+        std::thread::scope(|scope| {
+            scope.spawn(|| forward(&to_initiator, &to_acceptor, &change));
+            forward(&to_acceptor, &to_initiator, &change);
+        });
+        Self {
+            initiator: finished(initiator),
+            acceptor: finished(acceptor),
+        }
+    }
+}
+
+impl Meddled {
+    /// Both reports, for a complaint.
+    pub(crate) fn both(&self) -> String {
+        format!(
+            "---- the initiator:\n{}---- the acceptor:\n{}",
+            self.initiator.report, self.acceptor.report
+        )
+    }
+}
+
+fn finished(child: Child) -> Output {
+    let output = child.wait_with_output().unwrap();
+    Output {
+        status: output.status.code().unwrap_or(-1),
+        report: String::from_utf8_lossy(&output.stderr).into_owned(),
+        errors: String::new(),
+    }
+}
+
+/// Hand frames on (see tests/c/channel.c), until there are no more.
+fn forward(mut from: &UnixStream, mut to: &UnixStream, change: impl Fn(&mut Vec<u8>)) {
+    let mut head = [0; 5];
+    while from.read_exact(&mut head).is_ok() {
+        let [kind, length @ ..] = head;
+        let mut octets = vec![0; u32::from_ne_bytes(length) as usize];
+        if from.read_exact(&mut octets).is_err() {
+            break;
+        }
+        if kind == b'T' {
+            change(&mut octets);
+        }
+        let length = u32::try_from(octets.len()).unwrap().to_ne_bytes();
+        let frame = [&[kind], length.as_slice(), &octets].concat();
+        if to.write_all(&frame).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(std::net::Shutdown::Write);
+}
+
+/// The change of a token that changes the NTLM message in it, if it is of this kind: 1 NEGOTIATE,
+/// 2 CHALLENGE, 3 AUTHENTICATE.
+pub(crate) fn in_message(
+    kind: u8,
+    change: impl Fn(&mut Vec<u8>) + Sync,
+) -> impl Fn(&mut Vec<u8>) + Sync {
+    let changed = move |message: Option<&[u8]>| {
+        let begin = [b"NTLMSSP\0".as_slice(), &[kind]].concat();
+        let mut message = message
+            .filter(|message| message.starts_with(&begin))?
+            .to_vec();
+        change(&mut message);
+        Some(message)
+    };
+    move |token| {
+        let message;
+        let new = if let Ok(mut init) = NegTokenInit::decode(token) {
+            message = changed(init.mech_token);
+            message.as_deref().map(|message| {
+                init.mech_token = Some(message);
+                init.encode()
+            })
+        } else if let Ok(mut resp) = NegTokenResp::decode(token) {
+            message = changed(resp.response_token);
+            message.as_deref().map(|message| {
+                resp.response_token = Some(message);
+                resp.encode()
+            })
+        } else {
+            None
+        };
+        if let Some(new) = new {
+            *token = new;
+        }
+    }
 }
