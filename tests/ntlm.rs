@@ -9,8 +9,9 @@
 mod support;
 
 use support::{
-    Harness, NtlmEnd as End, Output, configuration, ntlm_established as established,
-    ntlm_users as users, part_of, run_ntlm as run, scratch_file, user_file,
+    End as Program, Harness, NtlmEnd as End, Output, configuration, connect, heimdal_can_be_tested,
+    ntlm_established as established, ntlm_users as users, part_of, run_ntlm as run, scratch_file,
+    user_file,
 };
 
 fn assert_every_message_passes(output: &Output) {
@@ -466,5 +467,59 @@ fn with_ntlm_off_neither_ntlm_is_used_and_the_reason_is_told() {
             "{output:?}"
         );
         assert!(!log.exists(), "{:?}", std::fs::read_to_string(&log));
+    }
+}
+
+/// MIT's glue gives what it exported to its built-in SPNEGO, which takes no half-done context: so none
+/// is exported, and the negotiation goes on.
+#[test]
+fn a_half_done_context_stays_where_it_is_under_mit() {
+    let Some((_, environment)) = users() else {
+        return;
+    };
+    let output = run(
+        (End::Own, End::Own),
+        "carry=yes traffic=sealed",
+        &environment,
+    );
+    assert_every_message_passes(&output);
+    let refused = "  carry: export: NO_CONTEXT\n";
+    assert!(
+        part_of(&output.report, "initiator").contains(refused),
+        "{output:?}"
+    );
+    assert!(
+        part_of(&output.report, "acceptor").contains(refused),
+        "{output:?}"
+    );
+    assert!(!output.report.contains("carry: import"), "{output:?}");
+}
+
+/// Heimdal's takes it back as it was, in both roles and after each leg.
+#[test]
+fn a_half_done_context_is_carried_under_heimdal() {
+    let Some((_, environment)) = users() else {
+        return;
+    };
+    if !heimdal_can_be_tested() {
+        return;
+    }
+    let ours = Program::HEIMDAL_OURS;
+    for (initiator, acceptor) in [
+        (ours, ours),
+        (ours, Program::MIT_OURS),
+        (Program::MIT_OURS, ours),
+    ] {
+        let options = "flags=mutual,replay,seq,conf,integ carry=yes ask_target=no \
+                       a.size=70 cred=acquire cred.mechs=spnego messages=few";
+        for options in [options.replace("a.size=70 ", ""), options.to_owned()] {
+            let output = connect(initiator, acceptor, &options, &environment);
+            assert_every_message_passes(&output);
+            for (end, role) in [(initiator, "initiator"), (acceptor, "acceptor")] {
+                let part = part_of(&output.report, role);
+                let carried = part.contains("carry: export: COMPLETE\n  carry: import: COMPLETE\n");
+                assert_eq!(carried, end == ours, "{role}: {output:?}");
+            }
+        }
     }
 }

@@ -284,7 +284,9 @@ impl<'a> Call<'a> {
     }
 
     /// The next leg of our own NTLM.
-    fn step_own(&self, mech: &mut Own, token: &[u8]) -> Result<Step<Vec<u8>>, MechError> {
+    fn step_own(&mut self, mech: &mut Own, token: &[u8]) -> Result<Step<Vec<u8>>, MechError> {
+        // They are held since the first leg, if that was in this process.
+        self.hold_users()?;
         let users = self.users()?;
         let bindings = channel(self.bindings);
         match self.side {

@@ -7,6 +7,7 @@ pub mod conversation;
 pub mod fragment;
 mod initiator;
 mod mic;
+mod portable;
 mod running;
 #[doc(hidden)]
 pub mod script;
