@@ -29,6 +29,7 @@ static void inquire(gss_name_t name)
     if (!GSS_ERROR(major))
         /* The mechanism that is told is the glue's own affair: with an interposer it is longer. */
         show("  mechanism name: %d attributes: %zu", is_mn, attributes == NULL ? 0 : attributes->count);
+    gss_release_oid(&minor, &mech);
     gss_release_buffer_set(&minor, &attributes);
 }
 
