@@ -19,6 +19,8 @@ const WIRE: &str = "src/wire/spnego.rs";
 const GLUE: &str = "tests/fragments.rs";
 const NTLM: &str = "src/ntlm/tests.rs";
 const PAIRS: &str = "tests/pairings.rs";
+const HOSTILE: &str = "tests/ntlm_hostile.rs";
+const SYSTEM: &str = "tests/ntlm_system.rs";
 
 /// Section, which of its sentences, how strong it is, what it asks for in our words, what is done,
 /// where the test is and what it is called.
@@ -91,12 +93,14 @@ const MS_SPNG: &[Row] = &[
     ("3.2.5", 3, "SHOULD", "the server cuts what is too large", "yes", GLUE, "every_way_to_set_the_size_cuts_the_tokens_of_either_role"),
     ("3.2.5", 4, "MUST", "the server puts pieces together", "yes", GLUE, "pieces_down_to_one_octet_are_taken_from_any_peer"),
     ("3.2.5.1", 1, "MUST", "NTLM's RC4 state is the same after a mechListMIC as before, made or verified", "put back, in either role", NTLM, "the_key_stream_is_put_back_after_mech_list_mics"),
+    ("3.2.5.1", 2, "MUST", "the same over the system's NTLM", "it is told to, after each mechListMIC, in either role", SYSTEM, "the_mechanism_is_asked_for_its_mic_and_its_key_stream_is_put_back"),
     ("3.2.5.2", 1, "-", "an empty token brings NegTokenInit2 with what is available", "yes", BOTH, "hints_name_what_the_acceptor_can_use_and_save_a_useless_token"),
     ("3.3.5", 1, "SHOULD", "the client cuts what is too large", "yes", GLUE, "kerberos_in_pieces_of_every_size_in_either_role_and_both"),
     ("3.3.5", 2, "MUST", "the client puts pieces together", "yes", GLUE, "pieces_down_to_one_octet_are_taken_from_any_peer"),
     ("3.3.5", 3, "SHOULD, MUST", "a repeated supportedMech is no error, and ignored", "yes", INITIATOR, "supported_mech_in_a_later_reply_is_ignored"),
     ("3.3.5.1", 1, "MUST", "the same at the client", "put back, in either role", NTLM, "the_key_stream_is_put_back_after_mech_list_mics"),
     ("3.3.5.2", 1, "SHOULD", "the client takes a NegTokenInit2 before it has sent anything", "to save a useless token, and for nothing else", GLUE, "hints_are_used_to_save_a_useless_token_and_for_nothing_else"),
+    ("note 8", 1, "-", "a mechListMIC is mandatory where AUTHENTICATE has a MIC, though both prefer NTLM", "in either role, over either NTLM", HOSTILE, "a_mech_list_mic_can_neither_be_removed_nor_made_up"),
     ("4", 1, "-", "the example", "read to its last octet", WIRE, "the_token_of_ms_spng_section_4_is_read_to_its_last_octet"),
 ];
 
