@@ -328,6 +328,43 @@ fn credentials_of_own_ntlm_are_those_that_were_asked_for() {
     }
 }
 
+/// The same over gss-ntlmssp, which crashes when it is asked for the name of an acceptor that was
+/// given none, and when it is to accept with a store and no name.
+#[test]
+fn credentials_over_the_system_do_not_crash_the_program() {
+    let Some((realm, mut environment)) = users() else {
+        return;
+    };
+    let keys = user_file("SPNEGO:user:sesame\nSPNEGO:other:open\n");
+    let arguments = [
+        format!("keyfile={keys}"),
+        format!("nothing={}", realm.path("no.keys").display()),
+        "hash=427f638942987bcbeb98697797d95426".to_owned(),
+    ];
+    environment.extend(End::Over.environment());
+    for keytab in [
+        "/nonexistent".to_owned(),
+        environment["KRB5_KTNAME"].clone(),
+    ] {
+        environment.insert("KRB5_KTNAME".into(), keytab);
+        let output = Harness::named("ntlm_creds").run(&arguments, &environment);
+        assert_eq!(output.status, 0, "{output:?}");
+        for title in [
+            "default, for none, initiate",
+            "default, for none, accept",
+            "key file, for none, initiate",
+            "key file, for none, accept",
+            "password in a store, for SPNEGO\\user, initiate",
+            "hash in a store, for SPNEGO\\user, initiate",
+            "password sesame, for SPNEGO\\user",
+        ] {
+            let part = section(&output.report, title);
+            let works = part.contains("use: established\n") && part.contains("messages: pass\n");
+            assert!(works, "{title}: {part}");
+        }
+    }
+}
+
 /// The initiator's name as an acceptor has it: whichever NTLM found it out, it is shown and exported
 /// alike, and none has attributes. Who a local user is, gss-ntlmssp does not say.
 #[test]

@@ -98,15 +98,38 @@ fn while_kerberos_does_the_job_ntlm_is_offered_and_not_touched() {
         return;
     };
     let environment = with_ticket(&environment, realm);
-    let called = Called::by((End::Over, End::Over), "", &environment);
+    for options in ["", "cred=acquire cred.mechs=spnego", "cred=acquire"] {
+        let called = Called::by((End::Over, End::Over), options, &environment);
+        assert!(
+            part_of(&called.report, "initiator").contains("mechs=krb5,ntlmssp "),
+            "{options}: {}",
+            called.report
+        );
+        assert!(called.report.contains("mech: krb5"), "{}", called.report);
+        // The glue acquires a credential for all mechanisms, if nobody names one.
+        if options != "cred=acquire" {
+            assert_eq!(called.initiator, Vec::<String>::new(), "{options}");
+            assert_eq!(called.acceptor, Vec::<String>::new(), "{options}");
+        }
+    }
+}
+
+/// What cannot be acquired later is not offered: the file of users is gone.
+#[test]
+fn what_is_acquired_later_is_offered_only_while_it_can_be() {
+    let Some((realm, environment)) = users() else {
+        return;
+    };
+    let mut environment = with_ticket(&environment, realm);
+    environment.insert("NTLM_USER_FILE".into(), "/nonexistent".into());
+    let options = "cred=acquire cred.mechs=spnego";
+    let called = Called::by((End::Over, End::Over), options, &environment);
     assert!(
-        part_of(&called.report, "initiator").contains("mechs=krb5,ntlmssp "),
+        part_of(&called.report, "initiator").contains("mechs=krb5 "),
         "{}",
         called.report
     );
-    assert!(called.report.contains("mech: krb5"), "{}", called.report);
     assert_eq!(called.initiator, Vec::<String>::new());
-    assert_eq!(called.acceptor, Vec::<String>::new());
 }
 
 #[test]

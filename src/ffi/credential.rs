@@ -2,6 +2,7 @@
 //! own NTLM, and what the caller said about the order.
 #![forbid(unsafe_code)]
 
+use super::apart::Apart;
 use super::arg::{
     In, InOutHandle, Octets, OidIn, OidSetIn, Out, OutHandle, OutOctets, OutOidSet, Status,
 };
@@ -10,7 +11,7 @@ use super::handle::{read, write};
 use super::inner::{NOT_FOR_THIS, absent, unusable};
 use super::name::Name;
 use super::own::{self, Users};
-use crate::error::{Cause, Error, MechError, major};
+use crate::error::{Cause, Error, Major, MechError, major};
 use crate::glue::mech::{self, Acquire, Acquired, Source};
 use crate::glue::owned::{self, Store};
 use crate::glue::{Mechglue, availability, call};
@@ -25,6 +26,8 @@ use std::sync::{Arc, RwLock};
 pub(crate) struct Credential {
     /// None when it is for our own NTLM alone.
     cred: Option<owned::Cred>,
+    /// For the glue's NTLM, where that is not in the other.
+    apart: Option<Apart>,
     users: Option<Users>,
     /// All that it is for.
     mechs: Vec<Oid>,
@@ -41,12 +44,18 @@ pub(crate) type Shared = RwLock<Credential>;
 
 impl Credential {
     /// `mechs` are those of the glue's credential.
-    fn new(cred: Option<owned::Cred>, mut mechs: Vec<Oid>, users: Option<Users>) -> Self {
-        if users.is_some() {
+    fn new(
+        cred: Option<owned::Cred>,
+        mut mechs: Vec<Oid>,
+        users: Option<Users>,
+        apart: Option<Apart>,
+    ) -> Self {
+        if users.is_some() || apart.is_some() {
             mechs.push(oid::NTLMSSP);
         }
         Self {
             cred,
+            apart,
             users,
             usable: policy::current().mechs.order(mechs.clone()).into(),
             mechs,
@@ -65,6 +74,28 @@ impl Credential {
     /// The glue's credential, for what our own NTLM has not.
     pub(super) fn of_the_glue(&self) -> Result<&owned::Cred, Error> {
         self.cred().ok_or(ONLY_OURS)
+    }
+
+    /// The glue's credential for a mechanism.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) fn cred_for(&self, mech: &Oid) -> Result<&owned::Cred, MechError> {
+        match &self.apart {
+            Some(apart) if *mech == oid::NTLMSSP => apart.cred(),
+            _ => self.cred().ok_or_else(|| unusable(mech, NOT_FOR_THIS)),
+        }
+    }
+
+    /// Whether a mechanism that it covers can be offered.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn vouch(&self, mech: &Oid) -> Result<(), MechError> {
+        match &self.apart {
+            Some(apart) if *mech == oid::NTLMSSP => apart.vouch(),
+            _ => Ok(()),
+        }
     }
 
     /// The users of our own NTLM.
@@ -142,22 +173,62 @@ fn acquire(
             false
         })
     });
+    let apart = set_apart(glue, &mut usable, how).unwrap_or_else(|error| {
+        considered.push(error);
+        None
+    });
     let reasons = match (ask(glue, &usable, how), users) {
         (Ok(acquired), users) => {
             let first = acquired.mechs.first().copied();
-            let mut made = Credential::new(Some(acquired.cred), acquired.mechs, users);
+            let mut made = Credential::new(Some(acquired.cred), acquired.mechs, users, apart);
             made.tells_name = how.name.is_some() || !nameless(glue, how.usage, first);
             return Ok((made, acquired.lifetime));
         }
         // A password that Kerberos has refused must not become NTLM's.
         (Err(reasons), Some(users)) if reasons.iter().all(|why| why.cause == Cause::Unusable) => {
-            return Ok((Credential::new(None, Vec::new(), Some(users)), INDEFINITE));
+            let made = Credential::new(None, Vec::new(), Some(users), None);
+            return Ok((made, INDEFINITE));
         }
-        (Err(reasons), _) => reasons,
+        (Err(mut reasons), _) => match apart.map(Apart::into_cred) {
+            Some(Ok(cred)) => {
+                let mut made = Credential::new(Some(cred), vec![oid::NTLMSSP], None, None);
+                made.tells_name = !nameless(glue, how.usage, Some(oid::NTLMSSP));
+                return Ok((made, INDEFINITE));
+            }
+            Some(Err(error)) => {
+                reasons.push(error);
+                reasons
+            }
+            None => reasons,
+        },
     };
     considered.splice(0..0, reasons);
     considered.extend(absent(&allowed, false));
     Err(Error::NoCred { considered })
+}
+
+/// Take the glue's NTLM out of what is asked for together, where it is to be acquired later or
+/// otherwise.
+///
+/// # Errors
+/// Why there is none for it.
+fn set_apart(
+    glue: &'static Mechglue,
+    usable: &mut Vec<Oid>,
+    how: Acquire<'_>,
+) -> Result<Option<Apart>, MechError> {
+    let Source::Store(store) = how.source else {
+        return Ok(None);
+    };
+    let (_, accepts) = roles(how.usage);
+    if how.name.is_some() || !usable.contains(&oid::NTLMSSP) || store.is_given() && !accepts {
+        return Ok(None);
+    }
+    usable.retain(|mech| *mech != oid::NTLMSSP);
+    if store.is_given() {
+        return Apart::to_accept(glue, how).map(Some);
+    }
+    Apart::later(glue, how.usage).map(Some)
 }
 
 /// The users of our own NTLM for a credential.
@@ -540,7 +611,7 @@ pub(super) fn set_cred_option(
                 return Ok(major::COMPLETE);
             }
             let status = match &mut given.cred {
-                Some(cred) => call::change_cred(cred, &option, value.bytes())?,
+                Some(_) => given.change(&option, value.bytes())?,
                 None if option == NO_CI_FLAGS => major::COMPLETE,
                 None => return Err(ONLY_OURS),
             };
@@ -590,6 +661,20 @@ fn named(value: &[u8]) -> Result<Vec<Oid>, Error> {
 }
 
 impl Credential {
+    /// Set an option of the glue's credentials: of one, if the other does not know it. That no
+    /// integrity shall be asked for is nothing that NTLM knows.
+    fn change(&mut self, option: &Oid, value: &[u8]) -> Result<Major, Error> {
+        let cred = self.cred.as_mut().ok_or(ONLY_OURS)?;
+        let changed = call::change_cred(cred, option, value);
+        let Some(apart) = self.apart.as_mut().filter(|_| *option != NO_CI_FLAGS) else {
+            return changed;
+        };
+        match apart.cred_mut() {
+            Ok(cred) => changed.or(call::change_cred(cred, option, value)),
+            Err(_) => changed,
+        }
+    }
+
     /// Wrap a credential that the glue made, for the mechanisms it says it is for.
     fn of_glue(cred: owned::Cred) -> Result<Self, Error> {
         let facts = call::inquire_cred(&cred, false, true)?;
@@ -599,7 +684,7 @@ impl Credential {
             .filter(|mech| *mech != oid::SPNEGO)
             .collect();
         let tells_name = !nameless(cred.glue(), facts.usage, negotiable.first().copied());
-        let mut made = Self::new(Some(cred), negotiable, None);
+        let mut made = Self::new(Some(cred), negotiable, None, None);
         made.tells_name = tells_name;
         Ok(made)
     }
@@ -627,7 +712,7 @@ impl Credential {
         // MIT's glue cannot tell the application that there is none.
         let lacks_name = wants_name && facts.name.is_none() && !glue.is_heimdal();
         let mechs = match facts.mechs {
-            Some(set) if self.users.is_some() => {
+            Some(set) if self.users.is_some() || self.apart.is_some() => {
                 let mut all = set.members();
                 all.push(oid::NTLMSSP);
                 Some(call::oid_set(glue, &all)?)
@@ -646,7 +731,7 @@ impl Credential {
     }
 }
 
-/// The glue's part: a password's hash is not given away.
+/// The glue's part, without NTLM: a password's hash is not given away.
 pub(super) fn export_cred(
     _: &'static Mechglue,
     cred: In<'_, Shared>,
@@ -737,7 +822,8 @@ pub(super) fn store_cred_into(
     let of_the_glue = cred.of_the_glue()?;
     let mut failures = Vec::new();
     let mut done = Vec::new();
-    let stored_by_the_glue = |mech: &Oid| *mech != oid::NTLMSSP || cred.users.is_none();
+    let apart = cred.users.is_some() || cred.apart.is_some();
+    let stored_by_the_glue = |mech: &Oid| *mech != oid::NTLMSSP || !apart;
     for mech in cred.usable().iter().copied().filter(stored_by_the_glue) {
         let (overwrite, make_default) = (overwrite != 0, make_default != 0);
         match call::store_cred(of_the_glue, usage, &mech, overwrite, make_default, store) {

@@ -185,8 +185,7 @@ impl<'a> Call<'a> {
     /// The credential for a leg: the caller's, or one that is held, or none for the default.
     fn cred(&self, mech: &Oid) -> Result<Option<&Cred>, MechError> {
         if let Some(credential) = self.credential {
-            let cred = credential.cred();
-            return cred.map(Some).ok_or_else(|| unusable(mech, NOT_FOR_THIS));
+            return credential.cred_for(mech).map(Some);
         }
         let mut held = self.held.creds.iter();
         Ok(held.find(|(held, _)| held == mech).map(|(_, cred)| cred))
@@ -362,7 +361,12 @@ impl Mechs for Call<'_> {
             .allows(mech)
             .map_err(|reason| unusable(mech, &reason))?;
         if let Some(credential) = self.credential {
-            return credential.covers(mech);
+            credential.covers(mech)?;
+            // To accept with it, it will be asked in any case.
+            return match self.side {
+                Side::Acceptor { .. } => credential.cred_for(mech).map(drop),
+                Side::Initiator { .. } => credential.vouch(mech),
+            };
         }
         if *mech == oid::NTLMSSP && own::serves(self.glue) {
             return self.hold_users();

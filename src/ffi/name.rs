@@ -392,7 +392,8 @@ fn is_service(kind: Option<Oid>) -> bool {
 const USER_NAME: Oid = Oid::known([0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 1, 2, 1, 1]);
 
 /// GSS_C_NT_HOSTBASED_SERVICE, 1.2.840.113554.1.2.1.4, and as RFC 2078 had it, 1.3.6.1.5.6.2.
-const HOSTBASED_SERVICE: Oid = Oid::known([0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 1, 2, 1, 4]);
+pub(super) const HOSTBASED_SERVICE: Oid =
+    Oid::known([0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 1, 2, 1, 4]);
 const HOSTBASED_SERVICE_X: Oid = Oid::known([0x2b, 6, 1, 5, 6, 2]);
 
 const NOT_THAT_USER: Error = Error::Unavailable("the name is not known to be that user's");

@@ -215,7 +215,8 @@ fn text<'a>(octets: &'a [u8], what: &str) -> Result<&'a str, String> {
     std::str::from_utf8(octets).map_err(|_| format!("{what} is not UTF-8"))
 }
 
-fn none(reason: &str) -> MechError {
+/// That NTLM is not to be used here, and why.
+pub(crate) fn none(reason: &str) -> MechError {
     unusable(&oid::NTLMSSP, reason)
 }
 
