@@ -13,7 +13,7 @@ use super::condition::{Condition, Program, Target};
 use super::trusted::{self, Owner, Stamp, Unreadable};
 use super::{
     CONFIG_FILE, CONFIG_VARIABLE, Downgrade, LONGEST_WORD, MOST_PROBLEMS, MechPolicy, NtlmProvider,
-    Policy, Role, Rule, Rules, Setting, Terms, TraceFormat, TraceTo, excerpt, wrong,
+    Policy, Requirements, Role, Rule, Rules, Setting, Terms, TraceFormat, TraceTo, excerpt, wrong,
 };
 
 /// Where the configuration of this process is, found out once.
@@ -357,9 +357,11 @@ impl Terms {
             }
             "require" => {
                 let wanted = each(value, requirement)?;
-                self.mutual = wanted.contains(&Requirement::Mutual);
-                self.channel_bindings = wanted.contains(&Requirement::ChannelBindings);
-                self.rules.require_mic = wanted.contains(&Requirement::Mic);
+                self.rules.require = Requirements {
+                    mutual: wanted.contains(&Requirement::Mutual),
+                    channel_bindings: wanted.contains(&Requirement::ChannelBindings),
+                    mic: wanted.contains(&Requirement::Mic),
+                };
                 self.says(Setting::Require, by);
             }
             "kerberos_fallback" => {
