@@ -87,6 +87,11 @@ pub fn install(environment: Environment) {
     let _ = ENVIRONMENT.set(environment);
 }
 
+/// The value of an environment variable, as the reader given to [`install`] sees it.
+pub fn variable(name: &str) -> Option<OsString> {
+    ENVIRONMENT.get().and_then(|environment| environment(name))
+}
+
 /// The policy of this process, read on the first call.
 pub fn current() -> &'static Policy {
     CURRENT.get_or_init(|| {

@@ -10,7 +10,7 @@ use crate::error::{Cause, Error, MechError, major};
 use crate::glue::mech::{self, Accept, Acquire, GlueMech, Initiate, Source};
 use crate::glue::owned::{self, Bindings, Buffer, Cred, Store};
 use crate::glue::{Mechglue, availability};
-use crate::negotiate::{Mech, Mechs, Step};
+use crate::negotiate::{Mech, Mechs, Record, Step};
 use crate::oid::{self, Oid};
 use crate::policy::{self, Rules};
 use crate::sys::{GSS_C_ACCEPT, GSS_C_INITIATE, GSS_C_INTEG_FLAG};
@@ -90,6 +90,7 @@ pub(crate) struct Call<'a> {
     credential: Option<&'a Credential>,
     bindings: Bindings<'a>,
     held: &'a mut Held,
+    record: &'a mut Record,
     rules: Rules,
 }
 
@@ -123,6 +124,7 @@ impl<'a> Call<'a> {
         credential: Option<&'a Credential>,
         bindings: Bindings<'a>,
         held: &'a mut Held,
+        record: &'a mut Record,
     ) -> Self {
         let mut rules = policy::current().rules;
         let of_credential = || credential.and_then(Credential::max_output_token_size);
@@ -135,6 +137,7 @@ impl<'a> Call<'a> {
             credential,
             bindings,
             held,
+            record,
             rules,
         }
     }
@@ -393,6 +396,10 @@ impl Mechs for Call<'_> {
 
     fn rules(&self) -> &Rules {
         &self.rules
+    }
+
+    fn record(&mut self) -> &mut Record {
+        self.record
     }
 }
 

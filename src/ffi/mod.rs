@@ -15,6 +15,7 @@ mod own;
 pub(crate) mod public;
 mod report;
 mod table;
+mod telling;
 
 use crate::error::{Error, Minor, major};
 use arg::{Argument, Out, Status};

@@ -3,10 +3,12 @@
 
 use crate::error::{Cause, Error, Failure, MechError, Misbehaviour, major};
 use crate::negotiate::mic::{Mic, Turn, Verdict};
-use crate::negotiate::running::{Context, Running};
-use crate::negotiate::{Mech, Mechs, Reply, Step, refuse, silent};
+use crate::negotiate::record::MOST_TOLD;
+use crate::negotiate::running::{Context, Running, failed};
+use crate::negotiate::{Mech, Mechs, Record, Reply, Step, refuse, silent};
 use crate::oid::Oid;
 use crate::trace;
+use crate::trace::By;
 use crate::wire::framing;
 use crate::wire::spnego::{MechList, NegState, NegTokenInit, NegTokenResp};
 
@@ -91,23 +93,26 @@ impl<M: Mech> Acceptor<M> {
 /// No optimistic token goes with it (MS-SPNG 2.2.1 has room for one): an acceptor's mechanism would
 /// have to begin without a token, and the glue takes an empty one for SPNEGO's.
 fn invite<S: Mechs>(mechs: &mut S) -> Result<(Acceptor<S::Mech>, Reply), Failure> {
-    let mut considered = Vec::new();
     let mut usable = mechs.candidates().to_vec();
     usable.retain(|mech| match mechs.vouch(mech) {
         Ok(()) => true,
         Err(error) => {
-            trace!("{mech:?}: dropped: {}", error.reason);
-            considered.push(error);
+            mechs.record().drops(error);
             false
         }
     });
     if usable.is_empty() {
+        let mut considered = mechs.record().dropped().to_vec();
         considered.extend(mechs.absent());
         return Err(silent(Error::NoMech {
             considered,
             summary: "no mechanism is available to be accepted; see the configuration of GSS-API",
         }));
     }
+    trace!(Invited {
+        by: By::Us,
+        mechs: &usable,
+    });
     let hints = NegTokenInit {
         mech_types: MechList::encode(&usable),
         mech_token: None,
@@ -120,27 +125,33 @@ fn invite<S: Mechs>(mechs: &mut S) -> Result<(Acceptor<S::Mech>, Reply), Failure
 /// for it.
 fn answer<S: Mechs>(token: &[u8], mechs: &mut S) -> Result<(Acceptor<S::Mech>, Reply), Failure> {
     let init = NegTokenInit::decode(token).map_err(|malformed| refuse(malformed.into()))?;
+    trace!(Offered {
+        by: By::Peer,
+        mechs: &init.mech_types.known(MOST_TOLD),
+    });
     let choice = choose(&init, mechs).map_err(refuse)?;
-    trace!("{:?}: chosen", choice.common.offered);
-
+    let record = mechs.record();
+    record.chooses(By::Us, &choice.common.offered, choice.reason());
+    record.keep(init.mech_types.into_owned());
     let mut running = Box::new(Running {
         offered: choice.common.offered,
         mech: choice.common.mech,
         context: Context::Unstarted,
-        list: init.mech_types.into_owned(),
         mic: Mic::Optional,
-        considered: choice.considered,
     });
     let state = if choice.contestable {
-        running.mic.require();
+        running.require_mic(
+            "it is not the first choice of both sides (request-mic)",
+            record,
+        );
         NegState::RequestMic
     } else {
         NegState::AcceptIncomplete
     };
     let out = choice
         .begun
-        .and_then(|(mech, step)| running.note(mech, step));
-    conclude(running, out, init.mech_list_mic, Some(state))
+        .and_then(|(mech, step)| running.note(mech, step, record));
+    conclude(running, out, init.mech_list_mic, Some(state), record)
 }
 
 /// A mechanism that both sides have.
@@ -161,7 +172,16 @@ struct Choice<M, T> {
     begun: Option<(M, Step<T>)>,
     /// Whether it is not the first choice of both sides, so that MICs must protect it.
     contestable: bool,
-    considered: Vec<MechError>,
+}
+
+impl<M, T> Choice<M, T> {
+    fn reason(&self) -> &'static str {
+        match (self.common.position, self.contestable) {
+            (0, false) => "the initiator's first choice",
+            (0, true) => "the initiator's first choice, not ours",
+            _ => "the best of the initiator's list that can be used here",
+        }
+    }
 }
 
 fn choose<S: Mechs>(
@@ -170,7 +190,6 @@ fn choose<S: Mechs>(
 ) -> Result<Choice<S::Mech, S::Token>, Error> {
     let candidates = mechs.candidates();
     let prefers = mechs.prefers();
-    let mut considered = Vec::new();
     for common in in_common(&init.mech_types, &candidates, prefers) {
         // No mechanism of the glue can begin with an empty token, so it counts as none.
         let optimistic = init
@@ -191,19 +210,15 @@ fn choose<S: Mechs>(
                     common,
                     begun,
                     contestable,
-                    considered,
                 });
             }
             Err(error) if error.cause == Cause::Refused && optimistic.is_some() => {
-                trace!("{:?}: failed: {}", common.mech, error.reason);
-                return Err(Error::Mech { error, considered });
+                return Err(failed(error, mechs.record()));
             }
-            Err(error) => {
-                trace!("{:?}: dropped: {}", common.mech, error.reason);
-                considered.push(error);
-            }
+            Err(error) => mechs.record().drops(error),
         }
     }
+    let mut considered = mechs.record().dropped().to_vec();
     considered.extend(not_accepted(&init.mech_types, &candidates));
     Err(Error::NoMech {
         considered,
@@ -284,10 +299,10 @@ fn proceed<S: Mechs>(
     let out = match token {
         Some(token) => running
             .feed(Some(token), mechs)
-            .map_err(|error| refuse(running.failed(error)))?,
+            .map_err(|error| refuse(failed(error, mechs.record())))?,
         None => None,
     };
-    conclude(running, out, response.mech_list_mic, None)
+    conclude(running, out, response.mech_list_mic, None, mechs.record())
 }
 
 /// The token that the mechanism is to be fed, which it must not be without, or must be without.
@@ -328,6 +343,7 @@ fn conclude<M: Mech, T: AsRef<[u8]>>(
     out: Option<T>,
     received: Option<&[u8]>,
     first: Option<NegState>,
+    record: &mut Record,
 ) -> Result<(Acceptor<M>, Reply), Failure> {
     // RFC 4178 section 5: when the optimistic token was also the last one, the MIC that the
     // initiator did not know it owed is preceded by ours.
@@ -335,7 +351,7 @@ fn conclude<M: Mech, T: AsRef<[u8]>>(
         (None, None) => Turn::Theirs,
         _ => Turn::Ours,
     };
-    let verdict = running.settle(received, turn).map_err(refuse)?;
+    let verdict = running.settle(received, turn, record).map_err(refuse)?;
     let incomplete = first.unwrap_or(NegState::AcceptIncomplete);
     let (neg_state, mic) = match verdict {
         Verdict::Wait => (incomplete, None),

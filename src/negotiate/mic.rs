@@ -65,9 +65,6 @@ impl Mic {
         turn: Turn,
     ) -> Result<Verdict, Error> {
         if !mech.integrity() {
-            if *self != Self::Optional {
-                trace!("mechListMIC: impossible without integrity, the choice is unprotected");
-            }
             return Ok(Verdict::Skip);
         }
         let Some(theirs) = received else {
@@ -82,9 +79,15 @@ impl Mic {
                 }
             };
         };
-        mech.verify(list, theirs)
-            .map_err(|error| Error::PeerMisbehaved(Misbehaviour::WrongMic(error.reason)))?;
-        trace!("mechListMIC: verified");
+        mech.verify(list, theirs).map_err(|error| {
+            trace!(MicWrong {
+                reason: &error.reason,
+            });
+            Error::PeerMisbehaved(Misbehaviour::WrongMic(error.reason))
+        })?;
+        trace!(MicVerified {
+            octets: theirs.len(),
+        });
         match self {
             Self::Sent => Ok(Verdict::Agreed),
             Self::Optional | Self::Required => sign(mech, list).map(Verdict::Answer),
@@ -93,8 +96,10 @@ impl Mic {
 }
 
 fn sign(mech: &mut impl Mech, list: &[u8]) -> Result<Vec<u8>, Error> {
-    mech.sign(list).map_err(|error| Error::Mech {
+    let mic = mech.sign(list).map_err(|error| Error::Mech {
         error,
         considered: Vec::new(),
-    })
+    })?;
+    trace!(MicSent { octets: mic.len() });
+    Ok(mic)
 }

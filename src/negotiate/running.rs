@@ -1,15 +1,13 @@
-//! A negotiation under way, in either role: the mechanism taken, how far it has come, the list
-//! it was taken from, and what became of the others.
+//! A negotiation under way, in either role: the mechanism taken, and how far it has come.
 #![forbid(unsafe_code)]
 
 use std::mem;
 
 use crate::error::{Error, Failure, MechError};
 use crate::negotiate::mic::{Mic, Turn, Verdict};
-use crate::negotiate::{Mech, Mechs, Step, silent};
+use crate::negotiate::{Mech, Mechs, MicState, Record, Step, silent};
 use crate::oid::Oid;
 use crate::trace;
-use crate::wire::spnego::MechList;
 
 /// A negotiation between its first token and its last.
 #[derive(Debug)]
@@ -19,11 +17,7 @@ pub struct Running<M> {
     /// The same, as this side's candidates name it.
     pub(super) mech: Oid,
     pub(super) context: Context<M>,
-    /// What the MIC is over.
-    pub(super) list: MechList<'static>,
     pub(super) mic: Mic,
-    /// The mechanisms dropped on the way, and why.
-    pub(super) considered: Vec<MechError>,
 }
 
 /// How far the mechanism has come.
@@ -58,14 +52,19 @@ impl<M: Mech> Running<M> {
                 return Ok(None);
             }
         };
-        Ok(self.note(mech, step))
+        Ok(self.note(mech, step, mechs.record()))
     }
 
     /// Note what a leg produced. What comes back has to go to the peer: an empty last token is
     /// none, an empty token before that is one.
-    pub(super) fn note<T: AsRef<[u8]>>(&mut self, mut mech: M, step: Step<T>) -> Option<T> {
+    pub(super) fn note<T: AsRef<[u8]>>(
+        &mut self,
+        mut mech: M,
+        step: Step<T>,
+        record: &mut Record,
+    ) -> Option<T> {
         if mech.demands_mic() {
-            self.mic.require();
+            self.require_mic("the mechanism demands it", record);
         }
         match step {
             Step::Continue(token) => {
@@ -73,27 +72,51 @@ impl<M: Mech> Running<M> {
                 Some(token)
             }
             Step::Done(token) => {
-                trace!("{:?}: established", self.mech);
+                trace!(MechDone { mech: &self.mech });
                 self.context = Context::Established(mech);
                 token.filter(|token| !token.as_ref().is_empty())
             }
         }
     }
 
+    /// Demand the exchange of MICs, if there has been none.
+    pub(super) fn require_mic(&mut self, reason: &'static str, record: &mut Record) {
+        if self.mic == Mic::Optional {
+            trace!(MicRequired { reason });
+            record.set_mic(MicState::Required);
+        }
+        self.mic.require();
+    }
+
     /// Settle the MICs, when the mechanism is established.
     ///
     /// # Errors
     /// Those of [`Mic::settle`].
-    pub(super) fn settle(&mut self, received: Option<&[u8]>, turn: Turn) -> Result<Verdict, Error> {
+    pub(super) fn settle(
+        &mut self,
+        received: Option<&[u8]>,
+        turn: Turn,
+        record: &mut Record,
+    ) -> Result<Verdict, Error> {
         let Context::Established(mech) = &mut self.context else {
             return Ok(Verdict::Wait);
         };
-        self.mic
-            .settle(mech, self.list.der(), received, turn)
-            .map_err(|error| match error {
-                Error::Mech { error, .. } => self.failed(error),
-                other => other,
-            })
+        let settled = self.mic.settle(mech, record.list()?.der(), received, turn);
+        match &settled {
+            Ok(Verdict::Wait) => {}
+            Ok(Verdict::Skip) if self.mic == Mic::Optional => {}
+            Ok(Verdict::Skip) => {
+                record.set_mic(MicState::Impossible);
+                record.unprotected(&self.mech, "a mechListMIC is impossible without integrity");
+            }
+            Ok(Verdict::Ask(_)) => record.set_mic(MicState::Sent),
+            Ok(Verdict::Answer(_) | Verdict::Agreed) => record.set_mic(MicState::Verified),
+            Err(_) => record.set_mic(MicState::Failed),
+        }
+        settled.map_err(|error| match error {
+            Error::Mech { error, .. } => failed(error, record),
+            other => other,
+        })
     }
 
     /// The peer said reject. A token that came with it goes to the mechanism, which may know
@@ -107,23 +130,16 @@ impl<M: Mech> Running<M> {
         let token = token.filter(|token| !token.is_empty());
         if let (Some(token), Context::Waiting(_)) = (token, &self.context) {
             if let Err(error) = self.feed(Some(token), mechs) {
-                return silent(self.failed(error));
+                return silent(failed(error, mechs.record()));
             }
         }
-        trace!("{:?}: rejected by the peer", self.offered);
+        trace!(Rejected {
+            mech: &self.offered,
+        });
         silent(Error::Rejected {
             negotiated,
-            considered: self.considered,
+            considered: mechs.record().dropped().to_vec(),
         })
-    }
-
-    /// The mechanism failed for good.
-    pub(super) fn failed(&mut self, error: MechError) -> Error {
-        trace!("{:?}: failed: {}", self.mech, error.reason);
-        Error::Mech {
-            error,
-            considered: mem::take(&mut self.considered),
-        }
     }
 
     /// Keep the established mechanism only.
@@ -148,5 +164,18 @@ impl<M: Mech> Running<M> {
             Context::Unstarted => None,
             Context::Waiting(mech) | Context::Established(mech) => Some(mech),
         }
+    }
+}
+
+/// A mechanism failed for good.
+#[cold]
+pub(super) fn failed(error: MechError, record: &Record) -> Error {
+    trace!(Refused {
+        mech: &error.mech,
+        reason: &error.reason,
+    });
+    Error::Mech {
+        error,
+        considered: record.dropped().to_vec(),
     }
 }
