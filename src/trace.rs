@@ -507,9 +507,9 @@ mod tests {
 
     #[test]
     fn a_scope_ends_where_it_began() {
-        let outer = Some(Context::next(Role::Initiator));
-        let inner = Some(Context::next(Role::Acceptor));
-        assert_ne!(outer.unwrap().number, inner.unwrap().number);
+        let [outer, inner] = [Role::Initiator, Role::Acceptor].map(Context::next);
+        assert_ne!(outer.number, inner.number);
+        let (outer, inner) = (Some(outer), Some(inner));
         let scope = Scope::of(outer);
         {
             let _inner = Scope::of(inner);

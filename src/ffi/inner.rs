@@ -6,6 +6,7 @@ use super::arg::channel;
 use super::credential::Credential;
 use super::name::Name;
 use super::own::{self, Own, Users};
+use super::telling;
 use crate::error::{Cause, Error, MechError, major};
 use crate::glue::mech::{self, Accept, Acquire, GlueMech, Initiate, Source};
 use crate::glue::owned::{self, Bindings, Buffer, Cred, Store};
@@ -14,6 +15,7 @@ use crate::negotiate::{Mech, Mechs, Record, Step};
 use crate::oid::{self, Oid};
 use crate::policy::{self, Rules};
 use crate::sys::{GSS_C_ACCEPT, GSS_C_INITIATE, GSS_C_INTEG_FLAG};
+use crate::trace;
 use std::ffi::c_int;
 use std::sync::Arc;
 
@@ -139,6 +141,14 @@ impl<'a> Call<'a> {
             held,
             record,
             rules,
+        }
+    }
+
+    /// Where the credential comes from that a mechanism is tried with, for the trace.
+    fn source(&self, mech: &Oid) -> String {
+        match self.credential {
+            Some(credential) => credential.source().to_owned(),
+            None => telling::default_source(&[*mech], self.usage()),
         }
     }
 
@@ -344,6 +354,10 @@ impl Mechs for Call<'_> {
             .mechs
             .allows(mech)
             .map_err(|reason| unusable(mech, &reason))?;
+        trace!(Tried {
+            mech,
+            source: &self.source(mech),
+        });
         if let Some(credential) = self.credential {
             return credential.covers(mech);
         }
@@ -369,6 +383,10 @@ impl Mechs for Call<'_> {
             .mechs
             .allows(mech)
             .map_err(|reason| unusable(mech, &reason))?;
+        trace!(Tried {
+            mech,
+            source: &self.source(mech),
+        });
         if *mech == oid::NTLMSSP && own::serves(self.glue) {
             let (started, step) = self.run_own(token)?;
             return Ok((Inner::Ntlm(Box::new(started)), made(step, Token::Own)));

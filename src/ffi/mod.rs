@@ -8,6 +8,7 @@ mod handle;
 mod heimdal;
 mod http;
 mod inner;
+mod inquiry;
 mod mechanism;
 mod message;
 mod name;

@@ -4,8 +4,11 @@
 
 use super::inner::{Inner, Side};
 use crate::error::Error;
-use crate::glue::Mechglue;
+use crate::glue::mech::{Acquire, Source};
+use crate::glue::{Mechglue, source};
 use crate::negotiate::Record;
+use crate::oid::{self, Oid};
+use crate::sys::{GSS_C_ACCEPT, GSS_C_INITIATE};
 use crate::trace::{self, Event, Role, Scope};
 
 /// A context's first call: the scope of what is told during it.
@@ -74,6 +77,62 @@ pub(super) fn failed(record: &Record, error: &Error) {
         });
     }
 }
+
+/// A credential was acquired; where from.
+#[cold]
+pub(super) fn acquired(mechs: &[Oid], how: &Acquire<'_>) -> String {
+    let from = match how.source {
+        Source::Store(store) => {
+            let named = WHERE.iter().filter_map(|key| {
+                let value = String::from_utf8_lossy(store.value(key)?);
+                Some(format!("{key} {value}"))
+            });
+            let named: Vec<_> = named.collect();
+            match (named.is_empty(), store.is_given()) {
+                (false, _) => named.join(", "),
+                (true, true) => "a store of the caller's".to_owned(),
+                (true, false) => default_source(mechs, u32::try_from(how.usage).unwrap_or(0)),
+            }
+        }
+        Source::Password(_) => "a password of the caller's".to_owned(),
+        Source::Impersonator(_) => "impersonation by another credential".to_owned(),
+    };
+    trace::tell(&Event::Acquired {
+        mechs,
+        source: &from,
+    });
+    from
+}
+
+/// Where credentials come from when nobody says where, for a GSS_C_* usage.
+#[cold]
+pub(super) fn default_source(mechs: &[Oid], usage: u32) -> String {
+    let mut places = Vec::new();
+    if mechs.iter().any(Oid::is_krb5) {
+        if usage != GSS_C_ACCEPT {
+            places.push(format!("default ticket cache {}", source::ticket_cache()));
+        }
+        if usage != GSS_C_INITIATE {
+            places.push(format!("default keytab {}", source::key_table()));
+        }
+    }
+    if mechs.contains(&oid::NTLMSSP) {
+        places.push(format!("NTLM users {}", source::ntlm_users()));
+    }
+    if places.is_empty() {
+        return "the mechanism's default".to_owned();
+    }
+    places.join(", ")
+}
+
+/// The words of a credential store that say where something is, none of which is a secret.
+const WHERE: [&str; 5] = [
+    "ccache",
+    "keytab",
+    "client_keytab",
+    "rcache",
+    "ntlmssp_keyfile",
+];
 
 impl Side<'_> {
     fn role(&self) -> Role {

@@ -69,7 +69,8 @@ impl Record {
     /// The mechanisms of the initiator's list in its order; none before one was sent or received.
     /// An identifier too long for any mechanism known here is left out.
     pub fn offered(&self) -> impl Iterator<Item = Oid> {
-        self.list.iter().flat_map(MechList::iter).flatten()
+        let entries = self.list.iter().flat_map(MechList::iter);
+        entries.flatten().take(MOST_TOLD)
     }
 
     /// The mechanisms that were dropped on the way, in that order, and why.
