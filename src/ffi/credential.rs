@@ -10,6 +10,7 @@ use super::handle::{read, write};
 use super::inner::{NOT_FOR_THIS, absent, unusable};
 use super::name::Name;
 use super::own::{self, Users};
+use super::telling;
 use crate::error::{Cause, Error, MechError, major};
 use crate::glue::mech::{self, Acquire, Acquired, Source};
 use crate::glue::owned::{self, Store};
@@ -17,6 +18,7 @@ use crate::glue::{Mechglue, availability, call};
 use crate::oid::{self, Oid};
 use crate::policy::{self, Current, InForce, Rules};
 use crate::sys::{GSS_C_ACCEPT, GSS_C_INITIATE};
+use crate::trace;
 use std::cell::Cell;
 use std::ffi::c_int;
 use std::sync::{Arc, RwLock};
@@ -40,6 +42,8 @@ pub(crate) struct Credential {
     asks_integrity: bool,
     max_output_token_size: Option<usize>,
     tells_name: bool,
+    /// Where it came from, when that is traced.
+    source: Option<Box<str>>,
 }
 
 /// A credential as C holds it: several contexts may be made with it at once.
@@ -64,7 +68,13 @@ impl Credential {
             asks_integrity: true,
             max_output_token_size: None,
             tells_name: true,
+            source: None,
         }
+    }
+
+    /// Where it came from, as far as that is known.
+    pub(super) fn source(&self) -> &str {
+        self.source.as_deref().unwrap_or("the caller's")
     }
 
     /// The glue's credential; `None` when this is one for our own NTLM alone.
@@ -89,6 +99,12 @@ impl Credential {
             return Arc::clone(&self.usable);
         }
         in_force.order(self.wanted.clone()).into()
+    }
+
+    /// The mechanisms that it can be used for where no rule holds, in the order in which they are
+    /// preferred.
+    pub(super) fn usable(&self) -> &[Oid] {
+        &self.usable
     }
 
     /// The service that it is to accept for, where the caller named one.
@@ -273,7 +289,11 @@ impl Wanted<'_> {
             usage: self.usage,
             source: self.source,
         };
-        let (credential, lifetime) = acquire(glue, mechs, name, how)?;
+        let (mut credential, lifetime) = acquire(glue, mechs, name, how)?;
+        if trace::on() {
+            let source = telling::acquired(&credential.mechs, &how);
+            credential.source = Some(source.into());
+        }
         if actual.is_wanted() {
             actual.put(call::oid_set(glue, &[oid::SPNEGO])?);
         }

@@ -6,16 +6,18 @@ use super::arg::channel;
 use super::credential::Credential;
 use super::name::Name;
 use super::own::{self, Own, Users};
+use super::telling;
 use crate::error::{Cause, Error, MechError, major};
 use crate::glue::mech::{self, Accept, Acquire, GlueMech, Initiate, Source};
 use crate::glue::owned::{self, Bindings, Buffer, Cred, Store};
 use crate::glue::{Mechglue, availability};
-use crate::negotiate::{Mech, Mechs, Step};
+use crate::negotiate::{Mech, Mechs, Record, Step};
 use crate::oid::{self, Oid};
-use crate::policy::{self, InForce, Role, Rules, Setting};
+use crate::policy::{self, InForce, Role, Rule, Rules, Setting};
 use crate::sys::{
     GSS_C_ACCEPT, GSS_C_CHANNEL_BOUND_FLAG, GSS_C_INITIATE, GSS_C_INTEG_FLAG, GSS_C_MUTUAL_FLAG,
 };
+use crate::trace;
 use std::ffi::c_int;
 use std::sync::Arc;
 
@@ -99,6 +101,12 @@ impl Held {
             acquired: Acquisitions::default(),
         }
     }
+
+    /// The rule of the configuration that is in force; `None`: its settings are.
+    #[inline]
+    pub(super) fn rule(&self) -> Option<&Rule> {
+        self.in_force.rule()
+    }
 }
 
 /// What was acquired for a context, each at most once.
@@ -117,6 +125,7 @@ pub(crate) struct Call<'a> {
     bindings: Bindings<'a>,
     acquired: &'a mut Acquisitions,
     in_force: &'a InForce,
+    record: &'a mut Record,
     rules: Rules,
 }
 
@@ -151,6 +160,7 @@ impl<'a> Call<'a> {
         credential: Option<&'a Credential>,
         bindings: Bindings<'a>,
         held: &'a mut Held,
+        record: &'a mut Record,
     ) -> Self {
         let mut rules = held.in_force.terms().rules;
         let of_credential = || credential.and_then(Credential::max_output_token_size);
@@ -164,6 +174,7 @@ impl<'a> Call<'a> {
             bindings,
             acquired: &mut held.acquired,
             in_force: &held.in_force,
+            record,
             rules,
         }
     }
@@ -203,6 +214,14 @@ impl<'a> Call<'a> {
             cause: Cause::Refused,
             reason: format!("{what} {}", self.said_by(Setting::Require)),
             token: None,
+        }
+    }
+
+    /// Where the credential comes from that a mechanism is tried with, for the trace.
+    fn source(&self, mech: &Oid) -> String {
+        match self.credential {
+            Some(credential) => credential.source().to_owned(),
+            None => telling::default_source(&[*mech], self.usage()),
         }
     }
 
@@ -406,6 +425,10 @@ impl Mechs for Call<'_> {
     }
 
     fn vouch(&mut self, mech: &Oid) -> Result<(), MechError> {
+        trace!(Tried {
+            mech,
+            source: &self.source(mech),
+        });
         if let Some(credential) = self.credential {
             return credential.covers(mech);
         }
@@ -427,6 +450,10 @@ impl Mechs for Call<'_> {
         mech: &Oid,
         token: Option<&[u8]>,
     ) -> Result<(Inner, Step<Token>), MechError> {
+        trace!(Tried {
+            mech,
+            source: &self.source(mech),
+        });
         self.may_begin(mech)?;
         if *mech == oid::NTLMSSP && self.speaks_ntlm() {
             let (started, step) = self.run_own(token)?;
@@ -476,10 +503,14 @@ impl Mechs for Call<'_> {
         }
         Ok(())
     }
+
+    fn record(&mut self) -> &mut Record {
+        self.record
+    }
 }
 
 impl Side<'_> {
-    fn role(&self) -> Role {
+    pub(super) fn role(&self) -> Role {
         match self {
             Self::Initiator { .. } => Role::Initiator,
             Self::Acceptor { .. } => Role::Acceptor,

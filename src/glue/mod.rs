@@ -11,6 +11,7 @@ pub(crate) mod environment;
 pub(crate) mod mech;
 pub(crate) mod owned;
 pub(crate) mod session;
+pub(crate) mod source;
 pub(crate) mod statics;
 pub(crate) mod takeover;
 
