@@ -205,6 +205,11 @@ pub fn examine(file: &Path) -> Policy {
     Policy::read(|name| (name == CONFIG_VARIABLE).then(|| file.as_os_str().to_owned()))
 }
 
+/// Read the text of a configuration that is called `name` in what is wrong with it.
+pub fn read_text(name: &str, text: &[u8]) -> Policy {
+    reading::read_text(name, text)
+}
+
 impl Policy {
     /// Read the configuration file that `environment` or the default names, then the variables,
     /// which override its settings and narrow its rules.

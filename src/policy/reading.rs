@@ -111,6 +111,16 @@ impl Source {
     }
 }
 
+/// The policy of a text alone.
+pub(super) fn read_text(name: &str, text: &[u8]) -> Policy {
+    let mut draft = Draft {
+        file: excerpt(name, LONGEST_PATH),
+        ..Draft::default()
+    };
+    draft.take(text);
+    draft.policy
+}
+
 /// A policy being read.
 #[derive(Default)]
 struct Draft {

@@ -1,3 +1,6 @@
+//! Policies as files and variables make them, right and wrong.
+#![forbid(unsafe_code)]
+
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
