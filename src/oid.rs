@@ -250,6 +250,26 @@ mod tests {
     }
 
     #[test]
+    fn questions_are_those_of_the_header() {
+        let header = include_str!("../include/gss_spnego.h");
+        for (name, question) in [
+            ("OFFERED", inquiry::OFFERED),
+            ("MECH", inquiry::MECH),
+            ("STATE", inquiry::STATE),
+            ("MIC", inquiry::MIC),
+            ("DROPPED", inquiry::DROPPED),
+            ("SUMS", inquiry::SUMS),
+            ("RULE", inquiry::RULE),
+            ("REASONS", inquiry::REASONS),
+            ("NEG_MECHS", inquiry::NEG_MECHS),
+        ] {
+            let arcs = question.to_string().replace('.', " ");
+            let line = format!("#define GSS_SPNEGO_INQUIRE_{name} \"{{ {arcs} }}\"\n");
+            assert!(header.contains(&line), "{line}");
+        }
+    }
+
+    #[test]
     fn dotted_form_reads_back() {
         for mech in [SPNEGO, KRB5, KRB5_MS, KRB5_OLD, NTLMSSP, NEGOEX, OURS] {
             assert_eq!(mech.to_string().parse(), Ok(mech));

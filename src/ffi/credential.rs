@@ -42,7 +42,7 @@ pub(crate) struct Credential {
     asks_integrity: bool,
     max_output_token_size: Option<usize>,
     tells_name: bool,
-    /// Where it came from, when that is traced.
+    /// Where it came from, when that is traced and not the default.
     source: Option<Box<str>>,
 }
 
@@ -72,9 +72,9 @@ impl Credential {
         }
     }
 
-    /// Where it came from, as far as that is known.
-    pub(super) fn source(&self) -> &str {
-        self.source.as_deref().unwrap_or("the caller's")
+    /// Where it came from, when that is traced and not the default.
+    pub(super) fn source(&self) -> Option<&str> {
+        self.source.as_deref()
     }
 
     /// The glue's credential; `None` when this is one for our own NTLM alone.
@@ -291,8 +291,7 @@ impl Wanted<'_> {
         };
         let (mut credential, lifetime) = acquire(glue, mechs, name, how)?;
         if trace::on() {
-            let source = telling::acquired(&credential.mechs, &how);
-            credential.source = Some(source.into());
+            credential.source = telling::acquired(&credential.mechs, &how);
         }
         if actual.is_wanted() {
             actual.put(call::oid_set(glue, &[oid::SPNEGO])?);
@@ -652,6 +651,7 @@ impl Credential {
         let tells_name = !nameless(cred.glue(), facts.usage);
         let mut made = Self::new(Some(cred), negotiable, None);
         made.tells_name = tells_name;
+        made.source = trace::on().then(|| "the caller's own".into());
         Ok(made)
     }
 

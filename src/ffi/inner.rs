@@ -219,10 +219,11 @@ impl<'a> Call<'a> {
 
     /// Where the credential comes from that a mechanism is tried with, for the trace.
     fn source(&self, mech: &Oid) -> String {
-        match self.credential {
-            Some(credential) => credential.source().to_owned(),
-            None => telling::default_source(&[*mech], self.usage()),
-        }
+        let of_caller = self.credential.and_then(Credential::source);
+        of_caller.map_or_else(
+            || telling::default_source(&[*mech], self.usage()),
+            ToOwned::to_owned,
+        )
     }
 
     fn usage(&self) -> u32 {

@@ -87,30 +87,29 @@ pub(super) fn failed(record: &Record, error: &Error) {
     }
 }
 
-/// A credential was acquired; where from.
+/// A credential was acquired; where from, when not from the default place.
 #[cold]
-pub(super) fn acquired(mechs: &[Oid], how: &Acquire<'_>) -> String {
+pub(super) fn acquired(mechs: &[Oid], how: &Acquire<'_>) -> Option<Box<str>> {
     let from = match how.source {
-        Source::Store(store) => {
-            let named = WHERE.iter().filter_map(|key| {
-                let value = String::from_utf8_lossy(store.value(key)?);
-                Some(format!("{key} {value}"))
-            });
-            let named: Vec<_> = named.collect();
-            match (named.is_empty(), store.is_given()) {
-                (false, _) => named.join(", "),
-                (true, true) => "a store of the caller's".to_owned(),
-                (true, false) => default_source(mechs, u32::try_from(how.usage).unwrap_or(0)),
-            }
+        Source::Store(store) if store.is_given() => {
+            let value = |key: &&str| Some(String::from_utf8_lossy(store.value(key)?).into_owned());
+            let named = WHERE
+                .iter()
+                .filter_map(|key| Some(format!("{key} {}", value(key)?)));
+            let named = named.collect::<Vec<_>>().join(", ");
+            Some(format!("a store of the caller's: {named}"))
         }
-        Source::Password(_) => "a password of the caller's".to_owned(),
-        Source::Impersonator(_) => "impersonation by another credential".to_owned(),
+        Source::Store(_) => None,
+        Source::Password(_) => Some("a password of the caller's".to_owned()),
+        Source::Impersonator(_) => Some("impersonation by another credential".to_owned()),
     };
+    let usage = u32::try_from(how.usage).unwrap_or_default();
+    let default = || default_source(mechs, usage);
     trace::tell(&Event::Acquired {
         mechs,
-        source: &from,
+        source: &from.clone().unwrap_or_else(default),
     });
-    from
+    from.map(Into::into)
 }
 
 /// Where credentials come from when nobody says where, for a GSS_C_* usage.

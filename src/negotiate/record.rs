@@ -257,3 +257,109 @@ const LONGEST_KEPT: usize = 256;
 
 /// How many mechanisms are told of: more than anyone has, and a bound on what a peer's list can cost.
 pub(super) const MOST_TOLD: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Cause;
+    use crate::negotiate::conversation::Conversation;
+    use crate::negotiate::script::{Role, Script, Side, converse};
+    use crate::negotiate::{Acceptor, Initiator};
+    use crate::oid::{IAKERB, KRB5, NTLMSSP};
+    use crate::wire::spnego::NegTokenInit;
+
+    #[test]
+    fn a_plain_negotiation_is_recorded_at_both_ends() {
+        let mut initiators = Side::new(Role::Initiator, [Script::new(KRB5, 2)]);
+        let mut acceptors = Side::new(Role::Acceptor, [Script::new(KRB5, 2)]);
+        let (initiator, offer) = Conversation::new(Initiator::default())
+            .step(None, &mut initiators)
+            .unwrap();
+        let offer = offer.token.unwrap();
+        assert!(!initiators.record.is_chosen());
+        let (_, answer) = Conversation::new(Acceptor::default())
+            .step(Some(&offer), &mut acceptors)
+            .unwrap();
+        let answer = answer.token.unwrap();
+        initiator.step(Some(&answer), &mut initiators).unwrap();
+        for (record, rounds, received, sent) in [
+            (&initiators.record, 2, &answer, &offer),
+            (&acceptors.record, 1, &offer, &answer),
+        ] {
+            assert!(record.is_chosen());
+            assert_eq!(record.mic(), MicState::NotNeeded);
+            assert!(record.offered().eq([KRB5]) && record.dropped().is_empty());
+            let octets = |token: &[u8]| u64::try_from(token.len()).unwrap();
+            let expected = Sums {
+                rounds,
+                received: octets(received),
+                sent: octets(sent),
+                micros: 0,
+            };
+            assert_eq!(record.sums(), expected);
+            assert_eq!(record.rule(), "default");
+        }
+    }
+
+    #[test]
+    fn kerberos_that_cannot_be_used_is_a_fallback_with_its_reason() {
+        let scripts = [
+            Script::new(IAKERB, 2).failing(0, Cause::Unusable),
+            Script::new(KRB5, 2).failing(0, Cause::Unusable),
+            Script::new(NTLMSSP, 3),
+        ];
+        let mut initiators = Side::new(Role::Initiator, scripts.clone());
+        let mut acceptors = Side::new(Role::Acceptor, scripts);
+        converse(&mut initiators, &mut acceptors, |_, token| token);
+        let record = &initiators.record;
+        let dropped: Vec<_> = record.dropped().iter().map(|error| error.mech).collect();
+        assert_eq!(dropped, [IAKERB, KRB5]);
+        assert_eq!(record.fallback().unwrap().reason, "the script says so");
+        assert!(record.offered().eq([NTLMSSP]));
+        assert_eq!(acceptors.record.fallback(), None);
+    }
+
+    #[test]
+    fn protection_of_the_list_is_recorded_as_far_as_it_has_come() {
+        let run = |integrity, meddle: fn(usize, Vec<u8>) -> Vec<u8>| {
+            let second = Script {
+                integrity,
+                ..Script::new(NTLMSSP, 3)
+            };
+            let both = [Script::new(KRB5, 2), second.clone()];
+            let mut initiators = Side::new(Role::Initiator, both);
+            let mut acceptors = Side::new(Role::Acceptor, [second]);
+            converse(&mut initiators, &mut acceptors, meddle);
+            [initiators.record.mic(), acceptors.record.mic()]
+        };
+        let honest = |_, token| token;
+        assert_eq!(run(true, honest), [MicState::Verified; 2]);
+        assert_eq!(run(false, honest), [MicState::Impossible; 2]);
+        let altered = |number, mut token: Vec<u8>| {
+            if number == 4 {
+                *token.last_mut().unwrap() ^= 1;
+            }
+            token
+        };
+        assert_eq!(run(true, altered), [MicState::Sent, MicState::Failed]);
+    }
+
+    #[test]
+    fn a_list_of_thousands_is_cut_when_no_mic_needs_it_any_more() {
+        let script = Script::new(KRB5, 2);
+        let mut mechs = vec![KRB5];
+        mechs.resize(3000, IAKERB);
+        let token = NegTokenInit {
+            mech_types: MechList::encode(&mechs),
+            mech_token: Some(&script.token(0)),
+            mech_list_mic: None,
+        }
+        .encode();
+        let mut side = Side::new(Role::Acceptor, [script]);
+        let begun = Conversation::new(Acceptor::default());
+        let (_, reply) = begun.step(Some(&token), &mut side).unwrap();
+        assert!(reply.complete);
+        assert_eq!(side.record.offered().count(), MOST_TOLD);
+        assert!(side.record.list().unwrap().der().len() < 600);
+    }
+}

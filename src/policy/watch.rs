@@ -131,7 +131,7 @@ impl InForce {
         let by_address = role == Role::Initiator && target.as_deref().is_some_and(is_address);
         let spares_kerberos = by_address && !found.terms.kerberos_for_ip;
         if target.is_none() && policy.rules.iter().any(Rule::asks_for_target) {
-            trace!(RulesPassedOver {});
+            trace!(RulesPassedOver);
         }
         Self(Holds::Found(Arc::new(ForOne {
             policy,
@@ -261,7 +261,7 @@ fn look(now: u64) {
         for problem in &read.policy.problems {
             trace!(Misconfigured { problem });
         }
-        trace!(ReadAgain {});
+        trace!(ReadAgain);
     }
 }
 

@@ -25,9 +25,9 @@ pub enum Event<'a> {
     /// The configuration has a mistake.
     Misconfigured { problem: &'a str },
     /// The configuration file has changed and was read again.
-    ReadAgain {},
+    ReadAgain,
     /// No name is known of whom a context is for, so no rule that asks for one can match.
-    RulesPassedOver {},
+    RulesPassedOver,
     /// A context begins.
     Began {
         target: Option<&'a str>,
@@ -143,8 +143,8 @@ impl Event<'_> {
         line.mark("event", self.name());
         match *self {
             Self::Misconfigured { problem } => line.say("configuration: ").text("reason", problem),
-            Self::ReadAgain {} => line.say("configuration: read again"),
-            Self::RulesPassedOver {} => line
+            Self::ReadAgain => line.say("configuration: read again"),
+            Self::RulesPassedOver => line
                 .say("configuration: rules with a target are passed over, no name is known here"),
             Self::Began {
                 target,
@@ -275,8 +275,8 @@ impl Event<'_> {
     fn name(&self) -> &'static str {
         match self {
             Self::Misconfigured { .. } => "configuration",
-            Self::ReadAgain {} => "read_again",
-            Self::RulesPassedOver {} => "rules_passed_over",
+            Self::ReadAgain => "read-again",
+            Self::RulesPassedOver => "rules-passed-over",
             Self::Began { .. } => "begin",
             Self::Received { .. } => "receive",
             Self::Sent { .. } => "send",
@@ -385,3 +385,133 @@ const FLAGS: [(u32, &str); 14] = [
     (16384, "extended-error"),
     (32768, "delegation-by-policy"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oid::{KRB5, NTLMSSP};
+    use crate::trace::line::Format;
+    use std::collections::BTreeSet;
+
+    /// One of each.
+    fn events() -> Vec<Event<'static>> {
+        const MECHS: &[Oid] = &[KRB5, NTLMSSP];
+        let (mech, from, reason, source) = (&NTLMSSP, &KRB5, "reason", "source");
+        let (by, mechs, kind, octets) = (By::Us, MECHS, "kind", 5);
+        let (sums, mic, bound) = (Sums::default(), true, false);
+        let (major, minor, flags) = (1, 2, u32::MAX);
+        vec![
+            Event::Misconfigured { problem: "problem" },
+            Event::ReadAgain,
+            Event::RulesPassedOver,
+            Event::Began {
+                target: Some("target"),
+                flags,
+                rule: "rule",
+            },
+            Event::Received { kind, octets },
+            Event::Sent { kind, octets },
+            Event::PieceReceived {
+                octets,
+                so_far: octets,
+            },
+            Event::PieceSent { octets, left: 0 },
+            Event::Offered { by, mechs },
+            Event::Invited {
+                by: By::Peer,
+                mechs,
+            },
+            Event::Tried { mech, source },
+            Event::Unwelcome { mech },
+            Event::Dropped { mech, reason },
+            Event::Refused { mech, reason },
+            Event::Chosen { by, mech, reason },
+            Event::MicRequired { reason },
+            Event::MicSent { octets },
+            Event::MicVerified { octets },
+            Event::MicWrong { reason },
+            Event::Restored {
+                mech,
+                after: "signing",
+            },
+            Event::MechDone { mech },
+            Event::Downgraded { mech, from, reason },
+            Event::Rejected { mech },
+            Event::Established {
+                mech,
+                peer: Some("peer"),
+                flags,
+                mic: "verified",
+                sums,
+            },
+            Event::Failed {
+                reason,
+                major,
+                minor,
+                sums,
+            },
+            Event::CallFailed {
+                reason,
+                major,
+                minor,
+            },
+            Event::Acquired { mechs, source },
+            Event::NtlmAnswered { user: &"user", mic },
+            Event::NtlmAccepted {
+                user: &"user",
+                mic,
+                bound,
+            },
+            Event::NtlmRefused { reason },
+            Event::HttpStarted { scheme: &"Nego2" },
+            Event::HttpAuthenticated {
+                mech,
+                persistent: true,
+            },
+            Event::HttpSignedIn { mech },
+            Event::HttpRefused { reason },
+            Event::HttpNotOffered { reason },
+        ]
+    }
+
+    /// The words of one kind of entry in the manual's section on events.
+    fn listed(kind: &str) -> BTreeSet<String> {
+        let manual = include_str!("../../doc/gss-spnego.8");
+        let (_, section) = manual.split_once("\n.Ss Events as JSON\n").unwrap();
+        let (section, _) = section.split_once("\n.Sh ").unwrap();
+        let head = format!(".It {kind} ");
+        let entries = section.lines().filter_map(|line| line.strip_prefix(&head));
+        entries.map(ToOwned::to_owned).collect()
+    }
+
+    #[test]
+    fn the_manual_lists_every_event_and_every_name_and_no_other() {
+        let (mut events_told, mut names) = (BTreeSet::new(), BTreeSet::new());
+        for event in events() {
+            let mut line = Line::new(Format::Json);
+            event.tell(&mut line);
+            let json = line.finish();
+            let told: serde_json::Value = serde_json::from_str(&json).unwrap();
+            events_told.insert(told["event"].as_str().unwrap().to_owned());
+            names.extend(told.as_object().unwrap().keys().cloned());
+        }
+        assert_eq!(events_told.len(), events().len());
+        assert_eq!(events_told, listed("Cm"));
+        names.extend(["time", "pid", "program", "context", "role"].map(ToOwned::to_owned));
+        assert_eq!(names, listed("Va"));
+    }
+
+    #[test]
+    fn every_event_is_a_sentence() {
+        for event in events() {
+            let mut line = Line::new(Format::Text);
+            event.tell(&mut line);
+            let text = line.finish();
+            assert!(!text.contains(['{', '}']) && text.len() > 10, "{text}");
+            assert!(
+                !text.contains("  ") && !text.ends_with([' ', ',', ':']),
+                "{text}"
+            );
+        }
+    }
+}

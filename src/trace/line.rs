@@ -245,7 +245,6 @@ mod tests {
         assert_eq!(text.len(), LONGEST_LINE);
     }
 
-    #[cfg(feature = "tool")]
     #[test]
     fn a_reader_of_json_finds_what_was_written() {
         let long = HOSTILE.repeat(1000);
