@@ -4,15 +4,18 @@
 mod decode;
 mod doctor;
 mod get;
+mod print;
 mod serve;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use print::Form;
+
 /// Look into SPNEGO, and find out why a sign-in fails
 #[derive(Parser)]
-#[command(version, arg_required_else_help = true)]
+#[command(version, arg_required_else_help = true, after_help = EXIT_CODES)]
 struct Spnego {
     #[command(subcommand)]
     command: Command,
@@ -29,22 +32,17 @@ enum Command {
     Serve(serve::Serve),
 }
 
-/// How a subcommand prints.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// For people.
-    Text,
-    /// For programs: one JSON value, or one a line where there are several.
-    Json,
-}
-
 fn main() -> ExitCode {
     let spnego = Spnego::parse();
     let form = if spnego.json { Form::Json } else { Form::Text };
-    match spnego.command {
+    let verdict = match spnego.command {
         Command::Decode(decode) => decode.run(form),
         Command::Doctor(doctor) => doctor.run(form),
         Command::Get(get) => get.run(form),
         Command::Serve(serve) => serve.run(form),
-    }
+    };
+    verdict.into()
 }
+
+const EXIT_CODES: &str = "\
+Exit status: 0 when all is well, 1 when something is wrong, 2 when the command line is.";
