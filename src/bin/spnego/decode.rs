@@ -34,7 +34,7 @@ nothing to decode.
 Examples:
   spnego decode YIIFfQYGKwYBBQUCoIIFcTCCBW2g...
   spnego decode 'WWW-Authenticate: Negotiate oYG2MIGzoAMKAQA='
-  curl -v --negotiate -u : https://www.example.org/ 2>&1 | spnego decode
+  curl -v --negotiate -u : URL 2>&1 | spnego decode
   spnego decode --json --file token.bin")]
 pub(crate) struct Decode {
     /// What to decode; without it, standard input
