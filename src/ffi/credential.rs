@@ -13,7 +13,7 @@ use super::own::{self, Users};
 use crate::error::{Cause, Error, MechError, major};
 use crate::glue::mech::{self, Acquire, Acquired, Source};
 use crate::glue::owned::{self, Store};
-use crate::glue::{Mechglue, availability, call};
+use crate::glue::{Mechglue, availability, call, kerberos};
 use crate::oid::{self, Oid};
 use crate::policy::{self, Rules};
 use crate::sys::{GSS_C_ACCEPT, GSS_C_INITIATE};
@@ -204,11 +204,20 @@ fn ask(
     }
 }
 
-/// An NTLM credential is asked for only where there is something to make it of.
+/// An NTLM credential is asked for only where there is something to make it of, and one of MIT's Kerberos
+/// only where asking is safe.
 fn worth_asking(glue: &'static Mechglue, mech: &Oid, how: &Acquire<'_>) -> Result<(), MechError> {
     match how.source {
         Source::Store(store) if *mech == oid::NTLMSSP && !store.is_given() => {
             availability::ntlm(glue)
+        }
+        Source::Store(store)
+            if mech.is_krb5()
+                && !store.is_given()
+                && how.name.is_none()
+                && u32::try_from(how.usage) != Ok(GSS_C_ACCEPT) =>
+        {
+            kerberos::default_cache(glue)
         }
         _ => Ok(()),
     }

@@ -10,11 +10,12 @@ use crate::advice::{Trouble, advised};
 use crate::error::{Cause, Error, MechError, major};
 use crate::glue::mech::{self, Accept, Acquire, GlueMech, Initiate, Source};
 use crate::glue::owned::{self, Bindings, Buffer, Cred, Store};
-use crate::glue::{Mechglue, availability};
+use crate::glue::{Mechglue, availability, kerberos};
 use crate::negotiate::{Mech, Mechs, Step};
 use crate::oid::{self, Oid};
 use crate::policy::{self, Rules};
-use crate::sys::{GSS_C_ACCEPT, GSS_C_INITIATE, GSS_C_INTEG_FLAG};
+use crate::sys::{GSS_C_ACCEPT, GSS_C_DELEG_FLAG, GSS_C_INITIATE, GSS_C_INTEG_FLAG};
+use crate::trace;
 use std::ffi::c_int;
 use std::sync::Arc;
 
@@ -158,6 +159,9 @@ impl<'a> Call<'a> {
             usage: c_int::try_from(self.usage()).unwrap_or_default(),
             source: Source::Store(Store::NONE),
         };
+        if mech.is_krb5() && self.usage() == GSS_C_INITIATE {
+            kerberos::default_cache(self.glue)?;
+        }
         let acquired = mech::acquire(self.glue, &[*mech], how)?;
         self.held.creds.push((*mech, acquired.cred));
         Ok(())
@@ -250,6 +254,35 @@ impl<'a> Call<'a> {
             } => {
                 let call = self.accept(mech, wants_source, wants_delegated)?;
                 GlueMech::accept(self.glue, mech, call, token.unwrap_or_default())
+            }
+        }
+    }
+
+    /// Trace what fails later, and elsewhere: a mechanism that cannot delegate what it was asked to delegates
+    /// nothing and goes on, and a server of HTTP does not read a large token at all.
+    fn note_oddities(&self, started: &GlueMech, step: &Step<Buffer>) {
+        let Side::Initiator { flags, .. } = self.side else {
+            return;
+        };
+        let token = match step {
+            Step::Continue(token) => Some(token),
+            Step::Done(token) => token.as_ref(),
+        };
+        if flags & GSS_C_DELEG_FLAG & !started.flags() != 0 && started.mech().is_krb5() {
+            trace!(
+                "{:?}: nothing is delegated, though it was asked for; {}",
+                started.mech(),
+                Trouble::NotForwardable
+            );
+        }
+        if let Some(octets) = token.map(|token| token.as_ref().len()) {
+            if octets > LARGE_TOKEN {
+                trace!(
+                    "{:?}: a token of {octets} octets, more than most servers take in a header field \
+                     of HTTP; {}",
+                    started.mech(),
+                    Trouble::LargeToken
+                );
             }
         }
     }
@@ -382,6 +415,7 @@ impl Mechs for Call<'_> {
             self.hold(mech)?;
         }
         let (started, step) = self.run_glue(&inner, token)?;
+        self.note_oddities(&started, &step);
         Ok((Inner::Glue(started), made(step, Token::Glue)))
     }
 
@@ -429,6 +463,10 @@ pub(crate) fn unusable(mech: &Oid, reason: &str) -> MechError {
         token: None,
     }
 }
+
+/// Octets of a token that do not fit any more, in base64 and behind "Authorization: Negotiate ", into
+/// the 8190 octets of a header field that Apache takes, as do others (8 KiB); some 30 are SPNEGO's own.
+const LARGE_TOKEN: usize = (8190 - 26) / 4 * 3 - 30;
 
 /// Why a credential does not serve a mechanism.
 pub(super) const NOT_FOR_THIS: &str = "the credential is not for this mechanism";

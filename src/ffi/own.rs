@@ -124,7 +124,8 @@ impl Users {
     }
 
     fn of_file(wanted: &Wanted<'_>, usage: u32, file: &Path) -> Result<Self, String> {
-        let accounts = Accounts::read(file)?;
+        let accounts =
+            Accounts::read(file).map_err(|words| advised(words, Some(&Trouble::NtlmUsers)))?;
         if accounts.is_empty() {
             let problem = accounts.problems().first();
             let problem = problem.map_or(String::new(), |problem| format!(": {problem}"));
