@@ -78,6 +78,8 @@ pub enum Trouble {
     ReplayCache,
     /// The two sides saw different channels.
     ChannelBindings,
+    /// One side gives no channel bindings, which are required.
+    NoChannelBindings,
     /// Kerberos's configuration is missing or malformed.
     KerberosConfiguration,
     /// The acceptor refused without saying why.
@@ -96,6 +98,8 @@ pub enum Trouble {
     ListAltered,
     /// The peer has no mechanism in common with this side.
     NothingInCommon,
+    /// The configuration of this library forbids it.
+    Policy,
     /// The mechanism is not installed.
     NotInstalled,
 }
@@ -218,7 +222,9 @@ impl fmt::Display for Trouble {
                 "remove the damaged ticket cache (kdestroy, or the file itself) and run kinit"
             }
             Self::NoTicket => "get a ticket: run kinit",
-            Self::TicketExpired(Initiator) => "get a new ticket: run kinit",
+            Self::TicketExpired(Initiator) => {
+                "get a new ticket: run kinit; and where it is the server that says so, compare its clock"
+            }
             Self::TicketExpired(Acceptor) => {
                 "have the client get a new ticket (kinit), and compare the clocks of both machines"
             }
@@ -317,6 +323,9 @@ impl fmt::Display for Trouble {
                 "client and server see different TLS connections: take out what ends TLS in between, \
                  or have the server ask for no channel bindings"
             }
+            Self::NoChannelBindings => {
+                "have the client be a program that gives channel bindings, and use TLS; or require none"
+            }
             Self::KerberosConfiguration => "repair krb5.conf (or the file that KRB5_CONFIG names)",
             Self::SeePeer => {
                 "the peer keeps the reason to itself: look into its log, or its trace (GSS_SPNEGO_TRACE)"
@@ -343,6 +352,9 @@ impl fmt::Display for Trouble {
             Self::NothingInCommon => {
                 "allow one of the offered mechanisms here, or have the client get a ticket (kinit) so \
                  that it offers Kerberos"
+            }
+            Self::Policy => {
+                "correct the configuration there, if this is not meant (man gss-spnego; spnego doctor)"
             }
             Self::NotInstalled => "install the mechanism, or its line in /etc/gss/mech.d",
         })
