@@ -136,6 +136,8 @@ impl Trouble {
             }
             (EACCES | EPERM | ENOENT, Side::Acceptor) => Some(keytab(words)),
             (EACCES | EPERM, Side::Initiator) => unreadable_cache(words),
+            // Of Heimdal, whose ticket cache is not there.
+            (ENOENT, Side::Initiator) => Some(Self::NoTicket),
             _ => None,
         }
     }
@@ -404,13 +406,16 @@ fn obstacle(file: &Path) -> Option<ErrorKind> {
 }
 
 /// The file in "Keytab FILE:/path is nonexistent or empty", "Key table file '/path' not found", "(default
-/// cache: FILE:/path)" and "(filename: /path)".
+/// cache: FILE:/path)" and "(filename: /path)", and in Heimdal's "keytab /path open failed" and
+/// "get-principal lstat(/path)".
 fn named_file(words: &str) -> Option<&Path> {
-    const FORMS: [(&str, &str); 4] = [
+    const FORMS: [(&str, &str); 6] = [
         ("Keytab FILE:", " is nonexistent"),
         ("Key table file '", "' not found"),
         ("default cache: FILE:", ")"),
         ("filename: ", ")"),
+        ("keytab ", " open failed"),
+        (" lstat(", ")"),
     ];
     FORMS.into_iter().find_map(|(before, after)| {
         let (_, rest) = words.split_once(before)?;
