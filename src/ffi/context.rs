@@ -9,6 +9,7 @@ use super::inner::{Call, Held, Inner, Side, Token};
 use super::name::Name;
 use super::own::{self, Own};
 use super::telling;
+use crate::advice::Trouble;
 use crate::error::{Error, Failure, Major, major};
 use crate::glue::Mechglue;
 use crate::glue::call::{self, ContextFacts};
@@ -17,9 +18,9 @@ use crate::glue::owned::{self, Bindings};
 use crate::negotiate::conversation::Conversation;
 use crate::negotiate::{Acceptor, Initiator, Record, Reply};
 use crate::oid::{self, Oid};
-use crate::policy::Role;
-use crate::policy::Rules;
+use crate::policy::{Role, Rules};
 use crate::sys::{GSS_C_DELEG_FLAG, GSS_C_PROT_READY_FLAG, GSS_C_TRANS_FLAG};
+use crate::trace;
 use std::ffi::c_int;
 use std::sync::{Mutex, OnceLock};
 
@@ -125,6 +126,31 @@ impl Context {
             Negotiation::Over | Negotiation::Failed(_) => FAILED,
             Negotiation::Initiating(_) | Negotiation::Accepting(_) => UNFINISHED,
         })
+    }
+
+    /// Trace that the program gives a negotiation up that waits for the peer: neither it nor the mechanism
+    /// need have said a word.
+    fn note_abandoned(&self) {
+        let Ok(mut progress) = lock(&self.progress) else {
+            return;
+        };
+        let Progress {
+            negotiation: Negotiation::Accepting(negotiating),
+            record,
+        } = &mut *progress
+        else {
+            return;
+        };
+        let _scope = record.scope(Role::Acceptor);
+        if let Some(mech) = negotiating.role.role().offered() {
+            trace!(Warned {
+                mech: &mech,
+                reason: &format!(
+                    "given up by the program while the initiator's next token was to come; {}",
+                    Trouble::Abandoned
+                ),
+            });
+        }
     }
 
     /// Look at the mechanism's context, as far as it has got.
@@ -517,7 +543,9 @@ pub(super) fn delete_sec_context(
     mut context: InOutHandle<'_, Context>,
     _: OutOctets<'_>,
 ) -> Status {
-    drop(context.take());
+    if let Some(context) = context.take() {
+        context.note_abandoned();
+    }
     Ok(major::COMPLETE)
 }
 

@@ -11,10 +11,11 @@ use super::inner::{NOT_FOR_THIS, absent, unusable};
 use super::name::Name;
 use super::own::{self, Users};
 use super::telling;
+use crate::advice::{Trouble, advised};
 use crate::error::{Cause, Error, MechError, major};
 use crate::glue::mech::{self, Acquire, Acquired, Source};
 use crate::glue::owned::{self, Store};
-use crate::glue::{Mechglue, availability, call};
+use crate::glue::{Mechglue, availability, call, kerberos};
 use crate::oid::{self, Oid};
 use crate::policy::{self, Current, InForce, Rules};
 use crate::sys::{GSS_C_ACCEPT, GSS_C_INITIATE};
@@ -174,6 +175,10 @@ fn acquire(
             worth_asking(glue, mech, &how).map(|()| true)
         };
         outcome.unwrap_or_else(|error| {
+            trace!(Dropped {
+                mech,
+                reason: &error.reason,
+            });
             considered.push(error);
             false
         })
@@ -194,7 +199,10 @@ fn acquire(
         (Err(reasons), _) => reasons,
     };
     considered.splice(0..0, reasons);
-    let allows = |mech: &Oid| policy.terms.allows(mech);
+    let allows = |mech: &Oid| {
+        let allowed = policy.terms.allows(mech);
+        allowed.map_err(|words| advised(words, Some(&Trouble::Policy)))
+    };
     considered.extend(absent(&allowed, false, allows));
     Err(Error::NoCred { considered })
 }
@@ -255,11 +263,20 @@ fn ask(
     }
 }
 
-/// An NTLM credential is asked for only where there is something to make it of.
+/// An NTLM credential is asked for only where there is something to make it of, and one of MIT's Kerberos
+/// only where asking is safe.
 fn worth_asking(glue: &'static Mechglue, mech: &Oid, how: &Acquire<'_>) -> Result<(), MechError> {
     match how.source {
         Source::Store(store) if *mech == oid::NTLMSSP && !store.is_given() => {
             availability::ntlm(glue)
+        }
+        Source::Store(store)
+            if mech.is_krb5()
+                && !store.is_given()
+                && how.name.is_none()
+                && u32::try_from(how.usage) != Ok(GSS_C_ACCEPT) =>
+        {
+            kerberos::default_cache(glue)
         }
         _ => Ok(()),
     }

@@ -3,6 +3,7 @@
 
 use std::mem;
 
+use crate::advice::{Trouble, advised};
 use crate::error::{Error, Failure, MechError, Misbehaviour};
 use crate::negotiate::mic::{Mic, Turn, Verdict};
 use crate::negotiate::{Mech, Mechs, MicState, Record, Step, silent};
@@ -162,11 +163,12 @@ impl<M: Mech> Running<M> {
         if rules.downgrade == Downgrade::Allow {
             return Ok(());
         }
-        Err(Error::Forbidden(format!(
+        let words = format!(
             "{:?} in the place of {better:?} without a verified mechListMIC is refused by {}",
             self.mech,
             mechs.said_by(Setting::Downgrade)
-        )))
+        );
+        Err(Error::Forbidden(advised(words, Some(&Trouble::Policy))))
     }
 
     /// Why there is no going on without the peer's mechListMIC.
@@ -175,10 +177,11 @@ impl<M: Mech> Running<M> {
             return Error::PeerMisbehaved(Misbehaviour::MissingMic);
         }
         let who = mechs.said_by(Setting::Require);
-        Error::Forbidden(format!(
+        let words = format!(
             "{:?}: the peer sends no mechListMIC, which is required by {who}",
             self.mech
-        ))
+        );
+        Error::Forbidden(advised(words, Some(&Trouble::Policy)))
     }
 
     /// The peer said reject. A token that came with it goes to the mechanism, which may know

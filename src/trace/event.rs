@@ -52,6 +52,8 @@ pub enum Event<'a> {
     Unwelcome { mech: &'a Oid },
     /// A mechanism cannot be used.
     Dropped { mech: &'a Oid, reason: &'a str },
+    /// Something that may go wrong later, or elsewhere, and no error tells.
+    Warned { mech: &'a Oid, reason: &'a str },
     /// A mechanism failed, and the negotiation with it.
     Refused { mech: &'a Oid, reason: &'a str },
     /// A mechanism is taken.
@@ -185,6 +187,7 @@ impl Event<'_> {
                 .mech("mech", mech)
                 .say(": its token is saved, the acceptor's hints do not have it"),
             Self::Dropped { mech, reason } => because(line, mech, ": dropped: ", reason),
+            Self::Warned { mech, reason } => because(line, mech, ": ", reason),
             Self::Refused { mech, reason } => because(line, mech, ": failed: ", reason),
             Self::Chosen { by, mech, reason } => {
                 line.mech("mech", mech);
@@ -287,6 +290,7 @@ impl Event<'_> {
             Self::Tried { .. } => "try",
             Self::Unwelcome { .. } => "unwelcome",
             Self::Dropped { .. } => "drop",
+            Self::Warned { .. } => "warning",
             Self::Refused { .. } => "refuse",
             Self::Chosen { .. } => "choose",
             Self::MicRequired { .. } => "mic-required",
@@ -424,6 +428,7 @@ mod tests {
             Event::Tried { mech, source },
             Event::Unwelcome { mech },
             Event::Dropped { mech, reason },
+            Event::Warned { mech, reason },
             Event::Refused { mech, reason },
             Event::Chosen { by, mech, reason },
             Event::MicRequired { reason },
