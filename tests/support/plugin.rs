@@ -102,7 +102,7 @@ pub(crate) fn configuration(settings: &[(&str, &str)]) -> PathBuf {
     let file = scratch_file("configuration");
     let lines = settings
         .iter()
-        .map(|(key, value)| format!("{key} = {value}\n"));
+        .map(|(key, value)| format!("{key} = \"{value}\"\n"));
     std::fs::write(&file, lines.collect::<String>()).unwrap();
     file
 }
