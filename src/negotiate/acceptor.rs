@@ -309,9 +309,7 @@ fn not_accepted(list: &MechList<'_>, candidates: &[Oid], absent: &[MechError]) -
             token: None,
         })
         .collect();
-    // Where the reason is known, so is what to do.
-    let known = |mech: &Oid| absent.iter().any(|absent| absent.mech.same_mech(mech));
-    if let Some(last) = refused.last_mut().filter(|last| !known(&last.mech)) {
+    if let Some(last) = refused.last_mut() {
         let words = std::mem::take(&mut last.reason);
         last.reason = advised(words, Some(&Trouble::NothingInCommon));
     }
