@@ -7,26 +7,32 @@ CARGO = cargo
 TOOL = --features tool
 CHECK_FEATURES = --features generate,tool
 
+# The plugin by itself: cargo optimizes as a whole only what is not built as a Rust library as well.
+define BUILD
+$(CARGO) rustc --release --locked --lib --crate-type cdylib --target-dir target/plugin
+$(CARGO) build --release --locked $(TOOL)
+endef
+
 # make install
 export DESTDIR PREFIX LIBDIR SYSCONFDIR
 
 help: ## show this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
-build: ## build the plugin: target/release/libgss_spnego.so
+build: ## build the plugin, target/plugin/release/libgss_spnego.so, the tool and the library for C
 	tools/deps build
-	$(CARGO) build --release --locked $(TOOL)
+	$(BUILD)
 	tools/library target/release/libgss_spnego.a target/release/libgss_spnego.so.0
 
 demo: ## curl, Apache and ssh with the plugin, in a throwaway realm (root; under a minute)
 	tools/deps build demo
-	$(CARGO) build --release --locked $(TOOL)
+	$(BUILD)
 	demo/run
 
 check: ## everything that is tested
 	tools/deps check
 	tests/py/setup
-	$(CARGO) build --release --locked $(TOOL)
+	$(BUILD)
 	$(CARGO) fmt --check
 	@if $(CARGO) clippy --version >/dev/null 2>&1; then \
 	    echo '$(CARGO) clippy'; \
@@ -38,7 +44,7 @@ check: ## everything that is tested
 
 bench: ## instructions and time of a handshake: raw krb5, the built-in SPNEGO, the plugin
 	tools/deps bench
-	$(CARGO) build --release --locked $(TOOL)
+	$(BUILD)
 	bench/run
 
 fuzz: ## feed the decoders and whole negotiations with damaged tokens

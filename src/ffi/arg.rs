@@ -2,17 +2,21 @@
 //! what is to be written before a body runs, and give safe Rust values; no other code reads or
 //! writes a pointer that a caller gave.
 
-use super::credential::Shared;
-use super::handle::{Handle, Kind};
+mod handle;
+mod iov;
+
+pub(crate) use handle::{In, InOutHandle, OutHandle};
+pub(crate) use iov::{Entry, Iov, octets_of};
+
 use crate::error::{Error, Major};
 use crate::glue::owned::{self, Bindings, Buffer, Store};
-use crate::glue::{Mechglue, statics};
+use crate::glue::statics;
 use crate::ntlm::ChannelBindings;
 use crate::oid::Oid;
 use crate::sys::*;
 use std::ffi::{c_int, c_void};
 use std::marker::PhantomData;
-use std::ptr::{self, NonNull};
+use std::ptr;
 
 /// A type that stands in the place of a C argument: same size, same register.
 pub(crate) trait Argument: Sized {
@@ -227,6 +231,19 @@ impl OutOctets<'_> {
         self.write(gss_buffer_desc { length, value });
     }
 
+    /// Hand over text, with an octet of zero behind it that does not count: mod_auth_gssapi, and it is not
+    /// alone, shows whatever stands behind a text up to such a one.
+    pub(crate) fn put_text(&mut self, text: impl Into<Vec<u8>>) {
+        let mut octets = text.into();
+        if octets.is_empty() || self.descriptor.is_null() {
+            return;
+        }
+        let length = octets.len();
+        octets.push(0);
+        let value = Box::into_raw(octets.into_boxed_slice()).cast::<c_void>();
+        self.write(gss_buffer_desc { length, value });
+    }
+
     /// Hand over a buffer that the glue filled.
     pub(crate) fn put_buffer(&mut self, buffer: Buffer) {
         if !self.descriptor.is_null() {
@@ -413,143 +430,6 @@ impl<T> Argument for Through<'_, T> {
     }
 }
 
-/// A caller's IOV array; how many entries it has is another argument.
-pub(crate) type Iov<'a> = Through<'a, gss_iov_buffer_desc>;
-
-impl<'a> Iov<'a> {
-    /// The entries.
-    ///
-    /// # Errors
-    /// `CallerMisused` when there is no array for them.
-    pub(crate) fn entries(self, count: c_int) -> Result<impl Iterator<Item = Entry<'a>>, Error> {
-        let count = usize::try_from(count).map_err(|_| NO_IOV)?;
-        if self.pointer.is_null() {
-            return Err(NO_IOV);
-        }
-        // SAFETY: gssapi_ext.h: an array of `count` entries, the call's alone while it lasts.
-        let entries = unsafe { std::slice::from_raw_parts_mut(self.pointer, count) };
-        Ok(entries.iter_mut().map(|descriptor| Entry { descriptor }))
-    }
-}
-
-const NO_IOV: Error = Error::CallerMisused("there is no IOV array");
-
-/// One entry of an IOV array.
-pub(crate) struct Entry<'a> {
-    descriptor: &'a mut gss_iov_buffer_desc,
-}
-
-impl<'a> Entry<'a> {
-    /// What it is for: a GSS_IOV_BUFFER_TYPE_* of gssapi_ext.h.
-    pub(crate) fn kind(&self) -> u32 {
-        self.descriptor.type_ & 0xffff
-    }
-
-    fn is_to_be_allocated(&self) -> bool {
-        self.descriptor.type_ & ALLOCATE != 0
-    }
-
-    /// Whether so many octets can be put there.
-    pub(crate) fn takes(&self, length: usize) -> bool {
-        let buffer = &self.descriptor.buffer;
-        self.is_to_be_allocated() || (!buffer.value.is_null() && buffer.length >= length)
-    }
-
-    /// Put octets there: in memory made for them, which `gss_release_iov_buffer` frees, where the
-    /// caller asks for that.
-    ///
-    /// # Errors
-    /// `CallerMisused` when there is no room.
-    pub(crate) fn put(mut self, octets: &[u8]) -> Result<(), Error> {
-        if self.is_to_be_allocated() {
-            let made = Box::into_raw(Box::<[u8]>::from(octets)).cast::<c_void>();
-            self.descriptor.buffer.value = made;
-            self.descriptor.type_ |= ALLOCATED;
-        } else if self.takes(octets.len()) {
-            let place = self.descriptor.buffer.value.cast::<u8>();
-            // SAFETY: the caller's buffer has room for as many octets, and is not one of ours.
-            unsafe { ptr::copy_nonoverlapping(octets.as_ptr(), place, octets.len()) };
-        } else {
-            return Err(Error::CallerMisused("an entry of the IOV is too short"));
-        }
-        self.set_length(octets.len());
-        Ok(())
-    }
-
-    /// Say how many octets it has, or needs.
-    pub(crate) fn set_length(&mut self, length: usize) {
-        self.descriptor.buffer.length = length;
-    }
-
-    /// Let it lead to octets that are the caller's already; where the caller asks for memory of its
-    /// own, to a copy.
-    pub(crate) fn point_at(self, octets: &'a mut [u8]) {
-        if self.is_to_be_allocated() {
-            // There is always room in memory that is made for it.
-            let _ = self.put(octets);
-            return;
-        }
-        self.descriptor.buffer = gss_buffer_desc {
-            length: octets.len(),
-            value: octets.as_mut_ptr().cast::<c_void>(),
-        };
-    }
-
-    /// The octets there, copied.
-    pub(crate) fn copied(&self) -> Vec<u8> {
-        let descriptor: *const gss_buffer_desc = &raw const self.descriptor.buffer;
-        let octets = Octets {
-            descriptor: descriptor.cast_mut(),
-            caller: PhantomData,
-        };
-        octets.bytes().to_vec()
-    }
-
-    fn range(&self) -> std::ops::Range<usize> {
-        let buffer = &self.descriptor.buffer;
-        let start = buffer.value.addr();
-        let length = if buffer.value.is_null() {
-            0
-        } else {
-            buffer.length
-        };
-        start..start.saturating_add(length)
-    }
-
-    /// For [`octets_of`], which has seen that nobody else has them.
-    fn into_octets(self) -> &'a mut [u8] {
-        let length = self.range().len();
-        if length == 0 || isize::try_from(length).is_err() {
-            return &mut [];
-        }
-        // SAFETY: gssapi_ext.h: the entry's octets are the call's alone while it lasts; no other
-        // entry has any of them.
-        unsafe { std::slice::from_raw_parts_mut(self.descriptor.buffer.value.cast(), length) }
-    }
-}
-
-/// The octets of entries, to be changed where they are.
-///
-/// # Errors
-/// `CallerMisused` when two of them share octets.
-pub(crate) fn octets_of(entries: Vec<Entry<'_>>) -> Result<Vec<&mut [u8]>, Error> {
-    let mut ranges: Vec<_> = entries.iter().map(Entry::range).collect();
-    ranges.retain(|range| !range.is_empty());
-    ranges.sort_by_key(|range| range.start);
-    let overlap = ranges
-        .iter()
-        .zip(ranges.iter().skip(1))
-        .any(|(one, next)| one.end > next.start);
-    if overlap {
-        return Err(Error::CallerMisused("two entries of the IOV share octets"));
-    }
-    Ok(entries.into_iter().map(Entry::into_octets).collect())
-}
-
-/// GSS_IOV_BUFFER_FLAG_ALLOCATE and GSS_IOV_BUFFER_FLAG_ALLOCATED of gssapi_ext.h.
-const ALLOCATE: u32 = 0x1_0000;
-const ALLOCATED: u32 = 0x2_0000;
-
 /// A place for a buffer set, which the glue makes and the caller releases.
 #[repr(transparent)]
 pub(crate) struct OutSet<'a> {
@@ -582,158 +462,29 @@ impl OutSet<'_> {
     }
 }
 
-/// A handle of ours that C lends for the call; may be null.
-#[repr(transparent)]
-pub(crate) struct In<'a, T: Kind> {
-    handle: *mut T::C,
-    caller: PhantomData<&'a Handle<T>>,
-}
-
-impl<T: Kind> Argument for In<'_, T> {
-    type C = *mut T::C;
-
-    fn lower(&mut self) -> Self::C {
-        self.handle
-    }
-}
-
-impl<'a, T: Kind> In<'a, T> {
-    /// The value, if the handle is one of this kind; for the way of every message.
-    #[inline]
-    pub(super) fn quick(&self) -> Option<&'a T> {
-        // SAFETY: null, or a handle that `Handle::give` made and nobody has taken back: C lends it
-        // for the call (RFC 2744 3.5).
-        unsafe { self.handle.cast::<Handle<T>>().as_ref() }?.value()
-    }
-
-    /// The value; `None` for the null handle.
-    ///
-    /// # Errors
-    /// `CallerMisused` when it is not a handle of this kind.
-    pub(crate) fn given(&self) -> Result<Option<&'a T>, Error> {
-        match self.quick() {
-            None if !self.handle.is_null() => Err(FOREIGN),
-            value => Ok(value),
-        }
-    }
-}
-
-const FOREIGN: Error = Error::CallerMisused("the handle is not of the kind that this call takes");
-
-/// A place of the caller's for a handle of ours, empty before the call.
-#[repr(transparent)]
-pub(crate) struct OutHandle<'a, T: Kind> {
-    place: *mut *mut T::C,
-    caller: PhantomData<&'a mut Handle<T>>,
-}
-
-impl<T: Kind> Argument for OutHandle<'_, T> {
-    type C = *mut *mut T::C;
-
-    fn lower(&mut self) -> Self::C {
-        self.place
-    }
-
-    fn clear(&mut self) {
-        if !self.place.is_null() {
-            // SAFETY: null, or the caller's place for a handle.
-            unsafe { self.place.write(ptr::null_mut()) };
-        }
-    }
-}
-
-impl<T: Kind> OutHandle<'_, T> {
-    /// Give a new handle to the caller, who gives it back with the function for its kind.
-    pub(crate) fn put(&mut self, value: T) {
-        if !self.place.is_null() {
-            // SAFETY: as above.
-            unsafe { self.place.write(Handle::give(value)) };
-        }
-    }
-
-    /// Whether anybody wants it.
-    pub(crate) fn is_wanted(&self) -> bool {
-        !self.place.is_null()
-    }
-
-    /// Put a handle of the glue's there: for what the application gets as it is.
-    pub(crate) fn put_raw(&mut self, handle: *mut T::C) {
-        if !self.place.is_null() {
-            // SAFETY: as above.
-            unsafe { self.place.write(handle) };
-        }
-    }
-}
-
-/// A place of the caller's with a handle of ours, or with the null handle.
-#[repr(transparent)]
-pub(crate) struct InOutHandle<'a, T: Kind> {
-    place: *mut *mut T::C,
-    caller: PhantomData<&'a mut Handle<T>>,
-}
-
-impl<T: Kind> Argument for InOutHandle<'_, T> {
-    type C = *mut *mut T::C;
-
-    fn lower(&mut self) -> Self::C {
-        self.place
-    }
-}
-
-impl<'a, T: Kind> InOutHandle<'a, T> {
-    /// Whether there is no place for a handle.
-    pub(crate) fn is_nowhere(&self) -> bool {
-        self.place.is_null()
-    }
-
-    /// The value of the handle there, if any.
-    ///
-    /// # Errors
-    /// `CallerMisused` when there is no place, or what is there is not a handle of this kind.
-    pub(crate) fn given(&self) -> Result<Option<&'a T>, Error> {
-        // SAFETY: null, or the caller's place, valid for the call.
-        let Some(place) = (unsafe { self.place.as_ref() }) else {
-            return Err(Error::Missing("there is no place for the handle"));
-        };
-        let handle = *place;
-        In {
-            handle,
-            caller: PhantomData,
-        }
-        .given()
-    }
-
-    /// Give a new handle to the caller.
-    pub(crate) fn put(&mut self, value: T) {
-        if !self.place.is_null() {
-            // SAFETY: the caller's place for a handle.
-            unsafe { self.place.write(Handle::give(value)) };
-        }
-    }
-
-    /// Take the handle back and leave the null handle; `None` when there is none of this kind.
-    pub(crate) fn take(&mut self) -> Option<T> {
-        self.given().ok().flatten()?;
-        // SAFETY: `given` has found the place to be there, with a handle in it.
-        let handle = NonNull::new(unsafe { self.place.replace(ptr::null_mut()) })?;
-        // SAFETY: `given` has checked that `Handle::give` made it; the caller's place was the only
-        // one that led to it, and is null now.
-        Some(unsafe { Handle::take_back(handle) })
-    }
-}
-
-impl InOutHandle<'_, Shared> {
-    /// Take back a credential of the glue's that C holds as one of ours; `None` when the place has
-    /// the null handle, or a handle of ours.
-    pub(super) fn take_of_glue(&mut self, glue: &'static Mechglue) -> Option<owned::Cred> {
-        if self.given().is_ok() || self.place.is_null() {
-            return None;
-        }
-        // SAFETY: the caller's place for a handle.
-        let handle = unsafe { self.place.replace(ptr::null_mut()) };
-        owned::Cred::take(glue, handle)
-    }
-}
-
 /// The major status for C.
 pub(crate) type Status = Result<Major, Error>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_has_a_zero_behind_it_that_does_not_count() {
+        let mut buffer = gss_buffer_desc {
+            length: 0,
+            value: std::ptr::null_mut(),
+        };
+        OutOctets {
+            descriptor: &raw mut buffer,
+            caller: PhantomData,
+        }
+        .put_text("text");
+        assert_eq!(buffer.length, 4);
+        // SAFETY: four octets and a zero, made by `put_text` in malloc's memory.
+        let text = unsafe { std::ffi::CStr::from_ptr(buffer.value.cast()) };
+        assert_eq!(text, c"text");
+        // SAFETY: as above, released once.
+        unsafe { libc::free(buffer.value) };
+    }
+}

@@ -10,13 +10,16 @@ use super::handle::{read, write};
 use super::inner::{NOT_FOR_THIS, absent, unusable};
 use super::name::Name;
 use super::own::{self, Users};
+use super::telling;
+use crate::advice::{Trouble, advised};
 use crate::error::{Cause, Error, MechError, major};
 use crate::glue::mech::{self, Acquire, Acquired, Source};
 use crate::glue::owned::{self, Store};
-use crate::glue::{Mechglue, availability, call};
+use crate::glue::{Mechglue, availability, call, kerberos};
 use crate::oid::{self, Oid};
 use crate::policy::{self, Current, InForce, Rules};
 use crate::sys::{GSS_C_ACCEPT, GSS_C_INITIATE};
+use crate::trace;
 use std::cell::Cell;
 use std::ffi::c_int;
 use std::sync::{Arc, RwLock};
@@ -40,6 +43,8 @@ pub(crate) struct Credential {
     asks_integrity: bool,
     max_output_token_size: Option<usize>,
     tells_name: bool,
+    /// Where it came from, when that is traced and not the default.
+    source: Option<Box<str>>,
 }
 
 /// A credential as C holds it: several contexts may be made with it at once.
@@ -64,7 +69,13 @@ impl Credential {
             asks_integrity: true,
             max_output_token_size: None,
             tells_name: true,
+            source: None,
         }
+    }
+
+    /// Where it came from, when that is traced and not the default.
+    pub(super) fn source(&self) -> Option<&str> {
+        self.source.as_deref()
     }
 
     /// The glue's credential; `None` when this is one for our own NTLM alone.
@@ -89,6 +100,12 @@ impl Credential {
             return Arc::clone(&self.usable);
         }
         in_force.order(self.wanted.clone()).into()
+    }
+
+    /// The mechanisms that it can be used for where no rule holds, in the order in which they are
+    /// preferred.
+    pub(super) fn usable(&self) -> &[Oid] {
+        &self.usable
     }
 
     /// The service that it is to accept for, where the caller named one.
@@ -158,6 +175,10 @@ fn acquire(
             worth_asking(glue, mech, &how).map(|()| true)
         };
         outcome.unwrap_or_else(|error| {
+            trace!(Dropped {
+                mech,
+                reason: &error.reason,
+            });
             considered.push(error);
             false
         })
@@ -178,7 +199,10 @@ fn acquire(
         (Err(reasons), _) => reasons,
     };
     considered.splice(0..0, reasons);
-    let allows = |mech: &Oid| policy.terms.allows(mech);
+    let allows = |mech: &Oid| {
+        let allowed = policy.terms.allows(mech);
+        allowed.map_err(|words| advised(words, Some(&Trouble::Policy)))
+    };
     considered.extend(absent(&allowed, false, allows));
     Err(Error::NoCred { considered })
 }
@@ -239,11 +263,20 @@ fn ask(
     }
 }
 
-/// An NTLM credential is asked for only where there is something to make it of.
+/// An NTLM credential is asked for only where there is something to make it of, and one of MIT's Kerberos
+/// only where asking is safe.
 fn worth_asking(glue: &'static Mechglue, mech: &Oid, how: &Acquire<'_>) -> Result<(), MechError> {
     match how.source {
         Source::Store(store) if *mech == oid::NTLMSSP && !store.is_given() => {
             availability::ntlm(glue)
+        }
+        Source::Store(store)
+            if mech.is_krb5()
+                && !store.is_given()
+                && how.name.is_none()
+                && u32::try_from(how.usage) != Ok(GSS_C_ACCEPT) =>
+        {
+            kerberos::default_cache(glue)
         }
         _ => Ok(()),
     }
@@ -273,7 +306,10 @@ impl Wanted<'_> {
             usage: self.usage,
             source: self.source,
         };
-        let (credential, lifetime) = acquire(glue, mechs, name, how)?;
+        let (mut credential, lifetime) = acquire(glue, mechs, name, how)?;
+        if trace::on() {
+            credential.source = telling::acquired(&credential.mechs, &how);
+        }
         if actual.is_wanted() {
             actual.put(call::oid_set(glue, &[oid::SPNEGO])?);
         }
@@ -632,6 +668,7 @@ impl Credential {
         let tells_name = !nameless(cred.glue(), facts.usage);
         let mut made = Self::new(Some(cred), negotiable, None);
         made.tells_name = tells_name;
+        made.source = trace::on().then(|| "the caller's own".into());
         Ok(made)
     }
 

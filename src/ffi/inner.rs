@@ -6,16 +6,20 @@ use super::arg::channel;
 use super::credential::Credential;
 use super::name::Name;
 use super::own::{self, Own, Users};
+use super::telling;
+use crate::advice::{Trouble, advised};
 use crate::error::{Cause, Error, MechError, major};
 use crate::glue::mech::{self, Accept, Acquire, GlueMech, Initiate, Source};
 use crate::glue::owned::{self, Bindings, Buffer, Cred, Store};
-use crate::glue::{Mechglue, availability};
-use crate::negotiate::{Mech, Mechs, Step};
+use crate::glue::{Mechglue, availability, kerberos};
+use crate::negotiate::{Mech, Mechs, Record, Step};
 use crate::oid::{self, Oid};
-use crate::policy::{self, InForce, Role, Rules, Setting};
+use crate::policy::{self, InForce, Role, Rule, Rules, Setting};
 use crate::sys::{
-    GSS_C_ACCEPT, GSS_C_CHANNEL_BOUND_FLAG, GSS_C_INITIATE, GSS_C_INTEG_FLAG, GSS_C_MUTUAL_FLAG,
+    GSS_C_ACCEPT, GSS_C_CHANNEL_BOUND_FLAG, GSS_C_DELEG_FLAG, GSS_C_INITIATE, GSS_C_INTEG_FLAG,
+    GSS_C_MUTUAL_FLAG,
 };
+use crate::trace;
 use std::ffi::c_int;
 use std::sync::Arc;
 
@@ -99,6 +103,12 @@ impl Held {
             acquired: Acquisitions::default(),
         }
     }
+
+    /// The rule of the configuration that is in force; `None`: its settings are.
+    #[inline]
+    pub(super) fn rule(&self) -> Option<&Rule> {
+        self.in_force.rule()
+    }
 }
 
 /// What was acquired for a context, each at most once.
@@ -117,6 +127,7 @@ pub(crate) struct Call<'a> {
     bindings: Bindings<'a>,
     acquired: &'a mut Acquisitions,
     in_force: &'a InForce,
+    record: &'a mut Record,
     rules: Rules,
 }
 
@@ -151,6 +162,7 @@ impl<'a> Call<'a> {
         credential: Option<&'a Credential>,
         bindings: Bindings<'a>,
         held: &'a mut Held,
+        record: &'a mut Record,
     ) -> Self {
         let mut rules = held.in_force.terms().rules;
         let of_credential = || credential.and_then(Credential::max_output_token_size);
@@ -164,6 +176,7 @@ impl<'a> Call<'a> {
             bindings,
             acquired: &mut held.acquired,
             in_force: &held.in_force,
+            record,
             rules,
         }
     }
@@ -192,18 +205,31 @@ impl<'a> Call<'a> {
         Err(self.forbidden(
             mech,
             "the program gives no channel bindings, which are required by",
+            &Trouble::NoChannelBindings,
         ))
     }
 
     /// Why a mechanism's context is not what a rule requires.
-    fn forbidden(&self, mech: &Oid, what: &str) -> MechError {
+    fn forbidden(&self, mech: &Oid, what: &str, trouble: &Trouble) -> MechError {
         MechError {
             mech: *mech,
             major: major::UNAUTHORIZED,
             cause: Cause::Refused,
-            reason: format!("{what} {}", self.said_by(Setting::Require)),
+            reason: advised(
+                format!("{what} {}", self.said_by(Setting::Require)),
+                Some(trouble),
+            ),
             token: None,
         }
+    }
+
+    /// Where the credential comes from that a mechanism is tried with, for the trace.
+    fn source(&self, mech: &Oid) -> String {
+        let of_caller = self.credential.and_then(Credential::source);
+        of_caller.map_or_else(
+            || telling::default_source(&[*mech], self.usage()),
+            ToOwned::to_owned,
+        )
     }
 
     fn usage(&self) -> u32 {
@@ -224,6 +250,9 @@ impl<'a> Call<'a> {
             usage: c_int::try_from(self.usage()).unwrap_or_default(),
             source: Source::Store(Store::NONE),
         };
+        if mech.is_krb5() && self.usage() == GSS_C_INITIATE {
+            kerberos::default_cache(self.glue)?;
+        }
         let acquired = mech::acquire(self.glue, &[*mech], how)?;
         self.acquired.creds.push((*mech, acquired.cred));
         Ok(())
@@ -320,6 +349,39 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Trace what fails later, and elsewhere: a mechanism that cannot delegate what it was asked to delegates
+    /// nothing and goes on, and a server of HTTP does not read a large token at all.
+    fn note_oddities(&self, started: &GlueMech, step: &Step<Buffer>) {
+        let Side::Initiator { flags, .. } = self.side else {
+            return;
+        };
+        let token = match step {
+            Step::Continue(token) => Some(token),
+            Step::Done(token) => token.as_ref(),
+        };
+        if flags & GSS_C_DELEG_FLAG & !started.flags() != 0 && started.mech().is_krb5() {
+            trace!(Warned {
+                mech: started.mech(),
+                reason: &format!(
+                    "nothing is delegated, though it was asked for; {}",
+                    Trouble::NotForwardable
+                ),
+            });
+        }
+        if let Some(octets) = token.map(|token| token.as_ref().len()) {
+            if octets > LARGE_TOKEN {
+                trace!(Warned {
+                    mech: started.mech(),
+                    reason: &format!(
+                        "a token of {octets} octets, more than most servers take in a header field \
+                         of HTTP; {}",
+                        Trouble::LargeToken
+                    ),
+                });
+            }
+        }
+    }
+
     /// Begin with our own NTLM.
     fn run_own(&mut self, token: Option<&[u8]>) -> Result<(Own, Step<Vec<u8>>), MechError> {
         self.hold_users()?;
@@ -406,6 +468,10 @@ impl Mechs for Call<'_> {
     }
 
     fn vouch(&mut self, mech: &Oid) -> Result<(), MechError> {
+        trace!(Tried {
+            mech,
+            source: &self.source(mech),
+        });
         if let Some(credential) = self.credential {
             return credential.covers(mech);
         }
@@ -427,6 +493,10 @@ impl Mechs for Call<'_> {
         mech: &Oid,
         token: Option<&[u8]>,
     ) -> Result<(Inner, Step<Token>), MechError> {
+        trace!(Tried {
+            mech,
+            source: &self.source(mech),
+        });
         self.may_begin(mech)?;
         if *mech == oid::NTLMSSP && self.speaks_ntlm() {
             let (started, step) = self.run_own(token)?;
@@ -443,6 +513,7 @@ impl Mechs for Call<'_> {
             self.hold(mech)?;
         }
         let (started, step) = self.run_glue(&inner, token)?;
+        self.note_oddities(&started, &step);
         Ok((Inner::Glue(started), made(step, Token::Glue)))
     }
 
@@ -465,21 +536,25 @@ impl Mechs for Call<'_> {
         let required = self.rules.require;
         if required.mutual && mech.flags() & GSS_C_MUTUAL_FLAG == 0 {
             let what = "mutual authentication is required by";
-            return Err(self.forbidden(mech.mech(), what));
+            return Err(self.forbidden(mech.mech(), what, &Trouble::Policy));
         }
         // An initiator's mechanism sends them; an acceptor's tells whether they came.
         let is_acceptor = matches!(self.side, Side::Acceptor { .. });
         if required.channel_bindings && is_acceptor && mech.flags() & GSS_C_CHANNEL_BOUND_FLAG == 0
         {
             let what = "the initiator has not shown channel bindings, which are required by";
-            return Err(self.forbidden(mech.mech(), what));
+            return Err(self.forbidden(mech.mech(), what, &Trouble::NoChannelBindings));
         }
         Ok(())
+    }
+
+    fn record(&mut self) -> &mut Record {
+        self.record
     }
 }
 
 impl Side<'_> {
-    fn role(&self) -> Role {
+    pub(super) fn role(&self) -> Role {
         match self {
             Self::Initiator { .. } => Role::Initiator,
             Self::Acceptor { .. } => Role::Acceptor,
@@ -513,7 +588,7 @@ pub(crate) fn absent(
     let reason = |mech: &Oid| match allows(mech) {
         Err(forbidden) => forbidden,
         Ok(()) if of_credential => NOT_FOR_THIS.to_owned(),
-        Ok(()) => "not installed".to_owned(),
+        Ok(()) => advised("not installed".to_owned(), Some(&Trouble::NotInstalled)),
     };
     [oid::KRB5, oid::NTLMSSP]
         .iter()
@@ -532,6 +607,10 @@ pub(crate) fn unusable(mech: &Oid, reason: &str) -> MechError {
         token: None,
     }
 }
+
+/// Octets of a token that do not fit any more, in base64 and behind "Authorization: Negotiate ", into
+/// the 8190 octets of a header field that Apache takes, as do others (8 KiB); some 30 are SPNEGO's own.
+const LARGE_TOKEN: usize = (8190 - 26) / 4 * 3 - 30;
 
 /// Why a credential does not serve a mechanism.
 pub(super) const NOT_FOR_THIS: &str = "the credential is not for this mechanism";

@@ -12,6 +12,7 @@ use std::sync::{Arc, OnceLock, RwLock, TryLockError};
 use super::condition::is_address;
 use super::reading::{Reading, Source};
 use super::{Policy, Role, Rule, Setting, Terms};
+use crate::advice::{Trouble, advised};
 use crate::oid::Oid;
 use crate::trace;
 
@@ -130,11 +131,8 @@ impl InForce {
         let rule = found.rule.map(|rule| rule.number.saturating_sub(1));
         let by_address = role == Role::Initiator && target.as_deref().is_some_and(is_address);
         let spares_kerberos = by_address && !found.terms.kerberos_for_ip;
-        if let Some(rule) = found.rule {
-            trace!("policy: {rule} is in force");
-        }
         if target.is_none() && policy.rules.iter().any(Rule::asks_for_target) {
-            trace!("policy: no name is known here: rules with a target are passed over");
+            trace!(RulesPassedOver);
         }
         Self(Holds::Found(Arc::new(ForOne {
             policy,
@@ -200,12 +198,15 @@ impl InForce {
     pub fn allows(&self, mech: &Oid) -> Result<(), String> {
         let terms = self.terms();
         if self.spares_kerberos() && mech.is_krb5() {
-            return Err(format!(
+            let words = format!(
                 "not tried, since the target is an IP address: {}",
                 terms.said_by(Setting::KerberosForIp)
-            ));
+            );
+            return Err(advised(words, Some(&Trouble::AddressTarget)));
         }
-        terms.allows(mech)
+        terms
+            .allows(mech)
+            .map_err(|words| advised(words, Some(&Trouble::Policy)))
     }
 }
 
@@ -270,9 +271,9 @@ fn look(now: u64) {
     let read = Arc::new(source().reading().or_keep(known));
     if put(&read) {
         for problem in &read.policy.problems {
-            trace!("configuration: {problem}");
+            trace!(Misconfigured { problem });
         }
-        trace!("configuration: read again");
+        trace!(ReadAgain);
     }
 }
 
