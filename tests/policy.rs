@@ -389,7 +389,10 @@ fn kerberos_errors_fall_back_only_where_they_may() {
         |text: &str| run(&pair(realm, text).with_variable("KRB5CCNAME", "FILE:/nonexistent"));
     let output = without_ticket("");
     assert_eq!(taken(&output), "ntlmssp");
-    assert_traced(&output, "ntlmssp: downgrade from krb5, which failed: ");
+    assert_traced(
+        &output,
+        "DOWNGRADE from krb5 to ntlmssp: No Kerberos credentials",
+    );
 
     let rule = "[[rule]]\ntarget = 'HTTP@*'\nkerberos_fallback = false\n";
     let output = without_ticket(rule);
@@ -447,7 +450,7 @@ fn a_downgrade_is_an_event_or_an_error() {
     assert!(established(&output), "{}", shown(&output));
     assert_traced(
         &output,
-        "2.25.7301.2: downgrade from 2.25.7301.1 without a verified mechListMIC",
+        "DOWNGRADE from 2.25.7301.1 to 2.25.7301.2: a mechListMIC is impossible without integrity",
     );
     let output = run(&scripted(refuse));
     assert_refused(
