@@ -213,26 +213,34 @@ impl InForce {
 /// The executable of this process, found out once; `None` where /proc is out of reach.
 pub fn program() -> Option<&'static str> {
     static PROGRAM: OnceLock<Option<String>> = OnceLock::new();
-    let found = PROGRAM.get_or_init(|| {
-        let path = std::env::current_exe().ok()?.into_os_string();
-        let path = path.into_string().ok()?;
-        // How the kernel shows a program that was upgraded while it ran.
-        let path = path.strip_suffix(" (deleted)").unwrap_or(&path);
-        Some(path.to_owned())
-    });
-    found.as_deref()
+    made_once(&PROGRAM, executable).as_deref()
+}
+
+fn executable() -> Option<String> {
+    let path = std::env::current_exe().ok()?.into_os_string();
+    let path = path.into_string().ok()?;
+    // How the kernel shows a program that was upgraded while it ran.
+    let path = path.strip_suffix(" (deleted)").unwrap_or(&path);
+    Some(path.to_owned())
 }
 
 fn source() -> &'static Source {
-    SOURCE.get_or_init(|| Source::new(variable))
+    made_once(&SOURCE, || Source::new(variable))
 }
 
 fn first() -> &'static Reading {
-    if let Some(first) = FIRST.get() {
-        return first;
+    made_once(&FIRST, || source().reading())
+}
+
+/// What is in the cell, or is put there: made before the cell is touched, so that a fork while it is
+/// made does not leave the cell locked in the child.
+#[inline]
+fn made_once<T>(cell: &'static OnceLock<T>, make: impl FnOnce() -> T) -> &'static T {
+    if let Some(made) = cell.get() {
+        return made;
     }
-    let read = source().reading();
-    FIRST.get_or_init(|| read)
+    let made = make();
+    cell.get_or_init(|| made)
 }
 
 /// Look at the file, and put what it says now in the place of what it said.
