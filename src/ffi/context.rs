@@ -130,6 +130,7 @@ impl Context {
 
     /// Trace that the program gives a negotiation up that waits for the peer: neither it nor the mechanism
     /// need have said a word.
+    #[cold]
     fn note_abandoned(&self) {
         let Ok(mut progress) = lock(&self.progress) else {
             return;
@@ -544,7 +545,9 @@ pub(super) fn delete_sec_context(
     _: OutOctets<'_>,
 ) -> Status {
     if let Some(context) = context.take() {
-        context.note_abandoned();
+        if trace::on() {
+            context.note_abandoned();
+        }
     }
     Ok(major::COMPLETE)
 }

@@ -223,6 +223,20 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Trace that a mechanism is tried, and with which credential.
+    #[inline]
+    fn note_tried(&self, mech: &Oid) {
+        if trace::on() {
+            self.tell_tried(mech);
+        }
+    }
+
+    #[cold]
+    fn tell_tried(&self, mech: &Oid) {
+        let source = &self.source(mech);
+        trace!(Tried { mech, source });
+    }
+
     /// Where the credential comes from that a mechanism is tried with, for the trace.
     fn source(&self, mech: &Oid) -> String {
         let of_caller = self.credential.and_then(Credential::source);
@@ -351,6 +365,7 @@ impl<'a> Call<'a> {
 
     /// Trace what fails later, and elsewhere: a mechanism that cannot delegate what it was asked to delegates
     /// nothing and goes on, and a server of HTTP does not read a large token at all.
+    #[cold]
     fn note_oddities(&self, started: &GlueMech, step: &Step<Buffer>) {
         let Side::Initiator { flags, .. } = self.side else {
             return;
@@ -468,10 +483,7 @@ impl Mechs for Call<'_> {
     }
 
     fn vouch(&mut self, mech: &Oid) -> Result<(), MechError> {
-        trace!(Tried {
-            mech,
-            source: &self.source(mech),
-        });
+        self.note_tried(mech);
         if let Some(credential) = self.credential {
             return credential.covers(mech);
         }
@@ -493,10 +505,7 @@ impl Mechs for Call<'_> {
         mech: &Oid,
         token: Option<&[u8]>,
     ) -> Result<(Inner, Step<Token>), MechError> {
-        trace!(Tried {
-            mech,
-            source: &self.source(mech),
-        });
+        self.note_tried(mech);
         self.may_begin(mech)?;
         if *mech == oid::NTLMSSP && self.speaks_ntlm() {
             let (started, step) = self.run_own(token)?;
@@ -513,7 +522,9 @@ impl Mechs for Call<'_> {
             self.hold(mech)?;
         }
         let (started, step) = self.run_glue(&inner, token)?;
-        self.note_oddities(&started, &step);
+        if trace::on() {
+            self.note_oddities(&started, &step);
+        }
         Ok((Inner::Glue(started), made(step, Token::Glue)))
     }
 
