@@ -248,6 +248,11 @@ fn iakerb_is_negotiated_only_where_it_is_named() {
         shown(&output)
     );
     assert_eq!(taken(&output), "iakerb");
+    // A rule that names it is for its own contexts only.
+    let output = run(&pair(realm, text).options("target=host@localhost"));
+    let report = part_of(&output.report, "initiator");
+    assert!(report.contains("mechs=krb5"), "{report}");
+    assert!(!report.contains("iakerb"), "{report}");
 }
 
 #[test]

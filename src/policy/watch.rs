@@ -253,9 +253,6 @@ fn look(now: u64) {
     if won.is_err() || FIRST.get().is_none() {
         return;
     }
-    let Some(stamp) = source().stamp_if_at_rest() else {
-        return;
-    };
     let known = if CHANGED.load(Ordering::Acquire) {
         later()
     } else {
@@ -265,7 +262,7 @@ fn look(now: u64) {
         Kept::First(reading) => *reading,
         Kept::Later(reading) => reading,
     };
-    if known.stamp == stamp {
+    if !source().has_changed(known.stamp.as_ref()) {
         return;
     }
     let read = Arc::new(source().reading().or_keep(known));
@@ -284,8 +281,11 @@ fn put(read: &Arc<Reading>) -> bool {
         Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
         Err(TryLockError::WouldBlock) => return false,
     };
-    *latest = Some(Arc::clone(read));
+    let earlier = latest.replace(Arc::clone(read));
     CHANGED.store(true, Ordering::Release);
+    // What it holds is freed when nobody waits for that any more.
+    drop(latest);
+    drop(earlier);
     true
 }
 
