@@ -588,6 +588,24 @@ fn a_message_to_a_kdc_is_shown_within_iakerb() {
     );
 }
 
+#[test]
+fn of_a_hostile_list_not_all_is_kept() {
+    let many: Vec<_> = std::iter::repeat_n(&[6_u8, 1, 0x2a][..], 10_000).collect();
+    let shown = decode(&hex(&init(&[&mech_types(&many)])));
+    assert_eq!(shown.all("mechType").len(), 64);
+    let notes = shown.remarks("note");
+    assert!(
+        notes.contains(&"only the first 64 are shown []".to_owned()),
+        "{notes:?}"
+    );
+
+    let large = [&[0xa1, 0x83, 4, 0, 1][..], &vec![0; 0x4_0001]].concat();
+    let shown = Shown::of(&[], &large);
+    assert_eq!(shown.json["legs"][0]["token"], Value::Null);
+    assert_eq!(shown.json["legs"][0]["length"], 0x4_0006);
+    assert_eq!(shown.json["doubtful"], 1);
+}
+
 // ---------------------------------------------------------------- legs held against each other
 
 #[test]
@@ -767,6 +785,8 @@ fn octets_to_guess_passwords_from_are_shown_on_request_only() {
 #[test]
 fn what_a_peer_wrote_does_not_reach_the_terminal_as_commands() {
     // The user's name is ESC [ 2 J, which clears a screen.
+    let (_, coloured, _) = run(&["decode", MS_NLMP_CHALLENGE], b"");
+    assert!(!coloured.contains('\u{1b}'), "{coloured:?}");
     let evil = changed(
         MS_NLMP_AUTHENTICATE,
         0x54,
