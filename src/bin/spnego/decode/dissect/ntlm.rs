@@ -174,6 +174,13 @@ impl<'a> Message<'a> {
         }
         self.flags(60, SECTION);
         let protected = self.version_and_mic(flags, pairs.as_ref());
+        // A response of the older kinds is weak anyhow, and that has been said.
+        if !protected && pairs.is_some_and(|pairs| pairs.flags & AV_FLAG_MIC == 0) {
+            self.field.doubtful(
+                "MS-NLMP section 3.1.5.1.2",
+                "no MIC: nothing protects the three messages of NTLM",
+            );
+        }
         facts.ntlm = Some(Ntlm::Authenticate { protected });
         self.no_octets_after(SECTION);
     }
@@ -234,8 +241,7 @@ impl<'a> Message<'a> {
     /// senders. Whether there is a MIC.
     fn version_and_mic(&mut self, flags: u64, pairs: Option<&Pairs>) -> bool {
         const SECTION: &str = "MS-NLMP section 2.2.1.3";
-        const PROMISED: u32 = 2;
-        let promised = pairs.is_some_and(|pairs| pairs.flags & PROMISED != 0);
+        let promised = pairs.is_some_and(|pairs| pairs.flags & AV_FLAG_MIC != 0);
         let room = self.payload.min(self.token.len());
         // MIC with the version before it, or in the version's place.
         let at = match room {
@@ -531,6 +537,9 @@ const EMPTY: Octets<'static> = Octets { octets: &[], at: 0 };
 
 /// NTProofStr and the fixed part of NTLMv2_CLIENT_CHALLENGE.
 const V2_SHORTEST: usize = 44;
+
+/// MsvAvFlags: there is a MIC.
+const AV_FLAG_MIC: u32 = 2;
 
 const UNICODE: u64 = 0x0000_0001;
 const OEM: u64 = 0x0000_0002;
