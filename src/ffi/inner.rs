@@ -253,6 +253,20 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Whose fault an acceptor's failure is. Heimdal's Kerberos reports a missing keytab as it reports
+    /// a bad token, GSS_S_FAILURE, and only asking for a credential tells which it is: without keys
+    /// the mechanism cannot be used here, whatever the token.
+    fn without_keys(&mut self, mech: &Oid, mut error: MechError) -> MechError {
+        let asks = self.glue.is_heimdal()
+            && self.credential.is_none()
+            && matches!(self.side, Side::Acceptor { .. })
+            && error.major == major::FAILURE;
+        if asks && self.hold(mech).is_err() {
+            error.cause = Cause::Unusable;
+        }
+        error
+    }
+
     /// Begin with our own NTLM.
     fn run_own(&mut self, token: Option<&[u8]>) -> Result<(Own, Step<Vec<u8>>), MechError> {
         self.hold_users()?;
@@ -380,8 +394,10 @@ impl Mechs for Call<'_> {
             }
             self.hold(mech)?;
         }
-        let (started, step) = self.run_glue(&inner, token)?;
-        Ok((Inner::Glue(started), made(step, Token::Glue)))
+        match self.run_glue(&inner, token) {
+            Ok((started, step)) => Ok((Inner::Glue(started), made(step, Token::Glue))),
+            Err(error) => Err(self.without_keys(&inner, error)),
+        }
     }
 
     fn step(&mut self, mech: &mut Inner, token: &[u8]) -> Result<Step<Token>, MechError> {
