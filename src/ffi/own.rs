@@ -224,8 +224,8 @@ pub(crate) struct Own {
     ntlm: Ntlm,
     /// The caller asked for mutual authentication.
     wants_mutual: bool,
-    /// The glue knows NTLM's identifier: MIT's knows only those that are configured, and tells the
-    /// application the null OID in the place of another.
+    /// The glue knows NTLM's identifier. Heimdal's hands on what it is told; MIT's knows only those that
+    /// are configured, and tells the application the null OID in the place of another.
     known_to_glue: bool,
     /// The peer has proved by its mechListMIC that it has the session key.
     peer_proved: bool,
@@ -389,7 +389,7 @@ impl Own {
 }
 
 fn known(glue: &'static Mechglue) -> bool {
-    catalog::available(glue).contains(&oid::NTLMSSP)
+    glue.is_heimdal() || catalog::available(glue).contains(&oid::NTLMSSP)
 }
 
 /// Whether the glue would hand these octets back to us if it were given them.
