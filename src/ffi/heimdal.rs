@@ -5,7 +5,7 @@ use super::arg::{In, InOut, InOutHandle, Octets, OidIn, OutHandle, OutOctets, Ou
 use super::credential::{self, NO_CREDENTIAL, Shared};
 use super::handle::read;
 use super::name::{NO_NAME, Name};
-use super::report;
+use super::{mechanism, report};
 use crate::error::{Error, Minor, major};
 use crate::glue::{Mechglue, call};
 use crate::oid;
@@ -63,6 +63,15 @@ pub(super) fn canonicalize_name(
     Ok(major::COMPLETE)
 }
 
+/// Asked for with the list of mechanisms locked: a failure has no words.
+pub(super) fn inquire_names_for_mech(
+    glue: &'static Mechglue,
+    mech: OidIn<'_>,
+    kinds: OutOidSet<'_>,
+) -> Status {
+    mechanism::inquire_names_for_mech(glue, mech, kinds).or(Ok(major::FAILURE))
+}
+
 pub(super) fn inquire_mechs_for_name(
     glue: &'static Mechglue,
     _: In<'_, Name>,
@@ -85,7 +94,7 @@ pub(super) fn display_status(
     position.put(0);
     let minor = Minor::from_code(code).filter(|_| u32::try_from(kind) == Ok(GSS_C_MECH_CODE));
     let Some(minor) = minor else {
-        return Ok(super::mechanism::BAD_STATUS);
+        return Ok(mechanism::BAD_STATUS);
     };
     text.put(report::all_sentences(minor).into_bytes());
     Ok(major::COMPLETE)

@@ -10,7 +10,7 @@ use super::context::Context;
 use super::credential::Shared;
 use super::handle::{Lend, Lent, Refuse};
 use super::name::Name;
-use super::{context, credential, guard, heimdal, mechanism, message, name};
+use super::{answer, context, credential, guard, heimdal, mechanism, message, name};
 use crate::error::{Error, major};
 use crate::glue::owned::{Bindings, LentOid, Store};
 use crate::glue::{Mechglue, call, catalog, environment, statics, takeover};
@@ -58,17 +58,18 @@ macro_rules! surface {
     };
     (@body $place:ident, $glue:expr, $($body:ident)::+, $($argument:ident),*) => {{
         $(Argument::clear(&mut $argument);)*
-        guard($place, move || $($body)::+($glue, $($argument),*))
+        let glue = $glue;
+        answer(glue, $place, move || $($body)::+(glue, $($argument),*))
     }};
     (@forward $place:ident, $glue:expr, $function:ident, $handle:ident $(, $argument:ident)*) => {{
         let glue = $glue;
         surface!(@lend $place, glue, $function, $handle, ($($argument),*),
-            refused($place, move || $handle.refusal(glue)))
+            refused(glue, $place, move || $handle.refusal(glue)))
     }};
     (@message $place:ident, $glue:expr, $function:ident, $handle:ident $(, $argument:ident)*) => {{
         let glue = $glue;
         surface!(@lend $place, glue, $function, $handle, ($($argument),*),
-            aside($place, move || message::$function(glue, $handle $(, $argument)*)))
+            aside(glue, $place, move || message::$function(glue, $handle $(, $argument)*)))
     }};
     // The way of every message: nothing here may panic before the glue has answered, so there is
     // nothing to guard until it reports a failure. The glue's function clears the outs itself.
@@ -86,7 +87,8 @@ macro_rules! surface {
         if call::is_failure(status) {
             $($argument.failed();)*
             let minor = $place.read();
-            return refused($place, move || call::failure($glue, &lent.mech(), status, minor));
+            let failure = move || call::failure($glue, &lent.mech(), status, minor);
+            return refused($glue, $place, failure);
         }
         status
     }};
@@ -95,15 +97,15 @@ macro_rules! surface {
 /// The end of a row that forwards and fails.
 #[cold]
 #[inline(never)]
-fn refused(minor: Out<'_, u32>, why: impl FnOnce() -> Error) -> u32 {
-    guard(minor, move || Err(why()))
+fn refused(glue: &'static Mechglue, minor: Out<'_, u32>, why: impl FnOnce() -> Error) -> u32 {
+    answer(glue, minor, move || Err(why()))
 }
 
 /// The way of a message that no mechanism behind the glue protects.
 #[cold]
 #[inline(never)]
-fn aside(minor: Out<'_, u32>, body: impl FnOnce() -> Status) -> u32 {
-    guard(minor, body)
+fn aside(glue: &'static Mechglue, minor: Out<'_, u32>, body: impl FnOnce() -> Status) -> u32 {
+    answer(glue, minor, body)
 }
 
 type Any<'a> = Through<'a, *mut gss_any>;
@@ -339,9 +341,7 @@ surface! {
         mechs: OutOidSet<'_>,
     ) as gss_indicate_mechs
         => body {mechanism::indicate_mechs};
-    [mit gssi_inquire_names_for_mech, heimdal gss_inquire_names_for_mech](
-        mech: OidIn<'_>, kinds: OutOidSet<'_>,
-    )
+    [mit gssi_inquire_names_for_mech](mech: OidIn<'_>, kinds: OutOidSet<'_>)
         as gss_inquire_names_for_mech => body {mechanism::inquire_names_for_mech};
     [mit gssi_inquire_attrs_for_mech](
         mech: OidIn<'_>, attributes: OutOidSet<'_>, known: OutOidSet<'_>,
@@ -366,6 +366,8 @@ surface! {
     [heimdal gss_canonicalize_name](
         name: In<'_, Name>, mech: OidIn<'_>, canonical: OutHandle<'_, Name>,
     ) as gss_canonicalize_name => body {heimdal::canonicalize_name};
+    [heimdal gss_inquire_names_for_mech](mech: OidIn<'_>, kinds: OutOidSet<'_>)
+        as gss_inquire_names_for_mech => body {heimdal::inquire_names_for_mech};
     [heimdal gss_inquire_mechs_for_name](name: In<'_, Name>, mechs: OutOidSet<'_>)
         as gss_inquire_mechs_for_name => body {heimdal::inquire_mechs_for_name};
     [heimdal gss_display_status](
