@@ -359,6 +359,10 @@ surface! {
     // Heimdal's manners.
     [heimdal gss_release_cred](cred: InOutHandle<'_, Shared>) as gss_release_cred
         => body {heimdal::release_cred};
+    [heimdal gss_acquire_cred_ext](
+        name: In<'_, Name>, kind: OidIn<'_>, secret: Octets<'_>, lifetime: u32,
+        mech: OidIn<'_>, usage: c_int, cred: OutHandle<'_, Shared>,
+    ) => body {heimdal::acquire_cred_ext};
     [heimdal gss_export_cred](cred: In<'_, Shared>, token: OutOctets<'_>) as gss_export_cred
         => body {heimdal::export_cred};
     [heimdal gss_import_cred](token: Octets<'_>, cred: OutHandle<'_, Shared>)
@@ -389,9 +393,19 @@ pub(crate) unsafe extern "C" fn gss_mo_init(
     count: *mut usize,
 ) -> u32 {
     policy::install(environment::variable);
+    #[expect(
+        clippy::as_conversions,
+        reason = "the address of a function, for which there is no other way"
+    )]
+    let with_password = gss_acquire_cred_ext as *const c_void;
     // SAFETY: the arguments are those of Heimdal's loader, for which this is written.
     guard(minor, || unsafe {
-        Ok(takeover::become_spnego(entry, options, count))
+        Ok(takeover::become_spnego(
+            entry,
+            options,
+            count,
+            with_password,
+        ))
     })
 }
 
