@@ -21,7 +21,7 @@
  *   ask_target=no    ... without its target name, which kills gss-ntlmssp's acceptor
  *   early=yes        try messages while incomplete
  *   delete_after=N   delete the context after leg N
- *   export=initiator|acceptor|both   messages=no|few   order=kept
+ *   export=initiator|acceptor|both   messages=no|few   order=kept   mic_iov=no
  *   traffic=sealed|signed|sealed-only   the first messages alone   delegated=TARGET
  */
 #define _GNU_SOURCE
