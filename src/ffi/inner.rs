@@ -287,8 +287,10 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// The next leg of our own NTLM.
-    fn step_own(&self, mech: &mut Own, token: &[u8]) -> Result<Step<Vec<u8>>, MechError> {
+    /// The next leg of our own NTLM. There are callers who give a credential at the first leg alone:
+    /// for the others it is the default one, as it is behind the glue.
+    fn step_own(&mut self, mech: &mut Own, token: &[u8]) -> Result<Step<Vec<u8>>, MechError> {
+        self.hold_users()?;
         let users = self.users()?;
         let bindings = channel(self.bindings);
         match self.side {
