@@ -87,6 +87,11 @@ macro_rules! surface {
         if call::is_failure(status) {
             $($argument.failed();)*
             let minor = $place.read();
+            // Heimdal's mechanisms say so that they do not know what they are asked for, and its
+            // callers, Cyrus SASL for one, know it by this.
+            if minor == 0 && $glue.is_heimdal() {
+                return status;
+            }
             let failure = move || call::failure($glue, &lent.mech(), status, minor);
             return refused($glue, $place, failure);
         }
