@@ -9,10 +9,10 @@ use super::inner::{Call, Held, Inner, Side, Token};
 use super::name::Name;
 use super::own::{self, Own};
 use crate::error::{Error, Failure, Major, major};
-use crate::glue::Mechglue;
 use crate::glue::call::{self, ContextFacts};
 use crate::glue::mech::GlueMech;
 use crate::glue::owned::{self, Bindings};
+use crate::glue::{Mechglue, neighbours};
 use crate::negotiate::conversation::Conversation;
 use crate::negotiate::{Acceptor, Initiator, Reply};
 use crate::oid::{self, Oid};
@@ -155,6 +155,7 @@ impl Stepped {
 /// The call's outs that both roles share, written once at the end.
 struct Outs<'a> {
     glue: &'static Mechglue,
+    audience: Audience,
     mech: OutOid<'a>,
     output: OutOctets<'a>,
     flags: Out<'a, u32>,
@@ -180,8 +181,8 @@ impl Outs<'_> {
                 Ok(major::CONTINUE_NEEDED)
             }
             Stepped::Established(inner) => {
-                self.mech.put(inner.told());
-                self.flags.put(inner.flags());
+                self.mech.put(self.audience.mech(inner));
+                self.flags.put(self.audience.flags(inner));
                 self.lifetime.put(inner.last_lifetime());
                 Ok(major::COMPLETE)
             }
@@ -194,6 +195,42 @@ impl Outs<'_> {
             self.output.put(reject);
         }
         Err(failure.error)
+    }
+}
+
+/// Who is told about an established context.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Audience {
+    /// Anybody: of the mechanism that was negotiated.
+    Any,
+    /// A server of Cyrus SASL over Heimdal. It makes the initiator's name canonical for the mechanism
+    /// that it is told, and Heimdal has that name for SPNEGO alone. It is told SPNEGO, and gets no
+    /// delegated credential: for SPNEGO alone, it would not serve the one mechanism that SASL would use
+    /// it with, and the server's own would take its place.
+    CyrusSasl,
+}
+
+impl Audience {
+    fn of(glue: &'static Mechglue, step: &Stepped) -> Self {
+        let established = matches!(step, Stepped::Established(_));
+        if established && glue.is_heimdal() && neighbours::has_cyrus_sasl() {
+            return Self::CyrusSasl;
+        }
+        Self::Any
+    }
+
+    fn mech(self, inner: &Inner) -> &Oid {
+        match self {
+            Self::Any => inner.told(),
+            Self::CyrusSasl => &oid::SPNEGO,
+        }
+    }
+
+    fn flags(self, inner: &Inner) -> u32 {
+        match self {
+            Self::Any => inner.flags(),
+            Self::CyrusSasl => inner.flags() & !GSS_C_DELEG_FLAG,
+        }
     }
 }
 
@@ -218,6 +255,7 @@ pub(super) fn init_sec_context(
 ) -> Status {
     let mut outs = Outs {
         glue,
+        audience: Audience::Any,
         mech,
         output,
         flags: ret_flags,
@@ -284,6 +322,7 @@ pub(super) fn accept_sec_context(
 ) -> Status {
     let mut outs = Outs {
         glue,
+        audience: Audience::Any,
         mech,
         output,
         flags: ret_flags,
@@ -306,7 +345,8 @@ pub(super) fn accept_sec_context(
             Ok(made) => made,
             Err(failure) => return outs.fail(failure),
         };
-        hand_over(&mut made, &mut source, &mut delegated)?;
+        outs.audience = Audience::of(glue, &made);
+        hand_over(outs.audience, &mut made, &mut source, &mut delegated)?;
         let status = outs.settle(&made, reply)?;
         context.put(made.into_context(false));
         return Ok(status);
@@ -318,7 +358,8 @@ pub(super) fn accept_sec_context(
     };
     match step(role, held) {
         Ok((mut next, reply)) => {
-            hand_over(&mut next, &mut source, &mut delegated)?;
+            outs.audience = Audience::of(glue, &next);
+            hand_over(outs.audience, &mut next, &mut source, &mut delegated)?;
             let status = outs.settle(&next, reply)?;
             next.store(there, &mut negotiation);
             Ok(status)
@@ -360,6 +401,7 @@ impl Context {
 /// Names and delegated credentials go to the application at the end, once, as the mechanism
 /// reported them.
 fn hand_over(
+    audience: Audience,
     step: &mut Stepped,
     source: &mut OutHandle<'_, Name>,
     delegated: &mut OutHandle<'_, Shared>,
@@ -372,7 +414,7 @@ fn hand_over(
     {
         source.put(name);
     }
-    if inner.flags() & GSS_C_DELEG_FLAG != 0
+    if audience.flags(inner) & GSS_C_DELEG_FLAG != 0
         && let Some(cred) = inner.take_delegated()
     {
         delegated.put_raw(cred.into_raw());
