@@ -7,10 +7,14 @@
     reason = "a panic is how a test fails"
 )]
 
+#[path = "fuzz/bodies/decode.rs"]
+mod decode;
 #[path = "fuzz/bodies/fragments.rs"]
 mod fragments;
 #[path = "fuzz/bodies/negotiations.rs"]
 mod negotiations;
+#[path = "fuzz/bodies/policy.rs"]
+mod policy;
 #[path = "fuzz/bodies/wire.rs"]
 mod wire;
 
@@ -23,6 +27,11 @@ fn wire_holds_over_its_corpus_and_mutations() {
 }
 
 #[test]
+fn the_tools_decoder_holds_over_its_corpus_and_mutations() {
+    run("decode", decode::body);
+}
+
+#[test]
 fn fragments_hold_over_their_corpus_and_mutations() {
     run("fragments", fragments::body);
 }
@@ -30,6 +39,11 @@ fn fragments_hold_over_their_corpus_and_mutations() {
 #[test]
 fn negotiations_hold_over_their_corpus_and_mutations() {
     run("negotiations", negotiations::body);
+}
+
+#[test]
+fn policies_hold_over_their_corpus_and_mutations() {
+    run("policy", policy::body);
 }
 
 fn run(target: &str, body: fn(&[u8])) {

@@ -7,7 +7,7 @@ use super::arg::{
 use super::credential::{self, NO_CREDENTIAL, Shared};
 use super::handle::read;
 use super::name::{NO_NAME, Name};
-use super::{mechanism, own, report};
+use super::{mechanism, report};
 use crate::error::{Error, Minor, major};
 use crate::glue::mech::Source;
 use crate::glue::{Mechglue, call};
@@ -52,7 +52,7 @@ pub(super) fn acquire_cred_ext(
     let (actual, mut time_rec) = (OutOidSet::nowhere(), 0);
     wanted.acquire(
         glue,
-        &own::available(glue),
+        &credential::negotiable(glue),
         cred,
         actual,
         Out::to(&mut time_rec),
@@ -133,7 +133,7 @@ pub(super) fn display_status(
     let Some(minor) = minor else {
         return Ok(mechanism::BAD_STATUS);
     };
-    text.put(report::all_sentences(minor).into_bytes());
+    text.put_text(report::all_sentences(minor));
     Ok(major::COMPLETE)
 }
 

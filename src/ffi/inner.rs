@@ -6,14 +6,20 @@ use super::arg::channel;
 use super::credential::Credential;
 use super::name::Name;
 use super::own::{self, Own, Users};
+use super::telling;
+use crate::advice::{Trouble, advised};
 use crate::error::{Cause, Error, MechError, major};
 use crate::glue::mech::{self, Accept, Acquire, GlueMech, Initiate, Source};
 use crate::glue::owned::{self, Bindings, Buffer, Cred, Store};
-use crate::glue::{Mechglue, availability};
-use crate::negotiate::{Mech, Mechs, Step};
+use crate::glue::{Mechglue, availability, kerberos};
+use crate::negotiate::{Mech, Mechs, Record, Step};
 use crate::oid::{self, Oid};
-use crate::policy::{self, Rules};
-use crate::sys::{GSS_C_ACCEPT, GSS_C_INITIATE, GSS_C_INTEG_FLAG};
+use crate::policy::{self, InForce, Role, Rule, Rules, Setting};
+use crate::sys::{
+    GSS_C_ACCEPT, GSS_C_CHANNEL_BOUND_FLAG, GSS_C_DELEG_FLAG, GSS_C_INITIATE, GSS_C_INTEG_FLAG,
+    GSS_C_MUTUAL_FLAG,
+};
+use crate::trace;
 use std::ffi::c_int;
 use std::sync::Arc;
 
@@ -73,13 +79,43 @@ impl Mech for Inner {
 }
 
 /// What one context holds until it is established: credentials acquired because its caller gave
-/// none, each at most once, the target as a name of the glue's, and what was set for it alone.
-#[derive(Default)]
+/// none, each at most once, the target as a name of the glue's, what was set for it alone, and the
+/// policy.
 pub(crate) struct Held {
     /// The maximum output token size in octets, when the caller set one for this context.
     pub(crate) max_output_token_size: Option<usize>,
+    /// The policy that was in force when the context began.
+    in_force: InForce,
+    acquired: Acquisitions,
+}
+
+impl Held {
+    /// What a context holds that begins with this call.
+    pub(crate) fn begin(
+        glue: &'static Mechglue,
+        side: Side<'_>,
+        credential: Option<&Credential>,
+    ) -> Self {
+        let in_force = policy::for_context(side.role(), || side.service(glue, credential));
+        Self {
+            max_output_token_size: None,
+            in_force,
+            acquired: Acquisitions::default(),
+        }
+    }
+
+    /// The rule of the configuration that is in force; `None`: its settings are.
+    #[inline]
+    pub(super) fn rule(&self) -> Option<&Rule> {
+        self.in_force.rule()
+    }
+}
+
+/// What was acquired for a context, each at most once.
+#[derive(Default)]
+struct Acquisitions {
     creds: Vec<(Oid, Cred)>,
-    users: Option<Users>,
+    users: Option<Box<Users>>,
     target: Option<owned::Name>,
 }
 
@@ -89,7 +125,9 @@ pub(crate) struct Call<'a> {
     side: Side<'a>,
     credential: Option<&'a Credential>,
     bindings: Bindings<'a>,
-    held: &'a mut Held,
+    acquired: &'a mut Acquisitions,
+    in_force: &'a InForce,
+    record: &'a mut Record,
     rules: Rules,
 }
 
@@ -115,16 +153,18 @@ pub(crate) enum Side<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// A call. Its rules are the configuration's, with what the caller set for this context, or else
-    /// for its credential, in place of it.
+    /// A call. Its rules are those of the configuration as the context began, with what the caller set
+    /// for this context, or else for its credential, in place of it.
+    #[inline(always)]
     pub(crate) fn new(
         glue: &'static Mechglue,
         side: Side<'a>,
         credential: Option<&'a Credential>,
         bindings: Bindings<'a>,
         held: &'a mut Held,
+        record: &'a mut Record,
     ) -> Self {
-        let mut rules = policy::current().rules;
+        let mut rules = held.in_force.terms().rules;
         let of_credential = || credential.and_then(Credential::max_output_token_size);
         if let Some(size) = held.max_output_token_size.or_else(of_credential) {
             rules.max_output_token_size = size;
@@ -134,9 +174,62 @@ impl<'a> Call<'a> {
             side,
             credential,
             bindings,
-            held,
+            acquired: &mut held.acquired,
+            in_force: &held.in_force,
+            record,
             rules,
         }
+    }
+
+    /// Whether NTLM is ours to speak in this context.
+    fn speaks_ntlm(&self) -> bool {
+        own::serves(self.glue, self.in_force.terms().ntlm)
+    }
+
+    /// What is asked of a mechanism: what the caller asks for, and what a rule requires.
+    fn asked(&self, flags: u32) -> u32 {
+        let required = if self.rules.require.mutual {
+            GSS_C_MUTUAL_FLAG
+        } else {
+            0
+        };
+        asked(self.credential, flags | required)
+    }
+
+    /// Whether an initiator binds its context to its channel, where a rule requires it.
+    fn may_begin(&self, mech: &Oid) -> Result<(), MechError> {
+        let is_bound = || channel(self.bindings).is_some();
+        if !self.rules.require.channel_bindings || is_bound() {
+            return Ok(());
+        }
+        Err(self.forbidden(
+            mech,
+            "the program gives no channel bindings, which are required by",
+            &Trouble::NoChannelBindings,
+        ))
+    }
+
+    /// Why a mechanism's context is not what a rule requires.
+    fn forbidden(&self, mech: &Oid, what: &str, trouble: &Trouble) -> MechError {
+        MechError {
+            mech: *mech,
+            major: major::UNAUTHORIZED,
+            cause: Cause::Refused,
+            reason: advised(
+                format!("{what} {}", self.said_by(Setting::Require)),
+                Some(trouble),
+            ),
+            token: None,
+        }
+    }
+
+    /// Where the credential comes from that a mechanism is tried with, for the trace.
+    fn source(&self, mech: &Oid) -> String {
+        let of_caller = self.credential.and_then(Credential::source);
+        of_caller.map_or_else(
+            || telling::default_source(&[*mech], self.usage()),
+            ToOwned::to_owned,
+        )
     }
 
     fn usage(&self) -> u32 {
@@ -148,7 +241,7 @@ impl<'a> Call<'a> {
 
     /// Get hold of a credential for a mechanism that shall not look for its default at every leg.
     fn hold(&mut self, mech: &Oid) -> Result<(), MechError> {
-        if self.held.creds.iter().any(|(held, _)| held == mech) {
+        if self.acquired.creds.iter().any(|(held, _)| held == mech) {
             return Ok(());
         }
         let how = Acquire {
@@ -157,15 +250,18 @@ impl<'a> Call<'a> {
             usage: c_int::try_from(self.usage()).unwrap_or_default(),
             source: Source::Store(Store::NONE),
         };
+        if mech.is_krb5() && self.usage() == GSS_C_INITIATE {
+            kerberos::default_cache(self.glue)?;
+        }
         let acquired = mech::acquire(self.glue, &[*mech], how)?;
-        self.held.creds.push((*mech, acquired.cred));
+        self.acquired.creds.push((*mech, acquired.cred));
         Ok(())
     }
 
     /// Get hold of the users of our own NTLM, once in a context.
     fn hold_users(&mut self) -> Result<(), MechError> {
-        if self.credential.is_none() && self.held.users.is_none() {
-            self.held.users = Some(Users::by_default(self.usage())?);
+        if self.credential.is_none() && self.acquired.users.is_none() {
+            self.acquired.users = Some(Box::new(Users::by_default(self.usage())?));
         }
         Ok(())
     }
@@ -174,7 +270,7 @@ impl<'a> Call<'a> {
     fn users(&self) -> Result<&Users, MechError> {
         let users = match self.credential {
             Some(credential) => credential.users(),
-            None => self.held.users.as_ref(),
+            None => self.acquired.users.as_deref(),
         };
         users.ok_or_else(|| unusable(&oid::NTLMSSP, NOT_FOR_THIS))
     }
@@ -185,29 +281,29 @@ impl<'a> Call<'a> {
             let cred = credential.cred();
             return cred.map(Some).ok_or_else(|| unusable(mech, NOT_FOR_THIS));
         }
-        let mut held = self.held.creds.iter();
+        let mut held = self.acquired.creds.iter();
         Ok(held.find(|(held, _)| held == mech).map(|(_, cred)| cred))
     }
 
     /// The target as a name of the glue's, made once in a context.
     fn hold_target(&mut self, mech: &Oid, target: Option<&Name>) -> Result<(), MechError> {
-        if self.held.target.is_none() {
+        if self.acquired.target.is_none() {
             let target = target.ok_or_else(|| unusable(mech, "the caller names no target"))?;
             let made = target
                 .copy_for_glue(self.glue)
                 .map_err(|error| of_mech(mech, error))?;
-            self.held.target = Some(made);
+            self.acquired.target = Some(made);
         }
         Ok(())
     }
 
     /// What an initiator's leg behind the glue is called with.
     fn initiate(&self, mech: &Oid, flags: u32, lifetime: u32) -> Result<Initiate<'_>, MechError> {
-        let target = self.held.target.as_ref();
+        let target = self.acquired.target.as_ref();
         Ok(Initiate {
             cred: self.cred(mech)?,
             target: target.ok_or_else(|| unusable(mech, "the caller names no target"))?,
-            flags: asked(self.credential, flags),
+            flags: self.asked(flags),
             lifetime,
             bindings: self.bindings,
         })
@@ -267,6 +363,39 @@ impl<'a> Call<'a> {
         error
     }
 
+    /// Trace what fails later, and elsewhere: a mechanism that cannot delegate what it was asked to delegates
+    /// nothing and goes on, and a server of HTTP does not read a large token at all.
+    fn note_oddities(&self, started: &GlueMech, step: &Step<Buffer>) {
+        let Side::Initiator { flags, .. } = self.side else {
+            return;
+        };
+        let token = match step {
+            Step::Continue(token) => Some(token),
+            Step::Done(token) => token.as_ref(),
+        };
+        if flags & GSS_C_DELEG_FLAG & !started.flags() != 0 && started.mech().is_krb5() {
+            trace!(Warned {
+                mech: started.mech(),
+                reason: &format!(
+                    "nothing is delegated, though it was asked for; {}",
+                    Trouble::NotForwardable
+                ),
+            });
+        }
+        if let Some(octets) = token.map(|token| token.as_ref().len()) {
+            if octets > LARGE_TOKEN {
+                trace!(Warned {
+                    mech: started.mech(),
+                    reason: &format!(
+                        "a token of {octets} octets, more than most servers take in a header field \
+                         of HTTP; {}",
+                        Trouble::LargeToken
+                    ),
+                });
+            }
+        }
+    }
+
     /// Begin with our own NTLM.
     fn run_own(&mut self, token: Option<&[u8]>) -> Result<(Own, Step<Vec<u8>>), MechError> {
         self.hold_users()?;
@@ -278,7 +407,7 @@ impl<'a> Call<'a> {
                     .map(|target| target.as_service(self.glue))
                     .transpose()
                     .map_err(|error| of_mech(&oid::NTLMSSP, error))?;
-                let flags = asked(self.credential, flags);
+                let flags = self.asked(flags);
                 Own::initiate(self.glue, users, flags, target.as_deref(), bindings)
             }
             Side::Acceptor { .. } => {
@@ -295,7 +424,7 @@ impl<'a> Call<'a> {
         let bindings = channel(self.bindings);
         match self.side {
             Side::Initiator { flags, .. } => {
-                let flags = asked(self.credential, flags);
+                let flags = self.asked(flags);
                 mech.step_initiator(users, flags, bindings, token)
             }
             Side::Acceptor { .. } => mech.step_acceptor(users, bindings, token),
@@ -336,31 +465,33 @@ impl Mechs for Call<'_> {
 
     fn candidates(&mut self) -> Arc<[Oid]> {
         match self.credential {
-            Some(credential) => credential.usable(),
-            None => policy::current()
-                .mechs
-                .order(own::available(self.glue))
-                .into(),
+            Some(credential) => credential.usable_under(self.in_force),
+            None => {
+                let available = own::available(self.glue, self.in_force.policy());
+                self.in_force.order(available).into()
+            }
         }
     }
 
     fn prefers(&self) -> bool {
-        self.credential.is_some_and(Credential::prefers) || policy::current().mechs.prefers()
+        self.credential.is_some_and(Credential::prefers) || self.in_force.terms().mechs.prefers()
     }
 
     fn absent(&mut self) -> Vec<MechError> {
-        absent(&self.candidates(), self.credential.is_some())
+        let candidates = self.candidates();
+        let allows = |mech: &Oid| self.in_force.allows(mech);
+        absent(&candidates, self.credential.is_some(), allows)
     }
 
     fn vouch(&mut self, mech: &Oid) -> Result<(), MechError> {
-        policy::current()
-            .mechs
-            .allows(mech)
-            .map_err(|reason| unusable(mech, &reason))?;
+        trace!(Tried {
+            mech,
+            source: &self.source(mech),
+        });
         if let Some(credential) = self.credential {
             return credential.covers(mech);
         }
-        if *mech == oid::NTLMSSP && own::serves(self.glue) {
+        if *mech == oid::NTLMSSP && self.speaks_ntlm() {
             return self.hold_users();
         }
         if *mech == oid::NTLMSSP {
@@ -378,11 +509,12 @@ impl Mechs for Call<'_> {
         mech: &Oid,
         token: Option<&[u8]>,
     ) -> Result<(Inner, Step<Token>), MechError> {
-        policy::current()
-            .mechs
-            .allows(mech)
-            .map_err(|reason| unusable(mech, &reason))?;
-        if *mech == oid::NTLMSSP && own::serves(self.glue) {
+        trace!(Tried {
+            mech,
+            source: &self.source(mech),
+        });
+        self.may_begin(mech)?;
+        if *mech == oid::NTLMSSP && self.speaks_ntlm() {
             let (started, step) = self.run_own(token)?;
             return Ok((Inner::Ntlm(Box::new(started)), made(step, Token::Own)));
         }
@@ -397,7 +529,10 @@ impl Mechs for Call<'_> {
             self.hold(mech)?;
         }
         match self.run_glue(&inner, token) {
-            Ok((started, step)) => Ok((Inner::Glue(started), made(step, Token::Glue))),
+            Ok((started, step)) => {
+                self.note_oddities(&started, &step);
+                Ok((Inner::Glue(started), made(step, Token::Glue)))
+            }
             Err(error) => Err(self.without_keys(&inner, error)),
         }
     }
@@ -412,6 +547,48 @@ impl Mechs for Call<'_> {
     fn rules(&self) -> &Rules {
         &self.rules
     }
+
+    fn said_by(&self, setting: Setting) -> &str {
+        self.in_force.terms().said_by(setting)
+    }
+
+    fn approve(&self, mech: &Inner) -> Result<(), MechError> {
+        let required = self.rules.require;
+        if required.mutual && mech.flags() & GSS_C_MUTUAL_FLAG == 0 {
+            let what = "mutual authentication is required by";
+            return Err(self.forbidden(mech.mech(), what, &Trouble::Policy));
+        }
+        // An initiator's mechanism sends them; an acceptor's tells whether they came.
+        let is_acceptor = matches!(self.side, Side::Acceptor { .. });
+        if required.channel_bindings && is_acceptor && mech.flags() & GSS_C_CHANNEL_BOUND_FLAG == 0
+        {
+            let what = "the initiator has not shown channel bindings, which are required by";
+            return Err(self.forbidden(mech.mech(), what, &Trouble::NoChannelBindings));
+        }
+        Ok(())
+    }
+
+    fn record(&mut self) -> &mut Record {
+        self.record
+    }
+}
+
+impl Side<'_> {
+    pub(super) fn role(&self) -> Role {
+        match self {
+            Self::Initiator { .. } => Role::Initiator,
+            Self::Acceptor { .. } => Role::Acceptor,
+        }
+    }
+
+    /// The service that rules go by: an initiator's target, an acceptor's own name, as far as they
+    /// are known.
+    fn service(&self, glue: &'static Mechglue, credential: Option<&Credential>) -> Option<String> {
+        match self {
+            Self::Initiator { target, .. } => target.as_ref()?.as_service(glue).ok(),
+            Self::Acceptor { .. } => credential?.service().map(str::to_owned),
+        }
+    }
 }
 
 /// A step with its token as negotiation knows it.
@@ -423,11 +600,15 @@ fn made<T>(step: Step<T>, token: impl FnOnce(T) -> Token) -> Step<Token> {
 }
 
 /// Why the mechanisms that everybody knows are not among the candidates.
-pub(crate) fn absent(candidates: &[Oid], of_credential: bool) -> Vec<MechError> {
-    let reason = |mech: &Oid| match policy::current().mechs.allows(mech) {
+pub(crate) fn absent(
+    candidates: &[Oid],
+    of_credential: bool,
+    allows: impl Fn(&Oid) -> Result<(), String>,
+) -> Vec<MechError> {
+    let reason = |mech: &Oid| match allows(mech) {
         Err(forbidden) => forbidden,
         Ok(()) if of_credential => NOT_FOR_THIS.to_owned(),
-        Ok(()) => "not installed".to_owned(),
+        Ok(()) => advised("not installed".to_owned(), Some(&Trouble::NotInstalled)),
     };
     [oid::KRB5, oid::NTLMSSP]
         .iter()
@@ -446,6 +627,10 @@ pub(crate) fn unusable(mech: &Oid, reason: &str) -> MechError {
         token: None,
     }
 }
+
+/// Octets of a token that do not fit any more, in base64 and behind "Authorization: Negotiate ", into
+/// the 8190 octets of a header field that Apache takes, as do others (8 KiB); some 30 are SPNEGO's own.
+const LARGE_TOKEN: usize = (8190 - 26) / 4 * 3 - 30;
 
 /// Why a credential does not serve a mechanism.
 pub(super) const NOT_FOR_THIS: &str = "the credential is not for this mechanism";

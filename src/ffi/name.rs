@@ -90,6 +90,11 @@ impl Name {
         Ok((text.text(), kind))
     }
 
+    /// The name as text, if it can be had.
+    pub(super) fn text(&self, glue: &'static Mechglue) -> Option<String> {
+        self.shown(glue).ok().map(|(text, _)| text)
+    }
+
     /// The user that NTLM understands by this name: `DOMAIN\user`, `user` or `user@domain`; a
     /// service is no user.
     ///
@@ -119,6 +124,12 @@ impl Name {
         Ok(principal
             .map_or(text.as_str(), |(front, _)| front)
             .to_owned())
+    }
+
+    /// The service of a name that was given as text, without asking the glue.
+    pub(crate) fn service_as_given(&self) -> Option<String> {
+        let given = self.given.as_ref()?;
+        Some(String::from_utf8_lossy(&given.text).into_owned())
     }
 
     /// The name as one of the glue's, imported on first need.
@@ -324,7 +335,7 @@ pub(super) fn localname(
 ) -> Status {
     let name = name.given()?.ok_or(NO_NAME)?;
     if let Some(user) = name.user() {
-        account.put(user.user.clone().into_bytes());
+        account.put_text(user.user.clone());
         return Ok(major::COMPLETE);
     }
     account.put_buffer(call::localname(glue, name.for_glue(glue)?)?);

@@ -4,37 +4,48 @@
 
 use super::inner::unusable;
 use super::name::Name;
+use crate::advice::{Trouble, advised};
 use crate::error::{Error, MechError};
 use crate::glue::owned::Store;
 use crate::glue::{Mechglue, catalog, environment};
 use crate::negotiate::{Mech, Step};
 use crate::ntlm::{Accept, Accounts, ChannelBindings, Credential, Host, Initiate, Ntlm, UserName};
 use crate::oid::{self, Oid};
-use crate::policy::{self, NtlmProvider};
+use crate::policy::{NtlmProvider, Policy};
 use crate::sys::{GSS_C_ACCEPT, GSS_C_BOTH, GSS_C_INITIATE, GSS_C_MUTUAL_FLAG};
 use std::ffi::c_int;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 /// Whether NTLM is ours to speak: the glue has none, or the configuration prefers ours.
-pub(crate) fn serves(glue: &'static Mechglue) -> bool {
-    serves_beside(&catalog::available(glue))
-}
-
-/// The same, where the glue's mechanisms are at hand.
-fn serves_beside(of_glue: &[Oid]) -> bool {
-    match policy::current().ntlm {
-        NtlmProvider::System => !of_glue.contains(&oid::NTLMSSP),
+pub(crate) fn serves(glue: &'static Mechglue, provider: NtlmProvider) -> bool {
+    match provider {
+        NtlmProvider::System => !known(glue),
         NtlmProvider::Own => true,
         NtlmProvider::Off => false,
     }
 }
 
-/// The mechanisms that may be negotiated, the glue's and ours.
-pub(crate) fn available(glue: &'static Mechglue) -> Vec<Oid> {
+/// Whether NTLM is ours, and the glue's, in any context that there may be under a policy.
+pub(crate) fn providers(glue: &'static Mechglue, policy: &Policy) -> (bool, bool) {
+    let is_known = known(glue);
+    let (system, own) = (
+        policy.uses(NtlmProvider::System),
+        policy.uses(NtlmProvider::Own),
+    );
+    (own || (system && !is_known), system && is_known)
+}
+
+/// The mechanisms that can be negotiated, the glue's and ours; of them, those that are only for
+/// whoever names them, when the policy does.
+pub(crate) fn available(glue: &'static Mechglue, policy: &Policy) -> Vec<Oid> {
     let mut mechs = catalog::available(glue).to_vec();
-    if serves_beside(&mechs) && !mechs.contains(&oid::NTLMSSP) {
+    // Ours is there where the glue has none; whether any is used, the policy says.
+    if !mechs.contains(&oid::NTLMSSP) {
         mechs.push(oid::NTLMSSP);
+    }
+    if policy.names(&oid::IAKERB) && catalog::has(glue, &oid::IAKERB) {
+        mechs.push(oid::IAKERB);
     }
     mechs
 }
@@ -123,11 +134,13 @@ impl Users {
     }
 
     fn of_file(wanted: &Wanted<'_>, usage: u32, file: &Path) -> Result<Self, String> {
-        let accounts = Accounts::read(file)?;
+        let accounts =
+            Accounts::read(file).map_err(|words| advised(words, Some(&Trouble::NtlmUsers)))?;
         if accounts.is_empty() {
             let problem = accounts.problems().first();
             let problem = problem.map_or(String::new(), |problem| format!(": {problem}"));
-            return Err(format!("no user in {}{problem}", file.display()));
+            let nobody = format!("no user in {}{problem}", file.display());
+            return Err(advised(nobody, Some(&Trouble::NtlmUsers)));
         }
         let initiator = match wanted.name {
             _ if usage == GSS_C_ACCEPT => None,
@@ -200,7 +213,10 @@ fn user_file(store: Store<'_>) -> Result<PathBuf, String> {
     }
     environment::variable(Accounts::VARIABLE)
         .map(PathBuf::from)
-        .ok_or_else(|| format!("no user: {} is not set", Accounts::VARIABLE))
+        .ok_or_else(|| {
+            let unset = format!("no user: {} is not set", Accounts::VARIABLE);
+            advised(unset, Some(&Trouble::NtlmUsers))
+        })
 }
 
 fn named(name: Option<&UserName>, domain: Option<&[u8]>) -> Result<UserName, String> {
@@ -224,7 +240,7 @@ pub(crate) struct Own {
     ntlm: Ntlm,
     /// The caller asked for mutual authentication.
     wants_mutual: bool,
-    /// The glue knows NTLM's identifier. Heimdal's hands on what it is told; MIT's knows only those that
+    /// The glue hands NTLM's identifier on. Heimdal's hands on what it is told; MIT's knows only those that
     /// are configured, and tells the application the null OID in the place of another.
     known_to_glue: bool,
     /// The peer has proved by its mechListMIC that it has the session key.
@@ -253,7 +269,7 @@ impl Own {
         let started = Self {
             ntlm,
             wants_mutual: flags & GSS_C_MUTUAL_FLAG != 0,
-            known_to_glue: known(glue),
+            known_to_glue: tellable(glue),
             peer_proved: false,
         };
         Ok((started, step))
@@ -273,7 +289,7 @@ impl Own {
         let started = Self {
             ntlm,
             wants_mutual: false,
-            known_to_glue: known(glue),
+            known_to_glue: tellable(glue),
             peer_proved: false,
         };
         Ok((started, step))
@@ -382,14 +398,20 @@ impl Own {
         ntlm.is_established().then_some(Self {
             ntlm,
             wants_mutual: proved,
-            known_to_glue: known(glue),
+            known_to_glue: tellable(glue),
             peer_proved: proved,
         })
     }
 }
 
+/// Whether the glue has an NTLM that can be negotiated.
 fn known(glue: &'static Mechglue) -> bool {
-    glue.is_heimdal() || catalog::available(glue).contains(&oid::NTLMSSP)
+    catalog::available(glue).contains(&oid::NTLMSSP)
+}
+
+/// Whether the glue hands NTLM's identifier on to the application.
+fn tellable(glue: &'static Mechglue) -> bool {
+    glue.is_heimdal() || known(glue)
 }
 
 /// Whether the glue would hand these octets back to us if it were given them.

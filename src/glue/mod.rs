@@ -8,10 +8,12 @@ pub(crate) mod availability;
 pub(crate) mod call;
 pub(crate) mod catalog;
 pub(crate) mod environment;
+pub(crate) mod kerberos;
 pub(crate) mod mech;
 pub(crate) mod neighbours;
 pub(crate) mod owned;
 pub(crate) mod session;
+pub(crate) mod source;
 pub(crate) mod statics;
 pub(crate) mod takeover;
 

@@ -1,12 +1,16 @@
 //! The acceptor's side: choose from the initiator's list, run the mechanism, prove the list.
 #![forbid(unsafe_code)]
 
+use crate::advice::{Trouble, advised};
 use crate::error::{Cause, Error, Failure, MechError, Misbehaviour, major};
 use crate::negotiate::mic::{Mic, Turn, Verdict};
-use crate::negotiate::running::{Context, Running};
+use crate::negotiate::record::MOST_TOLD;
+use crate::negotiate::running::{Context, Running, failed, final_failure, is_final};
 use crate::negotiate::{Mech, Mechs, Reply, Step, refuse, silent};
 use crate::oid::Oid;
+use crate::policy::Downgrade;
 use crate::trace;
+use crate::trace::By;
 use crate::wire::framing;
 use crate::wire::spnego::{MechList, NegState, NegTokenInit, NegTokenResp};
 
@@ -91,23 +95,26 @@ impl<M: Mech> Acceptor<M> {
 /// No optimistic token goes with it (MS-SPNG 2.2.1 has room for one): an acceptor's mechanism would
 /// have to begin without a token, and the glue takes an empty one for SPNEGO's.
 fn invite<S: Mechs>(mechs: &mut S) -> Result<(Acceptor<S::Mech>, Reply), Failure> {
-    let mut considered = Vec::new();
     let mut usable = mechs.candidates().to_vec();
     usable.retain(|mech| match mechs.vouch(mech) {
         Ok(()) => true,
         Err(error) => {
-            trace!("{mech:?}: dropped: {}", error.reason);
-            considered.push(error);
+            mechs.record().drops(error);
             false
         }
     });
     if usable.is_empty() {
+        let mut considered = mechs.record().dropped().to_vec();
         considered.extend(mechs.absent());
         return Err(silent(Error::NoMech {
             considered,
             summary: "no mechanism is available to be accepted; see the configuration of GSS-API",
         }));
     }
+    trace!(Invited {
+        by: By::Us,
+        mechs: &usable,
+    });
     let hints = NegTokenInit {
         mech_types: MechList::encode(&usable),
         mech_token: None,
@@ -120,27 +127,41 @@ fn invite<S: Mechs>(mechs: &mut S) -> Result<(Acceptor<S::Mech>, Reply), Failure
 /// for it.
 fn answer<S: Mechs>(token: &[u8], mechs: &mut S) -> Result<(Acceptor<S::Mech>, Reply), Failure> {
     let init = NegTokenInit::decode(token).map_err(|malformed| refuse(malformed.into()))?;
+    trace!(Offered {
+        by: By::Peer,
+        mechs: &init.mech_types.known(MOST_TOLD),
+    });
     let choice = choose(&init, mechs).map_err(refuse)?;
-    trace!("{:?}: chosen", choice.common.offered);
-
+    let record = mechs.record();
+    record.chooses(By::Us, &choice.common.offered, choice.reason());
+    record.keep(init.mech_types.into_owned());
     let mut running = Box::new(Running {
         offered: choice.common.offered,
         mech: choice.common.mech,
         context: Context::Unstarted,
-        list: init.mech_types.into_owned(),
         mic: Mic::Optional,
-        considered: choice.considered,
+        given_up: choice.given_up,
     });
-    let state = if choice.contestable {
-        running.mic.require();
+    let rules = mechs.rules();
+    let is_guarded = rules.downgrade == Downgrade::Refuse && running.given_up.is_some();
+    let why = if choice.contestable {
+        Some("it is not the first choice of both sides (request-mic)")
+    } else if rules.require.mic || is_guarded {
+        Some("the configuration asks for it (request-mic)")
+    } else {
+        None
+    };
+    let record = mechs.record();
+    let state = if let Some(why) = why {
+        running.require_mic(why, record);
         NegState::RequestMic
     } else {
         NegState::AcceptIncomplete
     };
     let out = choice
         .begun
-        .and_then(|(mech, step)| running.note(mech, step));
-    conclude(running, out, init.mech_list_mic, Some(state))
+        .and_then(|(mech, step)| running.note(mech, step, record));
+    conclude(running, out, init.mech_list_mic, Some(state), mechs)
 }
 
 /// A mechanism that both sides have.
@@ -161,7 +182,18 @@ struct Choice<M, T> {
     begun: Option<(M, Step<T>)>,
     /// Whether it is not the first choice of both sides, so that MICs must protect it.
     contestable: bool,
-    considered: Vec<MechError>,
+    /// The mechanism that this side prefers to it.
+    given_up: Option<Box<Oid>>,
+}
+
+impl<M, T> Choice<M, T> {
+    fn reason(&self) -> &'static str {
+        match (self.common.position, self.contestable) {
+            (0, false) => "the initiator's first choice",
+            (0, true) => "the initiator's first choice, not ours",
+            _ => "the best of the initiator's list that can be used here",
+        }
+    }
 }
 
 fn choose<S: Mechs>(
@@ -170,7 +202,6 @@ fn choose<S: Mechs>(
 ) -> Result<Choice<S::Mech, S::Token>, Error> {
     let candidates = mechs.candidates();
     let prefers = mechs.prefers();
-    let mut considered = Vec::new();
     for common in in_common(&init.mech_types, &candidates, prefers) {
         // No mechanism of the glue can begin with an empty token, so it counts as none.
         let optimistic = init
@@ -191,19 +222,17 @@ fn choose<S: Mechs>(
                     common,
                     begun,
                     contestable,
-                    considered,
+                    given_up: better(&common.mech, &candidates, prefers),
                 });
             }
             Err(error) if error.cause == Cause::Refused && optimistic.is_some() => {
-                trace!("{:?}: failed: {}", common.mech, error.reason);
-                return Err(Error::Mech { error, considered });
+                return Err(failed(error, mechs.record()));
             }
-            Err(error) => {
-                trace!("{:?}: dropped: {}", common.mech, error.reason);
-                considered.push(error);
-            }
+            Err(error) if is_final(&error, mechs) => return Err(final_failure(error, mechs)),
+            Err(error) => mechs.record().drops(error),
         }
     }
+    let mut considered = mechs.record().dropped().to_vec();
     considered.extend(not_accepted(&init.mech_types, &candidates));
     Err(Error::NoMech {
         considered,
@@ -247,9 +276,22 @@ fn prefers_another(
         .any(|mech| mechs.vouch(mech).is_ok())
 }
 
+/// The mechanism that this side would rather have than `taken`: the one it puts first, or Kerberos
+/// where it has no order of its own.
+#[inline]
+fn better(taken: &Oid, candidates: &[Oid], prefers: bool) -> Option<Box<Oid>> {
+    if let [_only] = candidates {
+        return None;
+    }
+    let before = candidates.iter().take_while(|mech| !mech.same_mech(taken));
+    let mut better = before.filter(|mech| prefers || (mech.is_krb5() && !taken.is_krb5()));
+    better.next().copied().map(Box::new)
+}
+
 /// What was offered and is not among the candidates, as reasons why nothing was chosen.
 fn not_accepted(list: &MechList<'_>, candidates: &[Oid]) -> Vec<MechError> {
-    list.iter()
+    let mut refused: Vec<MechError> = list
+        .iter()
         .flatten()
         .filter(|mech| !candidates.iter().any(|candidate| candidate.same_mech(mech)))
         .take(REASONS)
@@ -260,7 +302,12 @@ fn not_accepted(list: &MechList<'_>, candidates: &[Oid]) -> Vec<MechError> {
             reason: "offered by the initiator, not accepted here".to_owned(),
             token: None,
         })
-        .collect()
+        .collect();
+    if let Some(last) = refused.last_mut() {
+        let words = std::mem::take(&mut last.reason);
+        last.reason = advised(words, Some(&Trouble::NothingInCommon));
+    }
+    refused
 }
 
 /// How many mechanisms of a peer's list are named in an error: more than anyone offers, and a
@@ -284,10 +331,10 @@ fn proceed<S: Mechs>(
     let out = match token {
         Some(token) => running
             .feed(Some(token), mechs)
-            .map_err(|error| refuse(running.failed(error)))?,
+            .map_err(|error| refuse(failed(error, mechs.record())))?,
         None => None,
     };
-    conclude(running, out, response.mech_list_mic, None)
+    conclude(running, out, response.mech_list_mic, None, mechs)
 }
 
 /// The token that the mechanism is to be fed, which it must not be without, or must be without.
@@ -328,6 +375,7 @@ fn conclude<M: Mech, T: AsRef<[u8]>>(
     out: Option<T>,
     received: Option<&[u8]>,
     first: Option<NegState>,
+    mechs: &mut impl Mechs<Mech = M>,
 ) -> Result<(Acceptor<M>, Reply), Failure> {
     // RFC 4178 section 5: when the optimistic token was also the last one, the MIC that the
     // initiator did not know it owed is preceded by ours.
@@ -335,7 +383,10 @@ fn conclude<M: Mech, T: AsRef<[u8]>>(
         (None, None) => Turn::Theirs,
         _ => Turn::Ours,
     };
-    let verdict = running.settle(received, turn).map_err(refuse)?;
+    let verdict = running.settle(received, turn, mechs).map_err(refuse)?;
+    if !matches!(verdict, Verdict::Wait | Verdict::Ask(_)) {
+        running.approve(mechs).map_err(refuse)?;
+    }
     let incomplete = first.unwrap_or(NegState::AcceptIncomplete);
     let (neg_state, mic) = match verdict {
         Verdict::Wait => (incomplete, None),

@@ -15,6 +15,8 @@ pub(super) enum Mic {
     Required,
     /// Ours has gone out; theirs must come.
     Sent,
+    /// Theirs has verified.
+    Verified,
 }
 
 /// Whose MIC comes first, where this token stands in the exchange.
@@ -65,14 +67,12 @@ impl Mic {
         turn: Turn,
     ) -> Result<Verdict, Error> {
         if !mech.integrity() {
-            if *self != Self::Optional {
-                trace!("mechListMIC: impossible without integrity, the choice is unprotected");
-            }
             return Ok(Verdict::Skip);
         }
         let Some(theirs) = received else {
             return match (*self, turn) {
                 (Self::Optional, _) => Ok(Verdict::Skip),
+                (Self::Verified, _) => Ok(Verdict::Agreed),
                 (Self::Required, Turn::Ours) => {
                     *self = Self::Sent;
                     sign(mech, list).map(Verdict::Ask)
@@ -82,19 +82,27 @@ impl Mic {
                 }
             };
         };
-        mech.verify(list, theirs)
-            .map_err(|error| Error::PeerMisbehaved(Misbehaviour::WrongMic(error.reason)))?;
-        trace!("mechListMIC: verified");
-        match self {
-            Self::Sent => Ok(Verdict::Agreed),
+        mech.verify(list, theirs).map_err(|error| {
+            trace!(MicWrong {
+                reason: &error.reason,
+            });
+            Error::PeerMisbehaved(Misbehaviour::WrongMic(error.reason))
+        })?;
+        trace!(MicVerified {
+            octets: theirs.len(),
+        });
+        match std::mem::replace(self, Self::Verified) {
+            Self::Sent | Self::Verified => Ok(Verdict::Agreed),
             Self::Optional | Self::Required => sign(mech, list).map(Verdict::Answer),
         }
     }
 }
 
 fn sign(mech: &mut impl Mech, list: &[u8]) -> Result<Vec<u8>, Error> {
-    mech.sign(list).map_err(|error| Error::Mech {
+    let mic = mech.sign(list).map_err(|error| Error::Mech {
         error,
         considered: Vec::new(),
-    })
+    })?;
+    trace!(MicSent { octets: mic.len() });
+    Ok(mic)
 }

@@ -7,6 +7,7 @@ pub mod conversation;
 pub mod fragment;
 mod initiator;
 mod mic;
+mod record;
 mod running;
 #[doc(hidden)]
 pub mod script;
@@ -15,11 +16,12 @@ mod tests;
 
 pub use acceptor::Acceptor;
 pub use initiator::Initiator;
+pub use record::{MicState, Record};
 pub use running::Running;
 
 use crate::error::{Error, Failure, MechError};
 use crate::oid::Oid;
-use crate::policy::Rules;
+use crate::policy::{Rules, Setting};
 use crate::wire::spnego::{NegState, NegTokenResp};
 use std::sync::Arc;
 
@@ -106,6 +108,23 @@ pub trait Mechs {
 
     /// The rules in force.
     fn rules(&self) -> &Rules;
+
+    /// Who has decided one of them, for a sentence.
+    fn said_by(&self, _: Setting) -> &str {
+        "the configuration of gss-spnego"
+    }
+
+    /// Whether what a mechanism has established is what is required of it: asked once, when nothing
+    /// else is missing.
+    ///
+    /// # Errors
+    /// What is missing; the negotiation is over then.
+    fn approve(&self, _: &Self::Mech) -> Result<(), MechError> {
+        Ok(())
+    }
+
+    /// What the negotiation has come to: one and the same for all of its calls.
+    fn record(&mut self) -> &mut Record;
 }
 
 /// What a successful step hands back.

@@ -1,15 +1,15 @@
-//! A negotiation under way, in either role: the mechanism taken, how far it has come, the list
-//! it was taken from, and what became of the others.
+//! A negotiation under way, in either role: the mechanism taken, and how far it has come.
 #![forbid(unsafe_code)]
 
 use std::mem;
 
-use crate::error::{Error, Failure, MechError};
+use crate::advice::{Trouble, advised};
+use crate::error::{Error, Failure, MechError, Misbehaviour};
 use crate::negotiate::mic::{Mic, Turn, Verdict};
-use crate::negotiate::{Mech, Mechs, Step, silent};
+use crate::negotiate::{Mech, Mechs, MicState, Record, Step, silent};
 use crate::oid::Oid;
+use crate::policy::{Downgrade, Setting};
 use crate::trace;
-use crate::wire::spnego::MechList;
 
 /// A negotiation between its first token and its last.
 #[derive(Debug)]
@@ -19,11 +19,9 @@ pub struct Running<M> {
     /// The same, as this side's candidates name it.
     pub(super) mech: Oid,
     pub(super) context: Context<M>,
-    /// What the MIC is over.
-    pub(super) list: MechList<'static>,
     pub(super) mic: Mic,
-    /// The mechanisms dropped on the way, and why.
-    pub(super) considered: Vec<MechError>,
+    /// The mechanism that this side prefers to the one taken.
+    pub(super) given_up: Option<Box<Oid>>,
 }
 
 /// How far the mechanism has come.
@@ -58,14 +56,19 @@ impl<M: Mech> Running<M> {
                 return Ok(None);
             }
         };
-        Ok(self.note(mech, step))
+        Ok(self.note(mech, step, mechs.record()))
     }
 
     /// Note what a leg produced. What comes back has to go to the peer: an empty last token is
     /// none, an empty token before that is one.
-    pub(super) fn note<T: AsRef<[u8]>>(&mut self, mut mech: M, step: Step<T>) -> Option<T> {
+    pub(super) fn note<T: AsRef<[u8]>>(
+        &mut self,
+        mut mech: M,
+        step: Step<T>,
+        record: &mut Record,
+    ) -> Option<T> {
         if mech.demands_mic() {
-            self.mic.require();
+            self.require_mic("the mechanism demands it", record);
         }
         match step {
             Step::Continue(token) => {
@@ -73,27 +76,112 @@ impl<M: Mech> Running<M> {
                 Some(token)
             }
             Step::Done(token) => {
-                trace!("{:?}: established", self.mech);
+                trace!(MechDone { mech: &self.mech });
                 self.context = Context::Established(mech);
                 token.filter(|token| !token.as_ref().is_empty())
             }
         }
     }
 
+    /// Demand the exchange of MICs, if there has been none.
+    pub(super) fn require_mic(&mut self, reason: &'static str, record: &mut Record) {
+        if self.mic == Mic::Optional {
+            trace!(MicRequired { reason });
+            record.set_mic(MicState::Required);
+        }
+        self.mic.require();
+    }
+
     /// Settle the MICs, when the mechanism is established.
     ///
     /// # Errors
     /// Those of [`Mic::settle`].
-    pub(super) fn settle(&mut self, received: Option<&[u8]>, turn: Turn) -> Result<Verdict, Error> {
+    pub(super) fn settle(
+        &mut self,
+        received: Option<&[u8]>,
+        turn: Turn,
+        mechs: &mut impl Mechs<Mech = M>,
+    ) -> Result<Verdict, Error> {
         let Context::Established(mech) = &mut self.context else {
             return Ok(Verdict::Wait);
         };
-        self.mic
-            .settle(mech, self.list.der(), received, turn)
-            .map_err(|error| match error {
-                Error::Mech { error, .. } => self.failed(error),
-                other => other,
-            })
+        let record = mechs.record();
+        let settled = self.mic.settle(mech, record.list()?.der(), received, turn);
+        match &settled {
+            Ok(Verdict::Wait) => {}
+            Ok(Verdict::Skip) if self.mic == Mic::Optional => {}
+            Ok(Verdict::Skip) => {
+                record.set_mic(MicState::Impossible);
+                record.unprotected(&self.mech, "a mechListMIC is impossible without integrity");
+            }
+            Ok(Verdict::Ask(_)) => record.set_mic(MicState::Sent),
+            Ok(Verdict::Answer(_) | Verdict::Agreed) => record.set_mic(MicState::Verified),
+            Err(_) => record.set_mic(MicState::Failed),
+        }
+        settled.map_err(|error| match error {
+            Error::Mech { error, .. } => failed(error, mechs.record()),
+            Error::PeerMisbehaved(Misbehaviour::MissingMic) => self.missing_mic(mechs),
+            other => other,
+        })
+    }
+
+    /// Whether what is established may stay: no mechanism without the protection that the rules
+    /// require, and no weaker one than this side prefers without protection or a word in the trace.
+    ///
+    /// # Errors
+    /// What the configuration forbids; the negotiation is over then.
+    #[inline]
+    pub(super) fn approve(&mut self, mechs: &mut impl Mechs<Mech = M>) -> Result<(), Error> {
+        if self.given_up.is_none() && !mechs.rules().require.any() {
+            return Ok(());
+        }
+        self.approve_by(mechs)
+    }
+
+    #[cold]
+    fn approve_by(&mut self, mechs: &mut impl Mechs<Mech = M>) -> Result<(), Error> {
+        if self.mic != Mic::Verified {
+            self.approve_unprotected(mechs)?;
+        }
+        let approved = self.context().map_or(Ok(()), |mech| mechs.approve(mech));
+        approved.map_err(|error| failed(error, mechs.record()))
+    }
+
+    fn approve_unprotected(&self, mechs: &mut impl Mechs<Mech = M>) -> Result<(), Error> {
+        let rules = *mechs.rules();
+        if rules.require.mic {
+            return Err(self.missing_mic(mechs));
+        }
+        let Some(better) = &self.given_up else {
+            return Ok(());
+        };
+        trace!(Downgraded {
+            mech: &self.mech,
+            from: better,
+            reason: "without a verified mechListMIC",
+        });
+        if rules.downgrade == Downgrade::Allow {
+            return Ok(());
+        }
+        let words = format!(
+            "{:?} in the place of {better:?} without a verified mechListMIC is refused by {}",
+            self.mech,
+            mechs.said_by(Setting::Downgrade)
+        );
+        Err(Error::Forbidden(advised(words, Some(&Trouble::Policy))))
+    }
+
+    /// Why there is no going on without the peer's mechListMIC.
+    fn missing_mic(&self, mechs: &impl Mechs<Mech = M>) -> Error {
+        if !mechs.rules().require.mic {
+            return Error::PeerMisbehaved(Misbehaviour::MissingMic);
+        }
+        let who = mechs.said_by(Setting::Require);
+        let words = format!(
+            "{:?}: the peer sends no mechListMIC, which is required by {who}",
+            self.mech
+        );
+        Error::Forbidden(advised(words, Some(&Trouble::Policy)))
     }
 
     /// The peer said reject. A token that came with it goes to the mechanism, which may know
@@ -107,23 +195,16 @@ impl<M: Mech> Running<M> {
         let token = token.filter(|token| !token.is_empty());
         if let (Some(token), Context::Waiting(_)) = (token, &self.context) {
             if let Err(error) = self.feed(Some(token), mechs) {
-                return silent(self.failed(error));
+                return silent(failed(error, mechs.record()));
             }
         }
-        trace!("{:?}: rejected by the peer", self.offered);
+        trace!(Rejected {
+            mech: &self.offered,
+        });
         silent(Error::Rejected {
             negotiated,
-            considered: self.considered,
+            considered: mechs.record().dropped().to_vec(),
         })
-    }
-
-    /// The mechanism failed for good.
-    pub(super) fn failed(&mut self, error: MechError) -> Error {
-        trace!("{:?}: failed: {}", self.mech, error.reason);
-        Error::Mech {
-            error,
-            considered: mem::take(&mut self.considered),
-        }
     }
 
     /// Keep the established mechanism only.
@@ -148,5 +229,42 @@ impl<M: Mech> Running<M> {
             Context::Unstarted => None,
             Context::Waiting(mech) | Context::Established(mech) => Some(mech),
         }
+    }
+}
+
+/// Whether the failure of a mechanism that another could stand in for ends the negotiation.
+pub(super) fn is_final(error: &MechError, mechs: &impl Mechs) -> bool {
+    error.mech.is_krb5() && forbids_fallback(mechs).is_some()
+}
+
+/// Such a failure, with who says that it is one.
+pub(super) fn final_failure(mut error: MechError, mechs: &mut impl Mechs) -> Error {
+    if let Some(who) = forbids_fallback(mechs) {
+        let note = format!("; no other mechanism is taken in its place: {who}");
+        error.reason.push_str(&note);
+    }
+    failed(error, mechs.record())
+}
+
+/// Who forbids another mechanism in the place of Kerberos.
+fn forbids_fallback(mechs: &impl Mechs) -> Option<&str> {
+    let rules = mechs.rules();
+    match (rules.kerberos_fallback, rules.downgrade) {
+        (true, Downgrade::Allow) => None,
+        (true, Downgrade::Refuse) => Some(mechs.said_by(Setting::Downgrade)),
+        (false, _) => Some(mechs.said_by(Setting::KerberosFallback)),
+    }
+}
+
+/// A mechanism failed for good.
+#[cold]
+pub(super) fn failed(error: MechError, record: &Record) -> Error {
+    trace!(Refused {
+        mech: &error.mech,
+        reason: &error.reason,
+    });
+    Error::Mech {
+        error,
+        considered: record.dropped().to_vec(),
     }
 }

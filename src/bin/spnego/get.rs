@@ -1,18 +1,16 @@
 //! `spnego get`: the HTTP client, leg by leg.
 #![forbid(unsafe_code)]
 
-use std::process::ExitCode;
-
 use clap::Args;
 
-use crate::Form;
+use crate::print::{Form, Verdict};
 
 /// Get a page, and show each leg of the sign-in
 #[derive(Args)]
 pub(crate) struct Get {}
 
 impl Get {
-    pub(crate) fn run(self, _form: Form) -> ExitCode {
-        ExitCode::FAILURE
+    pub(crate) fn run(self, _form: Form) -> Verdict {
+        Verdict::Wrong
     }
 }
