@@ -524,6 +524,35 @@ fn the_administrator_and_the_caller_say_which_mechanisms() {
     }
 }
 
+/// No ticket, and no keytab: where the administrator does not allow it, nothing takes Kerberos's place.
+#[test]
+fn a_fallback_that_is_not_allowed_is_none() {
+    let (Some((_, tickets)), Some((_, none))) = (with_tickets(), without_tickets()) else {
+        return;
+    };
+    for (settings, environment, role) in [
+        (("kerberos_fallback", "false"), &none, "initiator"),
+        (("downgrade", "refuse"), &none, "initiator"),
+        (("kerberos_fallback", "false"), &tickets, "acceptor"),
+        (("downgrade", "refuse"), &tickets, "acceptor"),
+    ] {
+        let set = set(&[settings]);
+        let (options, ends) = match role {
+            "initiator" => (format!("i.env={set}"), [PAIRS[0], PAIRS[1]]),
+            _ => (format!("{NO_KEYTAB};{set}"), [PAIRS[0], PAIRS[2]]),
+        };
+        for ends in ends {
+            let output = run(ends, &format!("{options} messages=no"), environment);
+            let said = part_of(&output.report, role);
+            assert!(
+                !said.lines().any(|line| line == "established"),
+                "{settings:?}: {output:?}"
+            );
+            assert!(said.contains("minor: krb5: "), "{settings:?}: {output:?}");
+        }
+    }
+}
+
 /// Heimdal 7 has no `gss_set_neg_mechs`: the option in its place takes text.
 #[test]
 fn an_order_that_cannot_be_read_is_refused() {
@@ -537,8 +566,7 @@ fn an_order_that_cannot_be_read_is_refused() {
 
 const ACQUIRED: &str = "i.cred=acquire i.cred.mechs=spnego";
 
-/// What Heimdal 7 cannot do with its built-in SPNEGO, which has no credential for a password and would
-/// use the default one.
+/// What Heimdal 7 cannot do with its built-in SPNEGO, which has no credential for a password.
 #[test]
 fn a_password_is_enough() {
     let Some((_, environment)) = without_tickets() else {
@@ -565,6 +593,31 @@ fn a_password_is_enough() {
         &run(ends, &options, &environment),
         "initiator",
         &["acquire: NO_CRED"],
+    );
+}
+
+/// Neither is a password passed over where another one's tickets are at hand, nor does it matter whether
+/// the program asks for all mechanisms.
+#[test]
+fn a_password_is_not_passed_over_for_another_ones_tickets() {
+    let Some((realm, mut environment)) = with_tickets() else {
+        return;
+    };
+    let tickets = format!("FILE:{}", realm.cache("service").display());
+    environment.insert("KRB5CCNAME".into(), tickets);
+    let options = "i.cred=password i.cred.name=user i.cred.type=user i.password=sesame messages=no";
+    for mechs in ["spnego", "none"] {
+        let options = format!("{options} i.cred.mechs={mechs}");
+        let output = run((OURS, OURS), &options, &environment);
+        assert!(established(&output), "{output:?}");
+        let source = "source: user@SPNEGO.TEST";
+        assert_says(&output, "acceptor", &["established", source]);
+    }
+    let output = run((End::HEIMDAL_BUILT_IN, OURS), options, &environment);
+    assert_says(
+        &output,
+        "initiator",
+        &["acquire: COMPLETE", "leg 1: NO_CRED"],
     );
 }
 

@@ -105,6 +105,7 @@ pub(crate) fn configuration(settings: &[(&str, &str)]) -> PathBuf {
             let mechs: Vec<_> = value.split_whitespace().collect();
             format!("mechs = {mechs:?}\n")
         }
+        _ if ["true", "false"].contains(value) => format!("{key} = {value}\n"),
         _ => format!("{key} = {value:?}\n"),
     });
     std::fs::write(&file, lines.collect::<String>()).unwrap();
