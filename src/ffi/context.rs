@@ -11,10 +11,10 @@ use super::own::{self, Own};
 use super::telling;
 use crate::advice::Trouble;
 use crate::error::{Error, Failure, Major, major};
-use crate::glue::Mechglue;
 use crate::glue::call::{self, ContextFacts};
 use crate::glue::mech::GlueMech;
 use crate::glue::owned::{self, Bindings};
+use crate::glue::{Mechglue, neighbours};
 use crate::negotiate::conversation::Conversation;
 use crate::negotiate::{Acceptor, Initiator, Record, Reply};
 use crate::oid::{self, Oid};
@@ -264,6 +264,7 @@ impl Stepped {
 /// The call's outs that both roles share, written once at the end.
 struct Outs<'a> {
     glue: &'static Mechglue,
+    audience: Audience,
     mech: OutOid<'a>,
     output: OutOctets<'a>,
     flags: Out<'a, u32>,
@@ -289,8 +290,8 @@ impl Outs<'_> {
                 Ok(major::CONTINUE_NEEDED)
             }
             Stepped::Established(inner) => {
-                self.mech.put(inner.told());
-                self.flags.put(inner.flags());
+                self.mech.put(self.audience.mech(inner));
+                self.flags.put(self.audience.flags(inner));
                 self.lifetime.put(inner.last_lifetime());
                 Ok(major::COMPLETE)
             }
@@ -303,6 +304,42 @@ impl Outs<'_> {
             self.output.put(reject);
         }
         Err(failure.error)
+    }
+}
+
+/// Who is told about an established context.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Audience {
+    /// Anybody: of the mechanism that was negotiated.
+    Any,
+    /// A server of Cyrus SASL over Heimdal. It makes the initiator's name canonical for the mechanism
+    /// that it is told, and Heimdal has that name for SPNEGO alone. It is told SPNEGO, and gets no
+    /// delegated credential: for SPNEGO alone, it would not serve the one mechanism that SASL would use
+    /// it with, and the server's own would take its place.
+    CyrusSasl,
+}
+
+impl Audience {
+    fn of(glue: &'static Mechglue, step: &Stepped) -> Self {
+        let established = matches!(step, Stepped::Established(_));
+        if established && glue.is_heimdal() && neighbours::has_cyrus_sasl() {
+            return Self::CyrusSasl;
+        }
+        Self::Any
+    }
+
+    fn mech(self, inner: &Inner) -> &Oid {
+        match self {
+            Self::Any => inner.told(),
+            Self::CyrusSasl => &oid::SPNEGO,
+        }
+    }
+
+    fn flags(self, inner: &Inner) -> u32 {
+        match self {
+            Self::Any => inner.flags(),
+            Self::CyrusSasl => inner.flags() & !GSS_C_DELEG_FLAG,
+        }
     }
 }
 
@@ -327,6 +364,7 @@ pub(super) fn init_sec_context(
 ) -> Status {
     let mut outs = Outs {
         glue,
+        audience: Audience::Any,
         mech,
         output,
         flags: ret_flags,
@@ -407,6 +445,7 @@ pub(super) fn accept_sec_context(
 ) -> Status {
     let mut outs = Outs {
         glue,
+        audience: Audience::Any,
         mech,
         output,
         flags: ret_flags,
@@ -436,7 +475,8 @@ pub(super) fn accept_sec_context(
             }
         };
         made.tell(glue, &record);
-        hand_over(&mut made, &mut source, &mut delegated)?;
+        outs.audience = Audience::of(glue, &made);
+        hand_over(outs.audience, &mut made, &mut source, &mut delegated)?;
         let status = outs.settle(&made, reply)?;
         context.put(made.into_context(record, false));
         return Ok(status);
@@ -454,7 +494,8 @@ pub(super) fn accept_sec_context(
     match step(role, held, record) {
         Ok((mut next, reply)) => {
             next.tell(glue, record);
-            hand_over(&mut next, &mut source, &mut delegated)?;
+            outs.audience = Audience::of(glue, &next);
+            hand_over(outs.audience, &mut next, &mut source, &mut delegated)?;
             let status = outs.settle(&next, reply)?;
             next.store(there, negotiation);
             Ok(status)
@@ -519,6 +560,7 @@ impl Context {
 /// Names and delegated credentials go to the application at the end, once, as the mechanism
 /// reported them.
 fn hand_over(
+    audience: Audience,
     step: &mut Stepped,
     source: &mut OutHandle<'_, Name>,
     delegated: &mut OutHandle<'_, Shared>,
@@ -531,7 +573,7 @@ fn hand_over(
     {
         source.put(name);
     }
-    if inner.flags() & GSS_C_DELEG_FLAG != 0
+    if audience.flags(inner) & GSS_C_DELEG_FLAG != 0
         && let Some(cred) = inner.take_delegated()
     {
         delegated.put_raw(cred.into_raw());

@@ -214,7 +214,7 @@ fn service_of(name: Option<&Name>, usage: c_int) -> Option<String> {
 }
 
 /// What a credential can be acquired for.
-fn negotiable(glue: &'static Mechglue) -> Vec<Oid> {
+pub(super) fn negotiable(glue: &'static Mechglue) -> Vec<Oid> {
     own::available(glue, &policy::current())
 }
 
@@ -283,15 +283,18 @@ fn worth_asking(glue: &'static Mechglue, mech: &Oid, how: &Acquire<'_>) -> Resul
 }
 
 /// What every acquiring entry point does once its arguments are values.
-struct Wanted<'a> {
-    name: In<'a, Name>,
-    lifetime: u32,
-    usage: c_int,
-    source: Source<'a>,
+pub(super) struct Wanted<'a> {
+    pub(super) name: In<'a, Name>,
+    /// Seconds.
+    pub(super) lifetime: u32,
+    /// GSS_C_BOTH, GSS_C_INITIATE or GSS_C_ACCEPT.
+    pub(super) usage: c_int,
+    pub(super) source: Source<'a>,
 }
 
 impl Wanted<'_> {
-    fn acquire(
+    /// Acquire a credential, and tell of it.
+    pub(super) fn acquire(
         self,
         glue: &'static Mechglue,
         mechs: &[Oid],

@@ -363,6 +363,21 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Whose fault an acceptor's failure is. Heimdal's Kerberos reports a missing keytab as it reports
+    /// a bad token, GSS_S_FAILURE, and only asking for a credential tells which it is: without keys
+    /// the mechanism cannot be used here, whatever the token.
+    #[cold]
+    fn without_keys(&mut self, mech: &Oid, mut error: MechError) -> MechError {
+        let asks = self.glue.is_heimdal()
+            && self.credential.is_none()
+            && matches!(self.side, Side::Acceptor { .. })
+            && error.major == major::FAILURE;
+        if asks && self.hold(mech).is_err() {
+            error.cause = Cause::Unusable;
+        }
+        error
+    }
+
     /// Trace what fails later, and elsewhere: a mechanism that cannot delegate what it was asked to delegates
     /// nothing and goes on, and a server of HTTP does not read a large token at all.
     #[cold]
@@ -417,8 +432,10 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// The next leg of our own NTLM.
-    fn step_own(&self, mech: &mut Own, token: &[u8]) -> Result<Step<Vec<u8>>, MechError> {
+    /// The next leg of our own NTLM. There are callers who give a credential at the first leg alone:
+    /// for the others it is the default one, as it is behind the glue.
+    fn step_own(&mut self, mech: &mut Own, token: &[u8]) -> Result<Step<Vec<u8>>, MechError> {
+        self.hold_users()?;
         let users = self.users()?;
         let bindings = channel(self.bindings);
         match self.side {
@@ -521,11 +538,15 @@ impl Mechs for Call<'_> {
             }
             self.hold(mech)?;
         }
-        let (started, step) = self.run_glue(&inner, token)?;
-        if trace::on() {
-            self.note_oddities(&started, &step);
+        match self.run_glue(&inner, token) {
+            Ok((started, step)) => {
+                if trace::on() {
+                    self.note_oddities(&started, &step);
+                }
+                Ok((Inner::Glue(started), made(step, Token::Glue)))
+            }
+            Err(error) => Err(self.without_keys(&inner, error)),
         }
-        Ok((Inner::Glue(started), made(step, Token::Glue)))
     }
 
     fn step(&mut self, mech: &mut Inner, token: &[u8]) -> Result<Step<Token>, MechError> {

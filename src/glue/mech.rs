@@ -3,7 +3,7 @@
 
 use super::owned::OidSet;
 use super::owned::{Bindings, Buffer, Context, Cred, LentBuffer, LentOid, LentOidSet, Name, Store};
-use super::{Mechglue, kerberos};
+use super::{Mechglue, call, kerberos};
 use crate::advice::{Side, Trouble, advised, krb5_error};
 use crate::error::{Cause, Major, MechError, major};
 use crate::negotiate::{Mech, Step};
@@ -657,6 +657,7 @@ fn cause(mech: &Oid, status: Major, minor: u32) -> Cause {
 /// The sentences of the glue for a failure: the mechanism's, or the major status's where the
 /// mechanism has none.
 fn reason(glue: &'static Mechglue, mech: &Oid, status: Major, minor: u32) -> String {
+    call::collect_error(glue, mech, status, minor);
     let (code, kind) = if minor == 0 { (status, 1) } else { (minor, 2) };
     let mut lent = LentOid::new(mech);
     let mut sentences: Vec<String> = Vec::new();

@@ -22,7 +22,7 @@
  *   ask=yes          ask the plugin's own questions after every leg, and of the credential
  *   early=yes        try messages while incomplete
  *   delete_after=N   delete the context after leg N
- *   export=initiator|acceptor|both   messages=no|few   order=kept
+ *   export=initiator|acceptor|both   messages=no|few   order=kept   mic_iov=no
  *   traffic=sealed|signed|sealed-only   the first messages alone   delegated=TARGET
  */
 #define _GNU_SOURCE

@@ -24,9 +24,11 @@ mod web;
 
 pub(crate) use ccache::expire_tickets;
 pub(crate) use harness::{Harness, Output, Sanitizer};
-pub(crate) use heimdal::{End, Library, connect, connect_with, heimdal_can_be_tested};
+pub(crate) use heimdal::{
+    End, Library, assert_no_fault_of_ours, connect, connect_with, heimdal_can_be_tested,
+};
 pub(crate) use pairing::{Pair, Pairing, Scenarios, assert_same, difference, part_of};
-pub(crate) use plugin::{MechConfig, Side, plugin, sides};
+pub(crate) use plugin::{MechConfig, Side, configuration, plugin, sides};
 pub(crate) use realm::{Environment, Realm};
 pub(crate) use web::{
     Answer, Apache, Between, Curl, Site, apache_directory, client_environment, clocks_can_be_set,
