@@ -163,7 +163,7 @@ impl<'a> Connection<'a> {
         if self.ntlm.is_some() && self.role == "acceptor" {
             arguments.extend(["user=user", "password=sesame", "domain=TEST"].map(Into::into));
         } else if self.ntlm.is_some() {
-            let domain = domain().expect("asked for only where it was made");
+            let domain = domain().unwrap();
             arguments.push(format!("smb_conf={}/etc/smb.conf", domain.display()));
         } else if self.role == "initiator" {
             arguments.push(format!("password={}", Realm::PASSWORD));
