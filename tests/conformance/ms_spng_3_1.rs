@@ -214,8 +214,8 @@ fn cut_offer(size: usize) -> (Talker<Initiator<Scripted>>, Vec<u8>, Reply) {
 
 /// 3.1.5.4-1 MUST "can be returned to the caller. MUST be greater than 5"
 ///
-/// 5 itself is taken as well: 3.1.1 and 3.1.5.6 say "at least 5", and a message of 255 octets or fewer
-/// has a header of two or three.
+/// Deviates: 5 itself is taken, for 3.1.1 and 3.1.5.6 say "at least 5", and five octets hold the
+/// header of a message of up to 16 MiB.
 #[test]
 fn ms_spng_3_1_5_4_1_five_octets_are_enough() {
     for size in [5, 6] {
@@ -244,7 +244,8 @@ fn ms_spng_3_1_5_4_2_first_piece_is_of_the_maximum_size() {
 
 /// 3.1.5.5-1 MUST "returned to the caller. MUST be greater than 5"
 ///
-/// 5 itself is taken as well; a size that was changed under way counts from the next piece on.
+/// Deviates: 5 itself is taken, as for the first piece. A size that was changed under way counts from
+/// the next piece on.
 #[test]
 fn ms_spng_3_1_5_5_1_later_pieces_are_of_the_size_then_in_force() {
     let (mut client, whole, _) = cut_offer(5);
@@ -378,7 +379,8 @@ fn ms_spng_3_1_5_6_4_each_piece_is_asked_for_and_goes_with_continue_needed() {
 
 /// 3.1.5.6-5 MUST "FragmentOutputToken is not set to TRUE, the SPNEGO Extension MUST return GSS_S_COMPLETE"
 ///
-/// With the last piece comes what the negotiation says: complete when it is over, and only then.
+/// When the negotiation is over. Deviates: while it is not, GSS_S_CONTINUE_NEEDED goes with the last
+/// piece of a token too, or the peer's next one would find no context.
 #[test]
 fn ms_spng_3_1_5_6_5_last_piece_of_the_last_token_completes() {
     for (tokens, complete) in [(2, true), (4, false)] {

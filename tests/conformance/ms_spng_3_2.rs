@@ -390,8 +390,9 @@ fn ms_spng_3_2_5_2_6_hint_name_is_the_same_in_every_locale() {
 /// 3.3.3-1 MUST "client MUST request Mutual Authentication services"
 ///
 /// The client that asks is the program: the parameters of section 3.1.1 are what a caller wants, which
-/// SPNEGO passes through and does not act on. Mutual authentication is asked of the mechanism exactly
-/// when the program asks for it, since asking unasked would change what its mechanism does.
+/// SPNEGO passes through and does not act on. Deviates, if SPNEGO itself is meant: mutual
+/// authentication is asked of the mechanism exactly when the program asks for it, since more would
+/// change what its mechanism does and tells.
 #[test]
 fn ms_spng_3_3_3_1_mutual_authentication_is_asked_for_when_the_program_asks() {
     let Some(realm) = realm() else { return };

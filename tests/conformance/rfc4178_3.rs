@@ -1,6 +1,6 @@
 //! RFC 4178 section 3: the negotiation.
 
-use gss_spnego::error::{Cause, Error, major};
+use gss_spnego::error::{Cause, Error, Misbehaviour, major};
 use gss_spnego::negotiate::script::Script;
 use gss_spnego::oid::{IAKERB, KRB5, NEGOEX, NTLMSSP, SPNEGO};
 use gss_spnego::wire::spnego::{MechList, NegState, NegTokenInit, NegTokenResp};
@@ -382,8 +382,8 @@ fn rfc4178_3_2_2_nothing_acceptable_ends_the_negotiation() {
 
 /// 3.2-3 - "GSS_Accept_sec_context indicates GSS_S_BAD_MECH"
 ///
-/// So it does at both ends. Where a mechanism is common and only its credential is missing, the
-/// mechanism's own error is told, which says more.
+/// So it does at both ends. Deviates: where a mechanism is common and only its credential is missing,
+/// the mechanism's own error is told, which says more.
 #[test]
 fn rfc4178_3_2_3_nothing_acceptable_is_bad_mech() {
     let mut server = Server::new(acceptor([Script::new(NTLMSSP, 3)]));
@@ -517,6 +517,11 @@ fn rfc4178_3_2_9_optimistic_token_is_passed_to_the_mechanism() {
     let mut server = Server::new(acceptor([script.clone()]));
     let failure = server.hears(&offer(&[KRB5], Some(b"another"))).unwrap_err();
     assert!(matches!(failure.error, Error::Mech { .. }));
+    // Nor is one that is evidently another mechanism's.
+    let mut server = Server::new(acceptor([script.clone()]));
+    let how = fault(server.hears(&offer(&[KRB5], Some(b"NTLMSSP\0\x01"))));
+    assert!(matches!(how, Misbehaviour::Other(_)));
+    assert!(server.side.log.borrow().is_empty());
     // That of a mechanism not taken is not passed on.
     let mut server = Server::new(acceptor([script]));
     server
@@ -544,12 +549,17 @@ fn rfc4178_3_2_10_mechanisms_answer_is_in_the_reply() {
 
 /// 3.2-11 - "the target will not generate a response mechanism token in the first reply"
 ///
-/// The field is left out, not empty.
+/// The field is left out, not empty, also when the mechanism's last token is empty.
 #[test]
 fn rfc4178_3_2_11_without_an_answer_the_reply_has_no_token() {
     let single = Script::new(KRB5, 1);
+    let silent = Script {
+        empty_token: Some(1),
+        ..Script::new(KRB5, 2)
+    };
     for (script, offered, token) in [
-        (single.clone(), &[KRB5][..], Some(single.token(0))),
+        (silent.clone(), &[KRB5][..], Some(silent.token(0))),
+        (single.clone(), &[KRB5], Some(single.token(0))),
         (Script::new(KRB5, 2), &[KRB5], None),
         (
             Script::new(KRB5, 2),

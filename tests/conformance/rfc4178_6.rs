@@ -248,8 +248,8 @@ fn rfc4178_7_1_downgrade_of_an_odd_mechanism_establishes_nobody() {
 /// 7-2 shall "the acceptor shall not complete and the initiator, at worst, shall complete with its preferred mechanism being selected"
 ///
 /// The initiator fails when its second choice comes out, and an acceptor with an order of its own does
-/// not complete. One without an order prefers what it is offered first, so its choice is the first of
-/// both in its eyes: it may complete, but alone.
+/// not complete. Deviates: one without an order prefers what it is offered first (3.1-4), so its choice
+/// is the first of both in its eyes, and it may complete, but alone.
 #[test]
 fn rfc4178_7_2_downgrade_of_an_even_mechanism_never_establishes_the_initiator() {
     for tokens in [2, 4, 6] {
@@ -416,8 +416,8 @@ fn rfc4178_b_1_4_order_of_the_set_is_a_preference() {
 
 /// B.2-1 - "This allows callers to determine the set of security mechanisms available for negotiation with the credential"
 ///
-/// No library that loads the plugin has GSS_Get_neg_mechs or could hand it to a mechanism: there is
-/// nothing to implement. The trace tells which mechanisms are offered.
+/// Deviates: no library that loads the plugin has GSS_Get_neg_mechs or could hand it to a mechanism, so
+/// there is nothing to implement. The trace tells which mechanisms are offered.
 #[test]
 fn rfc4178_b_2_1_no_library_has_get_neg_mechs() {
     let libraries = [

@@ -181,6 +181,15 @@ fn document() -> String {
         an implementation for something, with a word of RFC 2119 or without (-).\n",
         counts[0], counts[1]
     );
+    text += DEVIATIONS;
+    for specification in SPECIFICATIONS {
+        let rows = specification.rows();
+        let deviating = rows.iter().filter(|row| row.done.contains("Deviates"));
+        let sentences: Vec<_> = deviating
+            .map(|row| format!("{}-{}", row.section, row.number))
+            .collect();
+        let _ = writeln!(text, "* {}: {}", specification.name, sentences.join(", "));
+    }
     for specification in SPECIFICATIONS {
         let _ = writeln!(text, "\n## {}\n", specification.name);
         text +=
@@ -203,6 +212,10 @@ fn document() -> String {
     }
     text
 }
+
+/// In front of the sentences that are not followed to the letter.
+const DEVIATIONS: &str = "\n## Deviations\n\n\
+    Where something else is done than a sentence says, its row says what, and why:\n\n";
 
 /// Each quoted word is in the text, in the order of the rows; and each word of RFC 2119 in the text is
 /// in a quotation.
