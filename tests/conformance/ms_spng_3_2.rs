@@ -621,6 +621,20 @@ fn ms_spng_4_1_example_is_read_to_its_last_octet_and_negotiated_past() {
         );
     }
 
+    // The plugin, invited by it, offers what it has, and saves the token.
+    if let Some(realm) = realm() {
+        let digits: String = EXAMPLE.split_whitespace().collect();
+        let report = programs::fed(realm, "initiator", &format!("hex feed={digits}"));
+        let offer = report
+            .lines()
+            .find_map(|line| line.strip_prefix("  octets: "));
+        let offer = hex(offer.unwrap());
+        let scripts = ["2.25.7301.1", "2.25.7301.2"].map(|script| script.parse().unwrap());
+        let read = NegTokenInit::decode(&offer).unwrap();
+        assert_eq!(read.mech_types, MechList::encode(&scripts));
+        assert_eq!(read.mech_token, None);
+    }
+
     // A server that is offered it takes NTLM, and its peer goes on with that.
     let mut server = Server::new(acceptor([ntlm.clone()]));
     let answer = server.hears(&token).unwrap().token.unwrap();

@@ -122,7 +122,7 @@ fn rfc4178_3_1_2_neither_spnego_nor_what_has_no_credential_is_offered() {
     assert!(has_line(&without, expected), "{without}");
 }
 
-/// 3.1-3 REQUIRED, OPTIONAL "(as described in Section 5) is OPTIONAL ... indicates that the MIC token exchange is REQUIRED"
+/// 3.1-3 OPTIONAL, REQUIRED "(as described in Section 5) is OPTIONAL ... indicates that the MIC token exchange is REQUIRED"
 ///
 /// Each of the four states is taken for what it says.
 #[test]

@@ -416,7 +416,7 @@ fn rfc4178_4_2_2_6_neg_state_is_sent_always_and_may_be_missing() {
     }
 }
 
-/// 4.2.2-7 - "When negState is absent, the actual state should be inferred from the state of the negotiated mechanism context"
+/// 4.2.2-7 should "When negState is absent, the actual state should be inferred from the state of the negotiated mechanism context"
 ///
 /// Who has the mechanism's last token is established, who waits for another waits on.
 #[test]

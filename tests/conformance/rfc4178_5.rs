@@ -188,7 +188,7 @@ fn rfc4178_5_6_mic_is_not_over_the_lists_tag() {
 
 // ---- the acceptor sends the mechanism's last token ----
 
-/// 5-7 OPTIONAL "exchange is optional ... either indicates GSS_S_COMPLETE and does not include a mechlistMIC token"
+/// 5-7 - "exchange is optional ... either indicates GSS_S_COMPLETE and does not include a mechlistMIC token"
 ///
 /// Optional: complete and no MIC, or, where the mechanism demands them, incomplete and a MIC.
 /// Required: incomplete and a MIC.

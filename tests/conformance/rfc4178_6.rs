@@ -245,7 +245,7 @@ fn rfc4178_7_1_downgrade_of_an_odd_mechanism_establishes_nobody() {
     }
 }
 
-/// 7-2 shall "the acceptor shall not complete and the initiator, at worst, shall complete with its preferred mechanism being selected"
+/// 7-2 shall not, shall "the acceptor shall not complete and the initiator, at worst, shall complete with its preferred mechanism being selected"
 ///
 /// The initiator fails when its second choice comes out, and an acceptor with an order of its own does
 /// not complete. Deviates: one without an order prefers what it is offered first (3.1-4), so its choice
@@ -632,7 +632,7 @@ fn rfc4178_c_7_one_of_ours_is_enough_to_protect_the_negotiation() {
     }
 }
 
-/// C-8 - "reqFlags is not protected, therefore it should not impact the negotiation"
+/// C-8 should not "reqFlags is not protected, therefore it should not impact the negotiation"
 ///
 /// An offer with any reqFlags is answered octet for octet as the one without.
 #[test]
