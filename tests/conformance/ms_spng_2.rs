@@ -1,6 +1,6 @@
 //! MS-SPNG section 2: the messages.
 
-use gss_spnego::error::Cause;
+use gss_spnego::error::{Cause, Error};
 use gss_spnego::negotiate::script::Script;
 use gss_spnego::oid::{IAKERB, KRB5, NTLMSSP};
 use gss_spnego::wire::spnego::{MechList, NegTokenInit, NegTokenResp};
@@ -14,21 +14,25 @@ use crate::talk::*;
 /// What begins like neither is refused by either role.
 #[test]
 fn ms_spng_2_2_1_there_are_two_messages() {
-    for token in [
-        &b"NTLMSSP\0"[..],
-        b"\x30\x00",
-        b"\xa0\x02\x30\x00",
-        b"\xa2\x02\x30\x00",
-        b"\x60\x00",
-    ] {
-        assert!(
-            Server::new(acceptor([Script::new(KRB5, 2)]))
-                .hears(token)
-                .is_err()
+    let script = Script::new(KRB5, 2);
+    let (mut client, offer) = Client::offering(initiator([script.clone()]));
+    let answer = Server::new(acceptor([script.clone()]))
+        .hears(&offer)
+        .unwrap();
+    let answer = answer.token.unwrap();
+    for tag in (0..=0xff).filter(|tag| ![0x60, 0xa1].contains(tag)) {
+        let (offer, answer) = (
+            [&[tag], &offer[1..]].concat(),
+            [&[tag], &answer[1..]].concat(),
         );
-        let (mut client, _) = Client::offering(initiator([Script::new(KRB5, 2)]));
-        assert!(client.hears(token).is_err());
+        let mut server = Server::new(acceptor([script.clone()]));
+        let failure = server.hears(&offer).unwrap_err();
+        assert!(matches!(failure.error, Error::InvalidToken(_)), "{tag:#x}");
+        let (mut client, _) = Client::offering(initiator([script.clone()]));
+        let failure = client.hears(&answer).unwrap_err();
+        assert!(matches!(failure.error, Error::InvalidToken(_)), "{tag:#x}");
     }
+    assert!(client.hears(&answer).unwrap().complete);
 }
 
 /// 2.2-2 - "specify the set of authentication mechanisms that are supported and an opportunistic authentication message"

@@ -23,8 +23,13 @@ fn rfc4178_4_1_tags_are_explicit() {
     };
     let expected = "a124 3022 a0030a0100 a10b06092a864886f712010202 a2070405746f6b656e a3050403";
     assert_eq!(answer.encode(), hex(&(expected.to_owned() + "6d6963")));
-    // The same with implicit tags.
-    for implicit in [&[0x80, 1, 0][..], &[0x82, 1, 7], &[0xa2, 1, 7]] {
+    // With implicit tags, and with an explicit one that is not constructed.
+    for implicit in [
+        &[0x80, 1, 0][..],
+        &[0x82, 1, 7],
+        &[0xa2, 1, 7],
+        &[0x80, 3, 0x0a, 1, 1],
+    ] {
         assert!(NegTokenResp::decode(&resp_of(&[implicit])).is_err());
     }
 }
