@@ -24,6 +24,9 @@ HEIMDAL_LIBRARIES = "/usr/lib/x86_64-linux-gnu/heimdal"
 # Flags of RFC 2744: mutual, replay, sequence, confidentiality, integrity.
 MUTUAL, OTHERS = 2, 4 | 8 | 16 | 32
 
+# The plugin's configuration where its own NTLM is preferred to gss-ntlmssp.
+OWN_NTLM = "ntlm = own\n"
+
 # The mechanism that does nothing, once per number of tokens, and once more to be refused: N of its
 # private identifier 2.25.N, and its tokens. All are configured where the credentials choose one.
 NULLS = {"null-refused": (60, 2), "null1": (61, 1), "null2": (62, 2), "null3": (63, 3)}
@@ -36,6 +39,8 @@ class World:
     inner: str
     kerberos: bool = False
     ntlm: bool = False
+    # The plugin's NTLM is its own, and raw and built-in are gss-ntlmssp.
+    own_ntlm: bool = False
     ntlm_user: bool = False
     nulls: tuple[str, ...] = ()
     offer: tuple[str, ...] = ()
@@ -58,6 +63,7 @@ WORLDS = {
     "krb5+ntlm": World(KRB5, kerberos=True, ntlm=True, ntlm_user=True),
     "krb5+ntlm-nouser": World(KRB5, kerberos=True, ntlm=True),
     "ntlm": World(NTLMSSP, ntlm=True, ntlm_user=True),
+    "ntlm-own": World(NTLMSSP, ntlm=True, ntlm_user=True, own_ntlm=True),
     "heimdal-krb5": World(KRB5, kerberos=True, heimdal=True),
     "null1": null_world("null1"),
     "null2": null_world("null2"),
@@ -79,7 +85,7 @@ class Scenario:
     @property
     def handshakes(self) -> int:
         """How many to count: NTLM's are long, and as like one another as the others'."""
-        return 20 if self.world == "ntlm" else 100
+        return 20 if self.world.startswith("ntlm") else 100
 
 
 SCENARIOS = {
@@ -96,6 +102,7 @@ SCENARIOS = {
         ("krb5+ntlm-nouser", "dd"),
         ("ntlm", "ee"),
         ("ntlm", "dd"),
+        ("ntlm-own", "ee"),
         ("heimdal-krb5", "ee"),
         ("heimdal-krb5", "dd"),
         ("null1", "ee"),
@@ -121,6 +128,7 @@ class Bench:
         self.build()
         self.realm = Realm(home)
         (home / "ntlm-users").write_text("BENCH:user:secret\n")
+        (home / "own-ntlm").write_text(OWN_NTLM)
         for world in WORLDS:
             for side in self.sides:
                 file = self.configuration(world, side)
@@ -243,6 +251,7 @@ class Bench:
             "PATH": os.environ["PATH"],
             "LC_ALL": "C",
             "GSS_MECH_CONFIG": str(self.configuration(scenario.world, side)),
+            "GSS_SPNEGO_CONFIG": f"{self.home}/own-ntlm" if world.own_ntlm else "",
             **self.realm.environment(),
             **({} if world.kerberos else nowhere),
         }

@@ -141,7 +141,8 @@ impl<'a> Connection<'a> {
         let mut sambas = Command::new("timeout");
         sambas
             .args(["60", PYTHON, PEER])
-            .args(self.sambas_arguments());
+            .args(self.sambas_arguments())
+            .env("PYTHONDONTWRITEBYTECODE", "1");
         let ours = spawn(ours, left, &variables);
         let sambas = spawn(sambas, right, &variables);
         (finish(ours), finish(sambas))

@@ -311,12 +311,7 @@ fn chromium_signs_in_to_our_server() {
 #[test]
 fn our_client_signs_in_to_apache() {
     let realm = realm!();
-    let modules = Path::new("/usr/lib/apache2/modules/mod_auth_gssapi.so");
-    if !support::installed(&["apache2"]) {
-        return;
-    }
-    if !modules.exists() {
-        support::skip("mod_auth_gssapi is not installed");
+    if !Apache::can_run() {
         return;
     }
     let apache = Apache::start(realm);
@@ -340,6 +335,134 @@ fn our_client_signs_in_to_apache() {
     assert!(said.contains("/once/page 200 unconcerned"), "{said}");
     assert!(said.contains("< Persistent-Auth: true"), "{said}");
     assert!(said.contains("| Hello from Apache"), "{said}");
+}
+
+/// Whose SPNEGO and whose NTLM a program has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ntlm {
+    /// The system's SPNEGO over gss-ntlmssp.
+    System,
+    /// Our SPNEGO over gss-ntlmssp.
+    Over,
+    /// Our SPNEGO and, though gss-ntlmssp is there, our NTLM.
+    Own,
+    /// The same without gss-ntlmssp.
+    OwnAlone,
+}
+
+impl Ntlm {
+    const ALL: [Self; 4] = [Self::System, Self::Over, Self::Own, Self::OwnAlone];
+
+    /// The environment of a program without a ticket. The plugin's trace goes to `trace`.
+    fn environment(self, realm: &Realm, users: &Path, trace: &Path) -> Environment {
+        let config = match self {
+            Self::System => MechConfig::new(Side::BuiltIn).with_ntlm(),
+            Self::OwnAlone => MechConfig::new(Side::Ours),
+            Self::Over | Self::Own => MechConfig::new(Side::Ours).with_ntlm(),
+        };
+        let provider = match self {
+            Self::System | Self::Over => "system",
+            Self::Own | Self::OwnAlone => "own",
+        };
+        let mut variables = realm.environment();
+        for (name, value) in [
+            ("GSS_MECH_CONFIG", config.write()),
+            (
+                "GSS_SPNEGO_CONFIG",
+                support::configuration(&[("ntlm", provider)]),
+            ),
+            ("GSS_SPNEGO_TRACE", trace.to_owned()),
+            ("NTLM_USER_FILE", users.to_owned()),
+            ("KRB5CCNAME", "/nonexistent".into()),
+        ] {
+            variables.insert(name.into(), value.display().to_string());
+        }
+        variables
+    }
+
+    /// What its trace has of a sign-in, as a client or as a server.
+    fn assert_traced(self, server: bool, trace: &Path) {
+        let trace = std::fs::read_to_string(trace).unwrap();
+        let own = if server {
+            "ntlm: accepted SPNEGO\\\\user"
+        } else {
+            "ntlm: answered the challenge as SPNEGO\\\\user"
+        };
+        let by_own = matches!(self, Self::Own | Self::OwnAlone);
+        assert_eq!(trace.contains(own), by_own, "{self:?}: {trace}");
+        let by_plugin = self != Self::System;
+        assert_eq!(trace.contains("ntlmssp: "), by_plugin, "{self:?}: {trace}");
+    }
+}
+
+/// The keytab, for the workers of a root's Apache, who are somebody else.
+fn readable_keytab(realm: &Realm) -> PathBuf {
+    let keytab = support::scratch_file("keytab");
+    std::fs::copy(realm.keytab("service"), &keytab).unwrap();
+    output(Command::new("chmod").arg("644").arg(&keytab));
+    keytab
+}
+
+/// A file that every user may write to.
+fn open_file(stem: &str) -> PathBuf {
+    let file = support::scratch_file(stem);
+    std::fs::write(&file, "").unwrap();
+    output(Command::new("chmod").arg("666").arg(&file));
+    file
+}
+
+#[test]
+fn curl_signs_in_to_apache_by_ntlm_without_a_ticket() {
+    let realm = realm!();
+    if ntlm(realm).is_none() || !Apache::can_run() || !support::installed(&["curl"]) {
+        return;
+    }
+    let users = support::scratch_file("ntlm-users");
+    std::fs::write(&users, "SPNEGO:user:sesame\n").unwrap();
+    let keytab = readable_keytab(realm);
+    let liars = support::scratch_file("ntlm-liars");
+    std::fs::write(&liars, "SPNEGO:user:guess\n").unwrap();
+    for server in Ntlm::ALL {
+        let trace = open_file("apache-trace");
+        let mut variables = server.environment(realm, &users, &trace);
+        variables.insert("KRB5_KTNAME".into(), keytab.display().to_string());
+        let mut directives = "GssapiAllowedMech krb5\n GssapiAllowedMech ntlmssp\n".to_owned();
+        if server != Ntlm::System {
+            // gss-ntlmssp takes a store for a user's, and can crash the worker of the built-in.
+            directives += &format!(" GssapiCredStore keytab:{}\n", keytab.display());
+        }
+        let apache = Apache::start_with(&variables, &directives);
+        for client in Ntlm::ALL {
+            let trace = open_file("curl-trace");
+            let said = apache.curl_twice(&client.environment(realm, &users, &trace));
+            let both = format!(
+                "{client:?} to {server:?}: {said}\n{}",
+                apache.log("error.log")
+            );
+            assert_eq!(count(&said, "Hello from Apache"), 2, "{both}");
+            // NEGOTIATE and AUTHENTICATE, and nothing with the second page.
+            assert_eq!(count(&said, "> Authorization: Negotiate "), 2, "{both}");
+            assert_eq!(count(&said, "* Connected to localhost"), 1, "{both}");
+            client.assert_traced(false, &trace);
+
+            let said = apache.curl_twice(&client.environment(realm, &liars, &trace));
+            assert_eq!(count(&said, "Hello from Apache"), 0, "{said}");
+            assert!(said.contains("401 Unauthorized"), "{said}");
+
+            let mut with_ticket = client.environment(realm, &users, &trace);
+            let cache = realm.cache("user").display().to_string();
+            with_ticket.insert("KRB5CCNAME".into(), cache);
+            let said = apache.curl_twice(&with_ticket);
+            assert_eq!(count(&said, "Hello from Apache"), 2, "{said}");
+        }
+        server.assert_traced(true, &trace);
+        let requests = apache.log("requests");
+        let signed_in = count(&requests, "200 SPNEGO\\\\user ");
+        assert_eq!(signed_in, 2 * Ntlm::ALL.len(), "{server:?}: {requests}");
+        let by_ticket = count(&requests, "200 user@SPNEGO.TEST ");
+        assert_eq!(by_ticket, 2 * Ntlm::ALL.len(), "{server:?}: {requests}");
+        assert!(!apache.log("error.log").contains("sesame"));
+    }
 }
 
 #[test]
@@ -560,27 +683,34 @@ fn answer(mut connection: std::net::TcpStream, page: &str, ready: impl Fn() -> b
 /// Apache with mod_auth_gssapi over the system's SPNEGO: `/each` per request, `/once` per connection.
 struct Apache {
     server: Server,
+    directory: PathBuf,
 }
 
 impl Apache {
     fn start(realm: &Realm) -> Self {
+        let keytab = readable_keytab(realm);
+        let kerberos = format!(
+            "GssapiCredStore keytab:{}\n GssapiAllowedMech krb5",
+            keytab.display()
+        );
+        let variables = variables(realm, Side::BuiltIn);
+        Self::start_with(&variables, &kerberos)
+    }
+
+    /// One in this environment, with these directives where one has to sign in.
+    fn start_with(variables: &Environment, directives: &str) -> Self {
         let directory = support::scratch_file("apache");
         let place = directory.display();
         for pages in ["pages/each", "pages/once"] {
             std::fs::create_dir_all(directory.join(pages)).unwrap();
             std::fs::write(directory.join(pages).join("page"), "Hello from Apache\n").unwrap();
         }
-        // The workers of a root's Apache are somebody else.
-        let keytab = directory.join("keytab");
-        std::fs::copy(realm.keytab("service"), &keytab).unwrap();
-        output(Command::new("chmod").arg("644").arg(&keytab));
         let port = free_port();
         let modules = "/usr/lib/apache2/modules";
         let protected = |path: &str, more: &str| {
             format!(
                 "<Location {path}>\n AuthType GSSAPI\n AuthName \"test\"\n \
-                 GssapiCredStore keytab:{place}/keytab\n GssapiAllowedMech krb5\n {more}\n \
-                 Require valid-user\n</Location>\n"
+                 {directives}\n {more}\n Require valid-user\n</Location>\n"
             )
         };
         let configuration = format!(
@@ -593,7 +723,9 @@ impl Apache {
              LoadModule auth_gssapi_module {modules}/mod_auth_gssapi.so\n\
              StartServers 1\nServerLimit 2\nThreadsPerChild 4\nMaxRequestWorkers 8\n\
              MinSpareThreads 1\nMaxSpareThreads 8\nKeepAlive On\n\
-             ErrorLog {place}/error.log\nDocumentRoot {place}/pages\n{}{}",
+             ErrorLog {place}/error.log\nLogLevel info\n\
+             LogFormat \"%>s %u %{{GSS_NAME}}e\" test\nCustomLog {place}/requests test\n\
+             DocumentRoot {place}/pages\n{}{}",
             protected("/each", ""),
             protected(
                 "/once",
@@ -607,14 +739,39 @@ impl Apache {
             command
                 .args(["-X", "-f"])
                 .arg(&file)
-                .envs(variables(realm, Side::BuiltIn))
+                .envs(variables)
                 .env("KRB5RCACHETYPE", "none")
                 .env("KRB5RCACHENAME", "none:"),
             port,
         );
         server
             .wait_until(|server| std::net::TcpStream::connect(("127.0.0.1", server.port)).is_ok());
-        Self { server }
+        Self { server, directory }
+    }
+
+    fn can_run() -> bool {
+        let module = Path::new("/usr/lib/apache2/modules/mod_auth_gssapi.so");
+        support::installed(&["apache2"])
+            && (module.exists() || support::skip("mod_auth_gssapi is not installed"))
+    }
+
+    /// Two pages on one connection, by curl; what it says of itself and the pages.
+    fn curl_twice(&self, variables: &Environment) -> String {
+        let page = self.server.url("/once/page");
+        let done = Command::new("curl")
+            .args(["-q", "--verbose", "--max-time", "20"])
+            .args(["--negotiate", "-u", ":", &page, &page])
+            .env("no_proxy", "localhost")
+            .envs(variables)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned()
+    }
+
+    /// What it has written to one of its logs.
+    fn log(&self, name: &str) -> String {
+        std::fs::read_to_string(self.directory.join(name)).unwrap_or_default()
     }
 }
 

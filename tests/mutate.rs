@@ -9,13 +9,18 @@
 
 mod support;
 
-use support::{Environment, Harness, MechConfig, Pair, Pairing, Realm, Sanitizer, Side};
+use support::{Environment, Harness, MechConfig, Pair, Pairing, Realm, Sanitizer, Side, user_file};
 
 fn variables(realm: &Realm, config: &MechConfig) -> Environment {
     let mut variables = realm.environment();
     // Replays are not what is tested, and their record would be most of the time.
     variables.insert("KRB5RCACHENAME".into(), "none:".into());
     variables.insert("SCRIPT_B".into(), "tokens=3".into());
+    variables.insert(
+        "NTLM_USER_FILE".into(),
+        user_file("SPNEGO:user:sesame\nSPNEGO:other:open\n"),
+    );
+    variables.insert("GSS_SPNEGO_CONFIG".into(), String::new());
     variables.insert(
         "GSS_MECH_CONFIG".into(),
         config.write().display().to_string(),
@@ -56,6 +61,11 @@ fn ten_thousand_altered_handshakes_leave_memory_as_it_was() {
             assert_mutated(&output.ok(), side);
         }
     }
+    if support::sides().contains(&Side::Ours) {
+        let variables = variables(realm, &MechConfig::new(Side::Ours));
+        let output = Harness::named("mutate").run(&options(10_000, "ntlmssp"), &variables);
+        assert_mutated(&output.ok(), Side::Ours);
+    }
 }
 
 #[test]
@@ -65,7 +75,7 @@ fn altered_handshakes_are_clean_under_sanitizers() {
         .into_iter()
         .filter(|side| *side == Side::Ours)
     {
-        for mechs in ["krb5", "script"] {
+        for mechs in ["krb5", "script", "ntlmssp"] {
             let variables = variables(realm, &MechConfig::new(side).with_scripts("ab"));
             let harness = Harness::with("mutate", Sanitizer::Address);
             let report = harness.run(&options(4_000, mechs), &variables).ok();
@@ -84,7 +94,7 @@ fn altered_handshakes_are_clean_under_valgrind() {
         .into_iter()
         .filter(|side| *side == Side::Ours)
     {
-        for mechs in ["krb5", "script"] {
+        for mechs in ["krb5", "script", "ntlmssp"] {
             let variables = variables(realm, &MechConfig::new(side).with_scripts("ab"));
             let harness = Harness::named("mutate");
             let output = harness.run_checked(&options(150, mechs), &variables);
@@ -150,6 +160,56 @@ fn the_main_scenarios_are_clean_under_valgrind() {
             output.status, 0,
             "{name}\n{}\n{}",
             output.report, output.errors
+        );
+    }
+}
+
+/// Our own NTLM: every call about messages, names and credentials, and contexts that come and go.
+#[test]
+fn own_ntlm_is_clean_under_valgrind() {
+    let Some(realm) = Realm::shared() else { return };
+    if !support::installed(&["valgrind"]) || !support::sides().contains(&Side::Ours) {
+        return;
+    }
+    let mut environment = variables(realm, &MechConfig::new(Side::Ours));
+    environment.insert("KRB5CCNAME".into(), "/nonexistent".into());
+    let pair = |options: &str| {
+        let all = "both flags=mutual,replay,seq,conf,integ inquire=yes";
+        let options = [all, options].map(str::split_ascii_whitespace);
+        let options: Vec<String> = options.into_iter().flatten().map(Into::into).collect();
+        Harness::named("pair").run_checked(&options, &environment)
+    };
+    for (what, output) in [
+        (
+            "messages",
+            pair("order=kept early=yes export=both carry=yes"),
+        ),
+        ("messages out of order", pair("")),
+        ("bindings", pair("i.bindings=one a.bindings=another")),
+        ("an altered token", pair("i.mutate.2=flip:-20")),
+        ("a deleted context", pair("a.delete_after=1")),
+        (
+            "names",
+            Harness::named("names").run_checked(&["of=contexts".into()], &environment),
+        ),
+        ("credentials", {
+            let keys = user_file("SPNEGO:user:sesame\nSPNEGO:other:open\n");
+            let arguments = [
+                format!("keyfile={keys}"),
+                "nothing=/nonexistent".to_owned(),
+                "hash=427f638942987bcbeb98697797d95426".to_owned(),
+            ];
+            Harness::named("ntlm_creds").run_checked(&arguments, &environment)
+        }),
+    ] {
+        assert_eq!(
+            output.status, 0,
+            "{what}: {}\n{}",
+            output.report, output.errors
+        );
+        assert!(
+            output.report.contains("plugin: loaded"),
+            "{what}: {output:?}"
         );
     }
 }

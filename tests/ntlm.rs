@@ -8,73 +8,11 @@
 
 mod support;
 
-use support::{Environment, Harness, MechConfig, Output, Realm, Side, plugin, skip};
-
-/// Whose SPNEGO and whose NTLM one end has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    /// Our SPNEGO and our NTLM.
-    Own,
-    /// Our SPNEGO over gss-ntlmssp.
-    Over,
-    /// The system's SPNEGO over gss-ntlmssp.
-    System,
-}
-
-impl End {
-    fn config(self) -> String {
-        let config = match self {
-            Self::Own => MechConfig::new(Side::Ours),
-            Self::Over => MechConfig::new(Side::Ours).with_ntlm(),
-            Self::System => MechConfig::new(Side::BuiltIn).with_ntlm(),
-        };
-        config.write().display().to_string()
-    }
-}
-
-/// The realm and the environment of a user without a ticket and with a file of users; `None`,
-/// loudly, where something is missing.
-fn users() -> Option<(&'static Realm, Environment)> {
-    let realm = Realm::shared()?;
-    if plugin().is_none() {
-        skip("NTLM under our SPNEGO");
-        return None;
-    }
-    if !std::path::Path::new("/usr/lib/x86_64-linux-gnu/gssntlmssp/gssntlmssp.so").exists() {
-        skip("gss-ntlmssp is not installed");
-        return None;
-    }
-    let file = realm.path("own.ntlm.users");
-    // Once: the tests run side by side, and none may find the file half written.
-    static WRITTEN: std::sync::Once = std::sync::Once::new();
-    WRITTEN.call_once(|| std::fs::write(&file, "SPNEGO:user:sesame\n").unwrap());
-    let mut environment = realm.environment();
-    environment.insert("NTLM_USER_FILE".into(), file.display().to_string());
-    environment.insert("KRB5CCNAME".into(), "FILE:/nonexistent".into());
-    Some((realm, environment))
-}
-
-fn run(ends: (End, End), options: &str, environment: &Environment) -> Output {
-    let mut arguments = vec![
-        "both".to_owned(),
-        "flags=mutual,replay,seq,conf,integ".to_owned(),
-        "ask_target=no".to_owned(),
-    ];
-    arguments.extend(options.split_ascii_whitespace().map(ToOwned::to_owned));
-    arguments.push(format!("i.config={}", ends.0.config()));
-    arguments.push(format!("a.config={}", ends.1.config()));
-    Harness::named("pair").run(&arguments, environment)
-}
-
-fn established(output: &Output) -> bool {
-    output.status == 0
-        && output
-            .report
-            .lines()
-            .filter(|line| line.trim() == "established")
-            .count()
-            == 2
-}
+use support::{
+    End as Program, Harness, NtlmEnd as End, Output, configuration, connect, heimdal_can_be_tested,
+    ntlm_established as established, ntlm_users as users, part_of, run_ntlm as run, scratch_file,
+    user_file,
+};
 
 fn assert_every_message_passes(output: &Output) {
     assert!(established(output), "{output:?}");
@@ -83,8 +21,10 @@ fn assert_every_message_passes(output: &Output) {
     }
 }
 
-const WITH_OWN: [(End, End); 5] = [
+const WITH_OWN: [(End, End); 7] = [
     (End::Own, End::Own),
+    (End::Beside, End::Own),
+    (End::System, End::Beside),
     (End::Own, End::System),
     (End::System, End::Own),
     (End::Own, End::Over),
@@ -130,7 +70,7 @@ fn exported_contexts_come_back_to_us() {
 
 #[test]
 fn a_wrong_password_and_an_unknown_user_are_refused() {
-    let Some((realm, environment)) = users() else {
+    let Some((_, environment)) = users() else {
         return;
     };
     for (name, line) in [
@@ -138,9 +78,7 @@ fn a_wrong_password_and_an_unknown_user_are_refused() {
         ("unknown.user", "SPNEGO:nobody:sesame\n"),
         ("wrong.domain", "ELSEWHERE:user:sesame\n"),
     ] {
-        let file = realm.path(name);
-        std::fs::write(&file, line).unwrap();
-        let options = format!("messages=no i.env=NTLM_USER_FILE={}", file.display());
+        let options = format!("messages=no i.env=NTLM_USER_FILE={}", user_file(line));
         for ends in [(End::Own, End::Own), (End::System, End::Own)] {
             let output = run(ends, &options, &environment);
             assert!(!output.report.contains("a: established"), "{output:?}");
@@ -253,5 +191,372 @@ fn an_acceptor_without_kerberos_reselects_ntlm() {
             output.report.contains("state=request-mic mech=ntlmssp"),
             "{ends:?}: {output:?}"
         );
+    }
+}
+
+/// The part of a report under this title.
+fn section<'a>(report: &'a str, title: &str) -> &'a str {
+    let head = format!("== {title}\n");
+    let start = report.find(&head).unwrap_or_else(|| panic!("{title}")) + head.len();
+    let rest = &report[start..];
+    rest.find("\n== ").map_or(rest, |end| &rest[..=end])
+}
+
+/// Every way to a credential for our own NTLM: what it tells of itself, whether it signs in, and what
+/// is said when there is none.
+#[test]
+fn credentials_of_own_ntlm_are_those_that_were_asked_for() {
+    const NT_HASH_OF_SESAME: &str = "427f638942987bcbeb98697797d95426";
+    let Some((realm, mut environment)) = users() else {
+        return;
+    };
+    // So that NTLM alone has one.
+    environment.insert("KRB5_KTNAME".into(), "/nonexistent".into());
+    let keys = user_file("SPNEGO:user:sesame\nSPNEGO:other:open\n");
+    let nothing = realm.path("no.keys").display().to_string();
+    let told = |name: &str, usage| {
+        let name = match name {
+            "" => "host@".to_owned(),
+            name => format!("{name} (1.2.840.113554.1.2.1.1)"),
+        };
+        let (initiate, accept) = match usage {
+            "initiate" => ("indefinite", "none"),
+            "accept" => ("none", "indefinite"),
+            _ => ("indefinite", "indefinite"),
+        };
+        vec![
+            "acquire: COMPLETE".to_owned(),
+            format!("inquire_cred: COMPLETE\n  name: {name}"),
+            format!("\n  time: indefinite usage: {usage}\n  mechs: [spnego]\n"),
+            format!("inquire_cred_by_mech: COMPLETE\n  name: {name}"),
+            format!("\n  initiate: {initiate} accept: {accept} usage: {usage}\n"),
+        ]
+    };
+    let works = |name, usage| {
+        let mut lines = told(name, usage);
+        lines.push("use: established".to_owned());
+        lines.push("  peer: SPNEGO\\user (1.2.840.113554.1.2.1.1)\n  messages: pass".to_owned());
+        lines
+    };
+    let refused = |name, reason: &str| {
+        let mut lines = told(name, "initiate");
+        lines.push("use: not established".to_owned());
+        lines.push(format!("  acceptor: FAILURE\nminor: ntlmssp: {reason}\n"));
+        lines
+    };
+    let none = |reason: &str| {
+        vec![
+            "acquire: NO_CRED".to_owned(),
+            format!("minor: ntlmssp: {reason}\n"),
+        ]
+    };
+    let user = "SPNEGO\\user";
+    let of_user = "for SPNEGO\\user, initiate";
+    for end in [End::Own, End::Beside] {
+        let mut environment = environment.clone();
+        environment.extend(end.environment());
+        let arguments = [
+            format!("keyfile={keys}"),
+            format!("nothing={nothing}"),
+            format!("hash={NT_HASH_OF_SESAME}"),
+        ];
+        let output = Harness::named("ntlm_creds").run(&arguments, &environment);
+        assert_eq!(output.status, 0, "{output:?}");
+        let users = &environment["NTLM_USER_FILE"];
+        for (title, lines) in [
+            ("default, for none, initiate", works(user, "initiate")),
+            ("default, for none, accept", works("", "accept")),
+            ("default, for none, both", works(user, "both")),
+            (
+                &format!("user of the file, {of_user}"),
+                works(user, "initiate"),
+            ),
+            (
+                "nobody of the file, for SPNEGO\\nobody, initiate",
+                none(&format!("no user \"SPNEGO\\\\nobody\" in {users}")),
+            ),
+            ("key file, for none, initiate", works(user, "initiate")),
+            ("key file, for none, accept", works("", "accept")),
+            (
+                "key file, for SPNEGO\\other, initiate",
+                refused("SPNEGO\\other", "no account for \"SPNEGO\\\\other\""),
+            ),
+            (
+                "missing key file, for none, initiate",
+                none(&format!(
+                    "{nothing}: No such file or directory (os error 2)"
+                )),
+            ),
+            (
+                &format!("password in a store, {of_user}"),
+                works(user, "initiate"),
+            ),
+            (
+                &format!("wrong password in a store, {of_user}"),
+                refused(user, "wrong password for \"SPNEGO\\\\user\""),
+            ),
+            (
+                "domain and password in a store, for user, initiate",
+                works(user, "initiate"),
+            ),
+            (
+                "wrong domain in a store, for user, initiate",
+                refused("ELSEWHERE\\user", "no account for \"ELSEWHERE\\\\user\""),
+            ),
+            (
+                &format!("hash in a store, {of_user}"),
+                works(user, "initiate"),
+            ),
+            (
+                &format!("no hash in a store, {of_user}"),
+                none("ntlmssp_nthash is not 32 hexadecimal digits"),
+            ),
+            ("password sesame, for SPNEGO\\user", works(user, "initiate")),
+            (
+                "password guess, for SPNEGO\\user",
+                refused(user, "wrong password for \"SPNEGO\\\\user\""),
+            ),
+        ] {
+            let part = section(&output.report, title);
+            for line in lines {
+                assert!(
+                    part.contains(&line),
+                    "{end:?} {title}: no {line:?} in {part}"
+                );
+            }
+        }
+    }
+}
+
+/// The same over gss-ntlmssp, which crashes when it is asked for the name of an acceptor that was
+/// given none, and when it is to accept with a store and no name.
+#[test]
+fn credentials_over_the_system_do_not_crash_the_program() {
+    let Some((realm, mut environment)) = users() else {
+        return;
+    };
+    let keys = user_file("SPNEGO:user:sesame\nSPNEGO:other:open\n");
+    let arguments = [
+        format!("keyfile={keys}"),
+        format!("nothing={}", realm.path("no.keys").display()),
+        "hash=427f638942987bcbeb98697797d95426".to_owned(),
+    ];
+    environment.extend(End::Over.environment());
+    for keytab in [
+        "/nonexistent".to_owned(),
+        environment["KRB5_KTNAME"].clone(),
+    ] {
+        environment.insert("KRB5_KTNAME".into(), keytab);
+        let output = Harness::named("ntlm_creds").run(&arguments, &environment);
+        assert_eq!(output.status, 0, "{output:?}");
+        for title in [
+            "default, for none, initiate",
+            "default, for none, accept",
+            "key file, for none, initiate",
+            "key file, for none, accept",
+            "password in a store, for SPNEGO\\user, initiate",
+            "hash in a store, for SPNEGO\\user, initiate",
+            "password sesame, for SPNEGO\\user",
+        ] {
+            let part = section(&output.report, title);
+            let works = part.contains("use: established\n") && part.contains("messages: pass\n");
+            assert!(works, "{title}: {part}");
+        }
+    }
+}
+
+/// The initiator's name as an acceptor has it: whichever NTLM found it out, it is shown and exported
+/// alike, and none has attributes. Who a local user is, gss-ntlmssp does not say.
+#[test]
+fn names_of_own_ntlm_are_those_of_the_system_and_local_users_besides() {
+    let Some((_, environment)) = users() else {
+        return;
+    };
+    let common = [
+        "display: SPNEGO\\user (1.2.840.113554.1.2.1.1)\n",
+        "inquire_name: COMPLETE\n  mechanism name: 1 attributes: 0\n",
+        "  copy: SPNEGO\\user (1.2.840.113554.1.2.1.1)\n",
+        "display_name_ext: COMPLETE\n  text: SPNEGO\\user\n",
+        "set_name_attribute: UNAVAILABLE\n",
+        "get_name_attribute: UNAVAILABLE\n",
+        "delete_name_attribute: UNAVAILABLE\n",
+        "export_name_composite: UNAVAILABLE\n",
+        "map_name_to_any: UNAVAILABLE\n",
+        "export: COMPLETE\n  token of: spnego\nimport exported: COMPLETE\n  again: SPNEGO\\user (none)\n",
+    ];
+    let of_own = [
+        "compare with its copy: COMPLETE\n  equal: 1\n",
+        "compare with another: COMPLETE\n  equal: 0\n",
+        "localname: COMPLETE\n  local: user\n",
+        "authorize user: COMPLETE\nauthorize other: UNAUTHORIZED\n",
+        "userok: 1\n",
+        "set_name_attribute: UNAVAILABLE\nminor: ntlmssp: ",
+    ];
+    for end in [End::Own, End::Beside, End::Over, End::System] {
+        let mut environment = environment.clone();
+        environment.extend(end.environment());
+        for (like, equal) in [
+            ("SPNEGO\\user", 1),
+            ("SPNEGO\\other", 0),
+            ("ELSEWHERE\\user", 0),
+            ("user", 0),
+        ] {
+            let arguments = ["of=contexts", "ask_target=no", &format!("like={like}")];
+            let arguments = arguments.map(ToOwned::to_owned);
+            let output = Harness::named("names").run(&arguments, &environment);
+            assert_eq!(output.status, 0, "{output:?}");
+            for title in ["accept's source", "the context's source"] {
+                // What it becomes as a name of SPNEGO's is the glue's affair.
+                let part = section(&output.report, title);
+                let (part, _) = part.split_once("-- canonicalized").unwrap();
+                let own = matches!(end, End::Own | End::Beside);
+                let lines = common.iter().chain(of_own.iter().filter(|_| own));
+                for line in lines {
+                    assert!(
+                        part.contains(line),
+                        "{end:?} {title}: no {line:?} in {part}"
+                    );
+                }
+            }
+            if matches!(end, End::Own | End::Beside) {
+                let compared = format!(
+                    "compare with the user: COMPLETE\n  equal: {equal}\n\
+                     compare the user: COMPLETE\n  equal: {equal}\n"
+                );
+                assert!(
+                    output.report.contains(&compared),
+                    "{like}: {}",
+                    output.report
+                );
+            }
+        }
+    }
+}
+
+/// A log of gss-ntlmssp's own, which it begins when it is first asked for anything.
+fn debug_log() -> (std::path::PathBuf, String) {
+    let file = scratch_file("gss-ntlmssp.log");
+    let variable = format!("GSSNTLMSSP_DEBUG={}", file.display());
+    (file, variable)
+}
+
+#[test]
+fn with_ntlm_own_the_systems_mechanism_is_not_asked() {
+    let Some((_, environment)) = users() else {
+        return;
+    };
+    for (end, asked) in [(End::Beside, false), (End::Over, true)] {
+        let (log, variable) = debug_log();
+        for ends in [(end, End::Own), (End::Own, end)] {
+            let options = format!("i.env={variable} a.env={variable} traffic=sealed");
+            let output = run(ends, &options, &environment);
+            assert_every_message_passes(&output);
+        }
+        let log = std::fs::read_to_string(log).unwrap_or_default();
+        assert_eq!(log.contains("gssntlm_init_sec_context"), asked, "{log}");
+        assert_eq!(log.contains("gssntlm_accept_sec_context"), asked, "{log}");
+        assert_eq!(log.contains("gssntlm_acquire_cred_from"), asked, "{log}");
+    }
+    // The glue, which knows it, tells the application so; of one that it does not know it cannot.
+    for (end, told) in [(End::Beside, "ntlmssp"), (End::Own, "spnego")] {
+        let output = run((End::System, end), "messages=no", &environment);
+        let acceptor = part_of(&output.report, "acceptor");
+        let line = format!("time: indefinite mech: {told} local: 0 open: 1");
+        assert!(acceptor.contains(&line), "{end:?}: {output:?}");
+    }
+}
+
+#[test]
+fn with_ntlm_off_neither_ntlm_is_used_and_the_reason_is_told() {
+    let Some((realm, environment)) = users() else {
+        return;
+    };
+    let off = configuration(&[("ntlm", "off")]).display().to_string();
+    let why = "not allowed by the configuration of gss-spnego";
+    for end in [End::Own, End::Over] {
+        let (log, variable) = debug_log();
+        let set = format!("GSS_SPNEGO_CONFIG={off};{variable}");
+        let output = run((end, End::System), &format!("i.env={set}"), &environment);
+        let initiator = part_of(&output.report, "initiator");
+        assert!(!established(&output), "{output:?}");
+        assert!(initiator.contains("leg 1: NO_CRED"), "{output:?}");
+        assert!(initiator.contains("minor: krb5: "), "{output:?}");
+        assert!(
+            initiator.contains(&format!("minor: ntlmssp: {why}")),
+            "{output:?}"
+        );
+
+        let output = run((End::System, end), &format!("a.env={set}"), &environment);
+        let acceptor = part_of(&output.report, "acceptor");
+        assert!(!established(&output), "{output:?}");
+        let line = format!("minor: ntlmssp: offered by the initiator, not accepted here: {why}");
+        assert!(acceptor.contains(&line), "{output:?}");
+
+        let cache = realm.cache("user").display().to_string();
+        let set = format!("{set};KRB5CCNAME=FILE:{cache}");
+        let options = format!("i.env={set} a.env={set} traffic=sealed");
+        let output = run((end, end), &options, &environment);
+        assert_every_message_passes(&output);
+        assert!(
+            output
+                .report
+                .contains("sends: NegTokenInit mechs=krb5 mechToken=krb5:ap-req"),
+            "{output:?}"
+        );
+        assert!(!log.exists(), "{:?}", std::fs::read_to_string(&log));
+    }
+}
+
+/// MIT's glue gives what it exported to its built-in SPNEGO, which takes no half-done context: so none
+/// is exported, and the negotiation goes on.
+#[test]
+fn a_half_done_context_stays_where_it_is_under_mit() {
+    let Some((_, environment)) = users() else {
+        return;
+    };
+    let output = run(
+        (End::Own, End::Own),
+        "carry=yes traffic=sealed",
+        &environment,
+    );
+    assert_every_message_passes(&output);
+    let refused = "  carry: export: NO_CONTEXT\n";
+    assert!(
+        part_of(&output.report, "initiator").contains(refused),
+        "{output:?}"
+    );
+    assert!(
+        part_of(&output.report, "acceptor").contains(refused),
+        "{output:?}"
+    );
+    assert!(!output.report.contains("carry: import"), "{output:?}");
+}
+
+/// Heimdal's takes it back as it was, in both roles and after each leg.
+#[test]
+fn a_half_done_context_is_carried_under_heimdal() {
+    let Some((_, environment)) = users() else {
+        return;
+    };
+    if !heimdal_can_be_tested() {
+        return;
+    }
+    let ours = Program::HEIMDAL_OURS;
+    for (initiator, acceptor) in [
+        (ours, ours),
+        (ours, Program::MIT_OURS),
+        (Program::MIT_OURS, ours),
+    ] {
+        let options = "flags=mutual,replay,seq,conf,integ carry=yes ask_target=no \
+                       a.size=70 cred=acquire cred.mechs=spnego messages=few";
+        for options in [options.replace("a.size=70 ", ""), options.to_owned()] {
+            let output = connect(initiator, acceptor, &options, &environment);
+            assert_every_message_passes(&output);
+            for (end, role) in [(initiator, "initiator"), (acceptor, "acceptor")] {
+                let part = part_of(&output.report, role);
+                let carried = part.contains("carry: export: COMPLETE\n  carry: import: COMPLETE\n");
+                assert_eq!(carried, end == ours, "{role}: {output:?}");
+            }
+        }
     }
 }

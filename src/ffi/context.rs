@@ -7,7 +7,7 @@ use super::credential::Shared;
 use super::handle::{lock, read};
 use super::inner::{Call, Held, Inner, Side, Token};
 use super::name::Name;
-use super::own::{self, Own};
+use super::own::{self, HalfDone, Own};
 use super::telling;
 use crate::advice::Trouble;
 use crate::error::{Error, Failure, Major, major};
@@ -106,6 +106,69 @@ impl Context {
             }),
             established: OnceLock::from(inner),
         }
+    }
+
+    /// Whether another process could go on with it as it stands: with our own NTLM, when no message is
+    /// in pieces.
+    fn can_be_carried(&self) -> Result<bool, Error> {
+        if self.established.get().is_some() {
+            return Ok(false);
+        }
+        let negotiation = &lock(&self.progress)?.negotiation;
+        let whole = match negotiation {
+            Negotiation::Initiating(negotiating) => negotiating.role.is_whole(),
+            Negotiation::Accepting(negotiating) => negotiating.role.is_whole(),
+            Negotiation::Over | Negotiation::Failed(_) => false,
+        };
+        Ok(whole && matches!(negotiation.inner(), Some(Inner::Ntlm(_))))
+    }
+
+    /// Take it apart to be carried.
+    fn half_done(self) -> Option<HalfDone> {
+        let Progress {
+            negotiation,
+            record,
+        } = self.progress.into_inner().ok()?;
+        let (taken, held, is_initiator) = match negotiation {
+            Negotiation::Initiating(negotiating) => {
+                let Negotiating { role, held } = *negotiating;
+                (role.into_role().take_apart(&record)?, held, true)
+            }
+            Negotiation::Accepting(negotiating) => {
+                let Negotiating { role, held } = *negotiating;
+                (role.into_role().take_apart(&record)?, held, false)
+            }
+            Negotiation::Over | Negotiation::Failed(_) => return None,
+        };
+        let (negotiation, Inner::Ntlm(own)) = taken else {
+            return None;
+        };
+        let size = held.max_output_token_size.map(u32::try_from);
+        Some(HalfDone {
+            own: *own,
+            is_initiator,
+            negotiation,
+            max_output_token_size: size.transpose().ok()?,
+        })
+    }
+
+    /// Put it together again.
+    fn of_half_done(half_done: HalfDone) -> Option<Self> {
+        let octets = &half_done.negotiation;
+        let inner = Inner::Ntlm(Box::new(half_done.own));
+        let size = half_done.max_output_token_size;
+        let held = Held::carried(size.map(Rules::token_size).transpose().ok()?);
+        Some(if half_done.is_initiator {
+            let (role, record) = Initiator::put_together(octets, inner)?;
+            let role = Conversation::new(role);
+            let negotiating = Box::new(Negotiating { role, held });
+            Self::negotiating(Negotiation::Initiating(negotiating), record)
+        } else {
+            let (role, record) = Acceptor::put_together(octets, inner)?;
+            let role = Conversation::new(role);
+            let negotiating = Box::new(Negotiating { role, held });
+            Self::negotiating(Negotiation::Accepting(negotiating), record)
+        })
     }
 
     /// The mechanism's context, if it is established.
@@ -670,12 +733,20 @@ pub(super) fn set_sec_context_option(
 
 /// The token is the mechanism's own interprocess token, as the built-in SPNEGO has it, so that any
 /// SPNEGO of this machine can take it in.
+/// A half-done context of our own NTLM goes as well, where the glue would give it back: MIT's hands
+/// what it exported to its built-in SPNEGO, which takes established contexts alone.
 pub(super) fn export_sec_context(
-    _: &'static Mechglue,
+    glue: &'static Mechglue,
     mut context: InOutHandle<'_, Context>,
     mut token: OutOctets<'_>,
 ) -> Status {
-    context.given()?.ok_or(NO_CONTEXT)?.established()?;
+    let there = context.given()?.ok_or(NO_CONTEXT)?;
+    if glue.is_heimdal() && there.can_be_carried()? {
+        let taken = context.take().and_then(Context::half_done);
+        token.put(taken.ok_or(UNFINISHED)?.export()?);
+        return Ok(major::COMPLETE);
+    }
+    there.established()?;
     let Some(taken) = context.take() else {
         return Err(NO_CONTEXT);
     };
@@ -703,6 +774,14 @@ pub(super) fn import_sec_context(
     mut context: OutHandle<'_, Context>,
 ) -> Status {
     let token = token.bytes();
+    if let Some(half_done) = HalfDone::import(glue, token) {
+        let taken_up = Context::of_half_done(half_done);
+        let Some(taken_up) = taken_up else {
+            return Ok(major::DEFECTIVE_TOKEN);
+        };
+        context.put(taken_up);
+        return Ok(major::COMPLETE);
+    }
     if let Some(imported) = Own::import(glue, token) {
         let locally_initiated = imported.is_initiator();
         let inner = Inner::Ntlm(Box::new(imported));

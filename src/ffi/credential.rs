@@ -2,6 +2,7 @@
 //! own NTLM, and what the caller said about the order.
 #![forbid(unsafe_code)]
 
+use super::apart::Apart;
 use super::arg::{
     In, InOutHandle, Octets, OidIn, OidSetIn, Out, OutHandle, OutOctets, OutOidSet, Status,
 };
@@ -12,7 +13,7 @@ use super::name::Name;
 use super::own::{self, Users};
 use super::telling;
 use crate::advice::{Trouble, advised};
-use crate::error::{Cause, Error, MechError, major};
+use crate::error::{Cause, Error, Major, MechError, major};
 use crate::glue::mech::{self, Acquire, Acquired, Source};
 use crate::glue::owned::{self, Store};
 use crate::glue::{Mechglue, availability, call, kerberos};
@@ -28,6 +29,8 @@ use std::sync::{Arc, RwLock};
 pub(crate) struct Credential {
     /// None when it is for our own NTLM alone.
     cred: Option<owned::Cred>,
+    /// For the glue's NTLM, where that is not in the other.
+    apart: Option<Apart>,
     users: Option<Users>,
     /// All that it is for.
     mechs: Vec<Oid>,
@@ -52,13 +55,19 @@ pub(crate) type Shared = RwLock<Credential>;
 
 impl Credential {
     /// `mechs` are those of the glue's credential.
-    fn new(cred: Option<owned::Cred>, mut mechs: Vec<Oid>, users: Option<Users>) -> Self {
-        if users.is_some() && !mechs.contains(&oid::NTLMSSP) {
+    fn new(
+        cred: Option<owned::Cred>,
+        mut mechs: Vec<Oid>,
+        users: Option<Users>,
+        apart: Option<Apart>,
+    ) -> Self {
+        if (users.is_some() || apart.is_some()) && !mechs.contains(&oid::NTLMSSP) {
             mechs.push(oid::NTLMSSP);
         }
         let policy = policy::current();
         Self {
             cred,
+            apart,
             users,
             usable: policy.terms.order(mechs.clone()).into(),
             usable_under: policy,
@@ -86,6 +95,28 @@ impl Credential {
     /// The glue's credential, for what our own NTLM has not.
     pub(super) fn of_the_glue(&self) -> Result<&owned::Cred, Error> {
         self.cred().ok_or(ONLY_OURS)
+    }
+
+    /// The glue's credential for a mechanism.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) fn cred_for(&self, mech: &Oid) -> Result<&owned::Cred, MechError> {
+        match &self.apart {
+            Some(apart) if *mech == oid::NTLMSSP => apart.cred(),
+            _ => self.cred().ok_or_else(|| unusable(mech, NOT_FOR_THIS)),
+        }
+    }
+
+    /// Whether a mechanism that it covers can be offered.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn vouch(&self, mech: &Oid) -> Result<(), MechError> {
+        match &self.apart {
+            Some(apart) if *mech == oid::NTLMSSP => apart.vouch(),
+            _ => Ok(()),
+        }
     }
 
     /// The users of our own NTLM.
@@ -183,20 +214,36 @@ fn acquire(
             false
         })
     });
+    let apart = set_apart(glue, &mut usable, how).unwrap_or_else(|error| {
+        considered.push(error);
+        None
+    });
     let reasons = match (ask(glue, &usable, how), users) {
         (Ok(acquired), users) => {
-            let mut made = Credential::new(Some(acquired.cred), acquired.mechs, users);
-            made.tells_name = how.name.is_some() || !nameless(glue, how.usage);
+            let first = acquired.mechs.first().copied();
+            let mut made = Credential::new(Some(acquired.cred), acquired.mechs, users, apart);
+            made.tells_name = how.name.is_some() || !nameless(glue, how.usage, first);
             made.service = service_of(name, how.usage);
             return Ok((made, acquired.lifetime));
         }
         // A password that Kerberos has refused must not become NTLM's.
         (Err(reasons), Some(users)) if reasons.iter().all(|why| why.cause == Cause::Unusable) => {
-            let mut made = Credential::new(None, Vec::new(), Some(users));
+            let mut made = Credential::new(None, Vec::new(), Some(users), None);
             made.service = service_of(name, how.usage);
             return Ok((made, INDEFINITE));
         }
-        (Err(reasons), _) => reasons,
+        (Err(mut reasons), _) => match apart.map(Apart::into_cred) {
+            Some(Ok(cred)) => {
+                let mut made = Credential::new(Some(cred), vec![oid::NTLMSSP], None, None);
+                made.tells_name = !nameless(glue, how.usage, Some(oid::NTLMSSP));
+                return Ok((made, INDEFINITE));
+            }
+            Some(Err(error)) => {
+                reasons.push(error);
+                reasons
+            }
+            None => reasons,
+        },
     };
     considered.splice(0..0, reasons);
     let allows = |mech: &Oid| {
@@ -216,6 +263,30 @@ fn service_of(name: Option<&Name>, usage: c_int) -> Option<String> {
 /// What a credential can be acquired for.
 pub(super) fn negotiable(glue: &'static Mechglue) -> Vec<Oid> {
     own::available(glue, &policy::current())
+}
+
+/// Take the glue's NTLM out of what is asked for together, where it is to be acquired later or
+/// otherwise.
+///
+/// # Errors
+/// Why there is none for it.
+fn set_apart(
+    glue: &'static Mechglue,
+    usable: &mut Vec<Oid>,
+    how: Acquire<'_>,
+) -> Result<Option<Apart>, MechError> {
+    let Source::Store(store) = how.source else {
+        return Ok(None);
+    };
+    let (_, accepts) = roles(how.usage);
+    if how.name.is_some() || !usable.contains(&oid::NTLMSSP) || store.is_given() && !accepts {
+        return Ok(None);
+    }
+    usable.retain(|mech| *mech != oid::NTLMSSP);
+    if store.is_given() {
+        return Apart::to_accept(glue, how).map(Some);
+    }
+    Apart::later(glue, how.usage).map(Some)
 }
 
 /// The users of our own NTLM for a credential.
@@ -545,7 +616,7 @@ pub(super) fn inquire_cred(
     let facts = match cred.given()? {
         Some(given) => {
             let given = read(given)?;
-            given.facts(glue, wants_name && given.tells_name, wants_mechs)?
+            given.facts(glue, wants_name, wants_mechs)?
         }
         None => {
             let (default, _) = acquire(glue, &negotiable(glue), None, DEFAULT)?;
@@ -613,7 +684,7 @@ pub(super) fn set_cred_option(
                 return Ok(major::COMPLETE);
             }
             let status = match &mut given.cred {
-                Some(cred) => call::change_cred(cred, &option, value.bytes())?,
+                Some(_) => given.change(&option, value.bytes())?,
                 None if option == NO_CI_FLAGS => major::COMPLETE,
                 None => return Err(ONLY_OURS),
             };
@@ -644,10 +715,13 @@ struct Facts {
     mechs: Option<owned::OidSet>,
 }
 
-/// Whether Heimdal would make a name with nothing in it, over which it stumbles itself, for the
-/// credential of an acceptor that was given none.
-fn nameless(glue: &Mechglue, usage: c_int) -> bool {
-    glue.is_heimdal() && u32::try_from(usage) == Ok(GSS_C_ACCEPT)
+/// Whether the credential of an acceptor that was given no name must not be asked for one. Heimdal
+/// would make one with nothing in it, over which it stumbles itself; gss-ntlmssp, which is asked
+/// when it is the `first` of the glue's mechanisms, crashes (1.2.0).
+fn nameless(glue: &Mechglue, usage: c_int, first: Option<Oid>) -> bool {
+    let usage = u32::try_from(usage).unwrap_or_default();
+    let by_ntlm = first == Some(oid::NTLMSSP) && usage != GSS_C_INITIATE;
+    by_ntlm || glue.is_heimdal() && usage == GSS_C_ACCEPT
 }
 
 /// The value of the option [`oid::SET_NEG_MECHS`]: names of mechanisms or dotted identifiers.
@@ -660,16 +734,30 @@ fn named(value: &[u8]) -> Result<Vec<Oid>, Error> {
 }
 
 impl Credential {
+    /// Set an option of the glue's credentials: of one, if the other does not know it. That no
+    /// integrity shall be asked for is nothing that NTLM knows.
+    fn change(&mut self, option: &Oid, value: &[u8]) -> Result<Major, Error> {
+        let cred = self.cred.as_mut().ok_or(ONLY_OURS)?;
+        let changed = call::change_cred(cred, option, value);
+        let Some(apart) = self.apart.as_mut().filter(|_| *option != NO_CI_FLAGS) else {
+            return changed;
+        };
+        match apart.cred_mut() {
+            Ok(cred) => changed.or(call::change_cred(cred, option, value)),
+            Err(_) => changed,
+        }
+    }
+
     /// Wrap a credential that the glue made, for the mechanisms it says it is for.
     fn of_glue(cred: owned::Cred) -> Result<Self, Error> {
         let facts = call::inquire_cred(&cred, false, true)?;
         let mechs = facts.mechs.map(|set| set.members()).unwrap_or_default();
-        let negotiable = mechs
+        let negotiable: Vec<Oid> = mechs
             .into_iter()
             .filter(|mech| *mech != oid::SPNEGO)
             .collect();
-        let tells_name = !nameless(cred.glue(), facts.usage);
-        let mut made = Self::new(Some(cred), negotiable, None);
+        let tells_name = !nameless(cred.glue(), facts.usage, negotiable.first().copied());
+        let mut made = Self::new(Some(cred), negotiable, None, None);
         made.tells_name = tells_name;
         made.source = trace::on().then(|| "the caller's own".into());
         Ok(made)
@@ -683,8 +771,10 @@ impl Credential {
         wants_mechs: bool,
     ) -> Result<Facts, Error> {
         let Some(cred) = &self.cred else {
+            let user = self.users().and_then(Users::name);
+            let name = || user.map_or_else(own::service, Name::of_user);
             return Ok(Facts {
-                name: self.users().and_then(Users::name).map(Name::of_user),
+                name: wants_name.then(name),
                 lifetime: INDEFINITE,
                 usage: self.users().map_or(0, Users::usage),
                 mechs: wants_mechs
@@ -692,9 +782,11 @@ impl Credential {
                     .transpose()?,
             });
         };
-        let facts = call::inquire_cred(cred, wants_name, wants_mechs)?;
+        let facts = call::inquire_cred(cred, wants_name && self.tells_name, wants_mechs)?;
+        // MIT's glue cannot tell the application that there is none.
+        let lacks_name = wants_name && facts.name.is_none() && !glue.is_heimdal();
         let mechs = match facts.mechs {
-            Some(set) if self.users.is_some() => {
+            Some(set) if self.users.is_some() || self.apart.is_some() => {
                 let mut all = set.members();
                 all.push(oid::NTLMSSP);
                 Some(call::oid_set(glue, &all)?)
@@ -702,7 +794,10 @@ impl Credential {
             set => set,
         };
         Ok(Facts {
-            name: facts.name.map(Name::of_glue),
+            name: match facts.name {
+                Some(name) => Some(Name::of_glue(name)),
+                None => lacks_name.then(own::service),
+            },
             lifetime: facts.lifetime,
             usage: facts.usage,
             mechs,
@@ -710,7 +805,7 @@ impl Credential {
     }
 }
 
-/// The glue's part: a password's hash is not given away.
+/// The glue's part, without NTLM: a password's hash is not given away.
 pub(super) fn export_cred(
     _: &'static Mechglue,
     cred: In<'_, Shared>,
@@ -801,7 +896,8 @@ pub(super) fn store_cred_into(
     let of_the_glue = cred.of_the_glue()?;
     let mut failures = Vec::new();
     let mut done = Vec::new();
-    let stored_by_the_glue = |mech: &Oid| *mech != oid::NTLMSSP || cred.users.is_none();
+    let apart = cred.users.is_some() || cred.apart.is_some();
+    let stored_by_the_glue = |mech: &Oid| *mech != oid::NTLMSSP || !apart;
     for mech in cred.usable.iter().copied().filter(stored_by_the_glue) {
         let (overwrite, make_default) = (overwrite != 0, make_default != 0);
         match call::store_cred(of_the_glue, usage, &mech, overwrite, make_default, store) {

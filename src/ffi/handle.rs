@@ -147,12 +147,25 @@ impl Lent for &GlueMech {
     }
 }
 
+/// A name that is lent.
+pub(super) struct LentName<'a> {
+    name: &'a owned::Name,
+    mech: Oid,
+}
+
 impl<'a> Lend<'a> for In<'a, Name> {
-    type Lent = &'a owned::Name;
+    type Lent = LentName<'a>;
 
     /// Making a name ready may allocate, so a panic is caught here.
     fn lend(&self, glue: &'static Mechglue) -> Option<Self::Lent> {
-        catch_unwind(AssertUnwindSafe(|| self.quick()?.for_glue(glue).ok())).ok()?
+        catch_unwind(AssertUnwindSafe(|| {
+            let name = self.quick()?;
+            Some(LentName {
+                name: name.for_glue(glue).ok()?,
+                mech: name.mech(),
+            })
+        }))
+        .ok()?
     }
 }
 
@@ -165,16 +178,15 @@ impl Refuse for In<'_, Name> {
     }
 }
 
-impl Lent for &owned::Name {
+impl Lent for LentName<'_> {
     type C = gss_name_t;
 
     fn raw(&self) -> Self::C {
-        owned::Name::raw(self)
+        self.name.raw()
     }
 
-    /// The glue finds its sentence by the code alone.
     fn mech(&self) -> Oid {
-        oid::KRB5
+        self.mech
     }
 }
 

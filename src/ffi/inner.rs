@@ -13,6 +13,7 @@ use crate::glue::mech::{self, Accept, Acquire, GlueMech, Initiate, Source};
 use crate::glue::owned::{self, Bindings, Buffer, Cred, Store};
 use crate::glue::{Mechglue, availability, kerberos};
 use crate::negotiate::{Mech, Mechs, Record, Step};
+use crate::ntlm;
 use crate::oid::{self, Oid};
 use crate::policy::{self, InForce, Role, Rule, Rules, Setting};
 use crate::sys::{
@@ -84,8 +85,9 @@ impl Mech for Inner {
 pub(crate) struct Held {
     /// The maximum output token size in octets, when the caller set one for this context.
     pub(crate) max_output_token_size: Option<usize>,
-    /// The policy that was in force when the context began.
-    in_force: InForce,
+    /// The policy that was in force when the context began; of one that was carried here half-done,
+    /// when it went on.
+    in_force: Option<InForce>,
     acquired: Acquisitions,
 }
 
@@ -96,10 +98,17 @@ impl Held {
         side: Side<'_>,
         credential: Option<&Credential>,
     ) -> Self {
-        let in_force = policy::for_context(side.role(), || side.service(glue, credential));
+        let mut held = Self::carried(None);
+        held.in_force = Some(in_force(glue, side, credential));
+        held
+    }
+
+    /// What a context holds that was carried here from another process, with the maximum output token
+    /// size that was set for it there.
+    pub(crate) fn carried(max_output_token_size: Option<usize>) -> Self {
         Self {
-            max_output_token_size: None,
-            in_force,
+            max_output_token_size,
+            in_force: None,
             acquired: Acquisitions::default(),
         }
     }
@@ -107,14 +116,22 @@ impl Held {
     /// The rule of the configuration that is in force; `None`: its settings are.
     #[inline]
     pub(super) fn rule(&self) -> Option<&Rule> {
-        self.in_force.rule()
+        self.in_force.as_ref().and_then(InForce::rule)
     }
+}
+
+/// The policy in force for a context.
+#[inline]
+fn in_force(glue: &'static Mechglue, side: Side<'_>, credential: Option<&Credential>) -> InForce {
+    policy::for_context(side.role(), || side.service(glue, credential))
 }
 
 /// What was acquired for a context, each at most once.
 #[derive(Default)]
 struct Acquisitions {
     creds: Vec<(Oid, Cred)>,
+    /// What has passed in a context of the glue's NTLM.
+    passing: ntlm::Passing,
     users: Option<Box<Users>>,
     target: Option<owned::Name>,
 }
@@ -164,7 +181,10 @@ impl<'a> Call<'a> {
         held: &'a mut Held,
         record: &'a mut Record,
     ) -> Self {
-        let mut rules = held.in_force.terms().rules;
+        let in_force = held
+            .in_force
+            .get_or_insert_with(|| in_force(glue, side, credential));
+        let mut rules = in_force.terms().rules;
         let of_credential = || credential.and_then(Credential::max_output_token_size);
         if let Some(size) = held.max_output_token_size.or_else(of_credential) {
             rules.max_output_token_size = size;
@@ -175,7 +195,7 @@ impl<'a> Call<'a> {
             credential,
             bindings,
             acquired: &mut held.acquired,
-            in_force: &held.in_force,
+            in_force,
             record,
             rules,
         }
@@ -292,8 +312,7 @@ impl<'a> Call<'a> {
     /// The credential for a leg: the caller's, or one that is held, or none for the default.
     fn cred(&self, mech: &Oid) -> Result<Option<&Cred>, MechError> {
         if let Some(credential) = self.credential {
-            let cred = credential.cred();
-            return cred.map(Some).ok_or_else(|| unusable(mech, NOT_FOR_THIS));
+            return credential.cred_for(mech).map(Some);
         }
         let mut held = self.acquired.creds.iter();
         Ok(held.find(|(held, _)| held == mech).map(|(_, cred)| cred))
@@ -344,7 +363,10 @@ impl<'a> Call<'a> {
         mech: &Oid,
         token: Option<&[u8]>,
     ) -> Result<(GlueMech, Step<Buffer>), MechError> {
-        match self.side {
+        if let (Some(token), &oid::NTLMSSP) = (token, mech) {
+            self.acquired.passing.incoming(token)?;
+        }
+        let begun = match self.side {
             Side::Initiator {
                 target,
                 flags,
@@ -360,7 +382,11 @@ impl<'a> Call<'a> {
                 let call = self.accept(mech, wants_source, wants_delegated)?;
                 GlueMech::accept(self.glue, mech, call, token.unwrap_or_default())
             }
+        };
+        if let (Ok((_, Step::Continue(token))), &oid::NTLMSSP) = (&begun, mech) {
+            self.acquired.passing.outgoing(token.as_ref());
         }
+        begun
     }
 
     /// Whose fault an acceptor's failure is. Heimdal's Kerberos reports a missing keytab as it reports
@@ -435,6 +461,7 @@ impl<'a> Call<'a> {
     /// The next leg of our own NTLM. There are callers who give a credential at the first leg alone:
     /// for the others it is the default one, as it is behind the glue.
     fn step_own(&mut self, mech: &mut Own, token: &[u8]) -> Result<Step<Vec<u8>>, MechError> {
+        // They are held since the first leg, if that was in this process.
         self.hold_users()?;
         let users = self.users()?;
         let bindings = channel(self.bindings);
@@ -450,6 +477,9 @@ impl<'a> Call<'a> {
     /// The next leg of a mechanism behind the glue.
     fn step_glue(&self, running: &mut GlueMech, token: &[u8]) -> Result<Step<Buffer>, MechError> {
         let mech = *running.mech();
+        if mech == oid::NTLMSSP {
+            self.acquired.passing.incoming(token)?;
+        }
         match self.side {
             Side::Initiator {
                 flags, lifetime, ..
@@ -459,7 +489,12 @@ impl<'a> Call<'a> {
                 wants_delegated,
             } => {
                 let call = self.accept(&mech, wants_source, wants_delegated)?;
-                running.step_acceptor(self.glue, call, token)
+                let step = running.step_acceptor(self.glue, call, token)?;
+                // gss-ntlmssp says so of its own messages alone.
+                if mech == oid::NTLMSSP && ntlm::announces_mic(token) {
+                    running.demand_mic();
+                }
+                Ok(step)
             }
         }
     }
@@ -502,7 +537,12 @@ impl Mechs for Call<'_> {
     fn vouch(&mut self, mech: &Oid) -> Result<(), MechError> {
         self.note_tried(mech);
         if let Some(credential) = self.credential {
-            return credential.covers(mech);
+            credential.covers(mech)?;
+            // To accept with it, it will be asked in any case.
+            return match self.side {
+                Side::Acceptor { .. } => credential.cred_for(mech).map(drop),
+                Side::Initiator { .. } => credential.vouch(mech),
+            };
         }
         if *mech == oid::NTLMSSP && self.speaks_ntlm() {
             return self.hold_users();

@@ -1,6 +1,7 @@
 //! The door: what C calls. A row of `table` makes each entry point, `arg` turns its arguments into
 //! values, `guard` runs its body; the bodies are safe Rust.
 
+mod apart;
 mod arg;
 mod context;
 mod credential;

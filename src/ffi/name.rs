@@ -80,6 +80,33 @@ impl Name {
         self.given.as_ref()?.user.as_deref()
     }
 
+    /// The mechanism that failures of a call with this name are named after; the glue finds its
+    /// sentence by the code alone.
+    pub(super) fn mech(&self) -> Oid {
+        if self.user().is_some() {
+            oid::NTLMSSP
+        } else {
+            oid::KRB5
+        }
+    }
+
+    /// Whether two names are of the same user, if one is known to be a user of our own NTLM. The
+    /// other may be that too, or a name as it was given, read from a list of exported ones for
+    /// example; a name of another mechanism's is none, whatever it is shown as.
+    fn same_user(&self, other: &Self) -> Option<bool> {
+        let (known, other) = match (self.user(), other.user()) {
+            (Some(one), Some(other)) => return Some(one == other),
+            (Some(known), None) => (known, other),
+            (None, Some(known)) => (known, self),
+            (None, None) => return None,
+        };
+        let given = other.given.as_ref();
+        Some(given.is_some_and(|given| {
+            !is_service(given.kind)
+                && std::str::from_utf8(&given.text).is_ok_and(|text| text == known.to_string())
+        }))
+    }
+
     /// The name's text and type, without the glue's help where it was given as text.
     fn shown(&self, glue: &'static Mechglue) -> Result<(String, Option<Oid>), Error> {
         if let Some(given) = &self.given {
@@ -270,10 +297,6 @@ pub(super) fn export_name(
     mut token: OutOctets<'_>,
 ) -> Status {
     let name = name.given()?.ok_or(NO_NAME)?;
-    if let Some(user) = name.user() {
-        token.put(exported(&oid::NTLMSSP, user.to_string().as_bytes()));
-        return Ok(major::COMPLETE);
-    }
     let (shown, _) = call::display_name(glue, name.for_glue(glue)?)?;
     token.put(exported(&oid::SPNEGO, shown.as_ref()));
     Ok(major::COMPLETE)
@@ -318,15 +341,17 @@ pub(super) fn compare_name(
     mut equal: Out<'_, c_int>,
 ) -> Status {
     let (one, other) = (one.given()?.ok_or(NO_NAME)?, other.given()?.ok_or(NO_NAME)?);
-    let same = call::compare_name(glue, one.for_glue(glue)?, other.for_glue(glue)?)?;
+    let same = match one.same_user(other) {
+        Some(same) => same,
+        None => call::compare_name(glue, one.for_glue(glue)?, other.for_glue(glue)?)?,
+    };
     equal.put(c_int::from(same));
     Ok(major::COMPLETE)
 }
 
 /// The local account of a name: of NTLM's users, as gss-ntlmssp has it, the user without the domain,
 /// since whoever wrote the file of users decided who they are. The glue is not told the mechanism:
-/// it would be ours, and the name
-/// knows its own.
+/// it would be ours, and the name knows its own.
 pub(super) fn localname(
     glue: &'static Mechglue,
     name: In<'_, Name>,
@@ -353,8 +378,10 @@ pub(super) fn authorize_localname(
 ) -> Status {
     let name = name.given()?.ok_or(NO_NAME)?;
     if let Some(known) = name.user() {
-        let same = known.user.as_bytes() == user.bytes();
-        return Ok(if same { major::COMPLETE } else { UNAUTHORIZED });
+        if known.user.as_bytes() == user.bytes() {
+            return Ok(major::COMPLETE);
+        }
+        return Err(NOT_THAT_USER);
     }
     let user = call::import_name(glue, user.bytes(), kind.value().as_ref())?;
     let own = name.for_glue(glue)?;
@@ -365,9 +392,7 @@ pub(super) fn authorize_localname(
     if authorized {
         return Ok(major::COMPLETE);
     }
-    Err(Error::Unavailable(
-        "the name is not known to be that user's",
-    ))
+    Err(NOT_THAT_USER)
 }
 
 fn is_service(kind: Option<Oid>) -> bool {
@@ -378,11 +403,11 @@ fn is_service(kind: Option<Oid>) -> bool {
 const USER_NAME: Oid = Oid::known([0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 1, 2, 1, 1]);
 
 /// GSS_C_NT_HOSTBASED_SERVICE, 1.2.840.113554.1.2.1.4, and as RFC 2078 had it, 1.3.6.1.5.6.2.
-const HOSTBASED_SERVICE: Oid = Oid::known([0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 1, 2, 1, 4]);
+pub(super) const HOSTBASED_SERVICE: Oid =
+    Oid::known([0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 1, 2, 1, 4]);
 const HOSTBASED_SERVICE_X: Oid = Oid::known([0x2b, 6, 1, 5, 6, 2]);
 
-/// GSS_S_UNAUTHORIZED of RFC 2744.
-const UNAUTHORIZED: u32 = 15 << 16;
+const NOT_THAT_USER: Error = Error::Unavailable("the name is not known to be that user's");
 
 const SHADOW: Error = Error::Unavailable("SPNEGO does not know this name: the mechanisms do");
 

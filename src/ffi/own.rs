@@ -231,7 +231,8 @@ fn text<'a>(octets: &'a [u8], what: &str) -> Result<&'a str, String> {
     std::str::from_utf8(octets).map_err(|_| format!("{what} is not UTF-8"))
 }
 
-fn none(reason: &str) -> MechError {
+/// That NTLM is not to be used here, and why.
+pub(crate) fn none(reason: &str) -> MechError {
     unusable(&oid::NTLMSSP, reason)
 }
 
@@ -404,6 +405,66 @@ impl Own {
     }
 }
 
+/// A context of our own NTLM that is not established yet, to be carried to another process with the
+/// negotiation that it is in.
+pub(crate) struct HalfDone {
+    pub(crate) own: Own,
+    pub(crate) is_initiator: bool,
+    /// As [`crate::negotiate`] took it apart.
+    pub(crate) negotiation: Vec<u8>,
+    /// The maximum output token size in octets, when the caller set one for this context.
+    pub(crate) max_output_token_size: Option<u32>,
+}
+
+impl HalfDone {
+    /// As octets. They hold no secret, unless NTLM has its session key already.
+    ///
+    /// # Errors
+    /// NTLM has failed.
+    pub(crate) fn export(self) -> Result<Vec<u8>, Error> {
+        let flags = [
+            self.is_initiator,
+            self.own.wants_mutual,
+            self.own.peer_proved,
+        ];
+        let ntlm = self.own.ntlm.export();
+        let ntlm = ntlm.map_err(|_| Error::NoContext("the security context failed: delete it"))?;
+        // No negotiation is longer than the token that its list came in.
+        let length = u32::try_from(self.negotiation.len()).unwrap_or(u32::MAX);
+        let size = self.max_output_token_size.map_or(u32::MAX, |size| size);
+        let mut token = HALF_DONE.to_vec();
+        token.extend(flags.map(u8::from));
+        token.extend(size.to_le_bytes());
+        token.extend(length.to_le_bytes());
+        token.extend(self.negotiation);
+        token.extend_from_slice(ntlm.expose());
+        Ok(token)
+    }
+
+    /// Take up what [`Self::export`] made; `None` when it is something else.
+    pub(crate) fn import(glue: &'static Mechglue, token: &[u8]) -> Option<Self> {
+        let (flags, rest) = token.strip_prefix(HALF_DONE)?.split_first_chunk()?;
+        let [is_initiator, wants_mutual, peer_proved] = flags.map(|flag| flag == 1);
+        let (size, rest) = rest.split_first_chunk()?;
+        let size = u32::from_le_bytes(*size);
+        let (length, rest) = rest.split_first_chunk()?;
+        let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+        let (negotiation, octets) = rest.split_at_checked(length)?;
+        let ntlm = Ntlm::import(octets)?;
+        (ntlm.is_initiator() == Some(is_initiator)).then(|| Self {
+            own: Own {
+                ntlm,
+                wants_mutual,
+                known_to_glue: known(glue),
+                peer_proved,
+            },
+            is_initiator,
+            negotiation: negotiation.to_vec(),
+            max_output_token_size: (size != u32::MAX).then_some(size),
+        })
+    }
+}
+
 /// Whether the glue has an NTLM that can be negotiated.
 fn known(glue: &'static Mechglue) -> bool {
     catalog::available(glue).contains(&oid::NTLMSSP)
@@ -438,6 +499,15 @@ fn accepting<'a>(
     })
 }
 
+/// The name of an acceptor of NTLM that was given none: this machine's.
+pub(crate) fn service() -> Name {
+    Name::of_service(&format!("host/{}", host_name().trim()))
+}
+
+fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default()
+}
+
 /// This machine, found out once in a process.
 fn host() -> &'static Host {
     static HOST: OnceLock<Host> = OnceLock::new();
@@ -446,9 +516,8 @@ fn host() -> &'static Host {
             let value = environment::variable(name)?.into_string().ok()?;
             (!value.is_empty()).then_some(value)
         };
-        let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         Host::named(
-            name.trim(),
+            host_name().trim(),
             variable("NETBIOS_COMPUTER_NAME").as_deref(),
             variable("NETBIOS_DOMAIN_NAME").as_deref(),
         )
@@ -480,6 +549,9 @@ const ENVELOPE: usize = 32;
 
 /// Whose an exported context is.
 const FRONT: &[u8] = b"gss-spnego:";
+
+/// The same of one that is half done, and the version of the form.
+const HALF_DONE: &[u8] = b"gss-spnego, half done, 1:";
 
 /// The words of a credential store, as in gssapi_ntlmssp.h.
 const DOMAIN: &str = "ntlmssp_domain";
@@ -540,5 +612,45 @@ mod tests {
         assert!(!is_enveloped(b"\0\0\0\x09"));
         assert!(Own::import(Mechglue::mit(), &token).is_none());
         assert!(Own::import(Mechglue::mit(), b"").is_none());
+    }
+
+    #[test]
+    fn a_half_done_context_that_is_cut_short_is_none() {
+        let users = Users::find(Wanted {
+            name: Some(&UserName::parse("DOMAIN\\user")),
+            usage: 1,
+            from: From::Password(b"sesame"),
+        });
+        let (ntlm, _) = Ntlm::initiate(&Initiate {
+            credential: users.unwrap().initiator().unwrap(),
+            target: Some("HTTP/localhost"),
+            bindings: None,
+            host: host(),
+            context_flags: 0,
+        })
+        .unwrap();
+        let half_done = HalfDone {
+            own: Own {
+                ntlm,
+                wants_mutual: true,
+                known_to_glue: false,
+                peer_proved: false,
+            },
+            is_initiator: true,
+            negotiation: b"negotiation".to_vec(),
+            max_output_token_size: Some(100),
+        };
+        let token = half_done.export().unwrap();
+        assert!(!token.windows(6).any(|octets| octets == b"sesame"));
+        for end in 0..token.len() {
+            assert!(HalfDone::import(Mechglue::mit(), &token[..end]).is_none());
+        }
+        let mut of_acceptor = token.clone();
+        of_acceptor[HALF_DONE.len()] = 0;
+        assert!(HalfDone::import(Mechglue::mit(), &of_acceptor).is_none());
+        let again = HalfDone::import(Mechglue::mit(), &token).unwrap();
+        assert!(again.is_initiator && again.own.wants_mutual && !again.own.peer_proved);
+        assert_eq!(again.negotiation, b"negotiation");
+        assert_eq!(again.max_output_token_size, Some(100));
     }
 }

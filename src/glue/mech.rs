@@ -207,6 +207,11 @@ impl GlueMech {
         step.map_err(judged_by_acceptor)
     }
 
+    /// Say that the mechListMIC is mandatory, where the mechanism itself does not.
+    pub(crate) fn demand_mic(&mut self) {
+        self.demands_mic = true;
+    }
+
     /// What a leg's results mean.
     fn leg(
         &mut self,

@@ -233,7 +233,8 @@ fn choose<S: Mechs>(
         }
     }
     let mut considered = mechs.record().dropped().to_vec();
-    considered.extend(not_accepted(&init.mech_types, &candidates));
+    let absent = mechs.absent();
+    considered.extend(not_accepted(&init.mech_types, &candidates, &absent));
     Err(Error::NoMech {
         considered,
         summary: "the initiator offered no mechanism that is accepted here",
@@ -289,17 +290,22 @@ fn better(taken: &Oid, candidates: &[Oid], prefers: bool) -> Option<Box<Oid>> {
 }
 
 /// What was offered and is not among the candidates, as reasons why nothing was chosen.
-fn not_accepted(list: &MechList<'_>, candidates: &[Oid]) -> Vec<MechError> {
+fn not_accepted(list: &MechList<'_>, candidates: &[Oid], absent: &[MechError]) -> Vec<MechError> {
+    let reason = |mech: &Oid| {
+        let because = absent.iter().find(|absent| absent.mech.same_mech(mech));
+        let because = because.map_or(String::new(), |absent| format!(": {}", absent.reason));
+        format!("offered by the initiator, not accepted here{because}")
+    };
     let mut refused: Vec<MechError> = list
         .iter()
         .flatten()
         .filter(|mech| !candidates.iter().any(|candidate| candidate.same_mech(mech)))
         .take(REASONS)
         .map(|mech| MechError {
+            reason: reason(&mech),
             mech,
             major: major::BAD_MECH,
             cause: Cause::Unusable,
-            reason: "offered by the initiator, not accepted here".to_owned(),
             token: None,
         })
         .collect();

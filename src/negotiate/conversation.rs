@@ -86,6 +86,11 @@ impl<R: Role> Conversation<R> {
         &self.role
     }
 
+    /// Whether no message is on its way in pieces.
+    pub fn is_whole(&self) -> bool {
+        self.pending.is_none()
+    }
+
     /// The role, for good; a message in pieces is dropped.
     pub fn into_role(self) -> R {
         self.role

@@ -7,6 +7,7 @@ pub mod conversation;
 pub mod fragment;
 mod initiator;
 mod mic;
+mod portable;
 mod record;
 mod running;
 #[doc(hidden)]

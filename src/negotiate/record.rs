@@ -67,6 +67,16 @@ struct Traced {
 }
 
 impl Record {
+    /// The record of a negotiation that another process has begun; what it cost there is not told.
+    pub(super) fn carried(list: MechList<'static>, mic: MicState, chosen: bool) -> Self {
+        Self {
+            list: Some(list),
+            mic,
+            chosen,
+            ..Self::default()
+        }
+    }
+
     /// The mechanisms of the initiator's list in its order; none before one was sent or received.
     /// An identifier too long for any mechanism known here is left out.
     pub fn offered(&self) -> impl Iterator<Item = Oid> {

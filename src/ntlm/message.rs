@@ -144,15 +144,7 @@ impl<'a> Authenticate<'a> {
         token: &'a [u8],
     ) -> Result<(Self, Option<std::ops::Range<usize>>), String> {
         let message = Message::open("AUTHENTICATE", 3, token)?;
-        let decoded = Self {
-            lm_response: message.field(12, "LM response")?,
-            nt_response: message.field(20, "NT response")?,
-            domain: message.text(28, "domain")?,
-            user: message.text(36, "user name")?,
-            workstation: message.text(44, "workstation")?,
-            encrypted_session_key: message.field(52, "session key")?,
-            flags: message.number(60, "flags")?,
-        };
+        let decoded = Self::read(&message, true)?;
         let mut fields_begin = token.len();
         for at in [12, 20, 28, 36, 44, 52] {
             let (length, offset) = message.place(at, "field")?;
@@ -166,6 +158,29 @@ impl<'a> Authenticate<'a> {
             _ => None,
         };
         Ok((decoded, mic))
+    }
+
+    /// Decode in whatever character set the message says that it has.
+    pub(super) fn in_any_text(token: &'a [u8]) -> Result<Self, String> {
+        let message = Message::open("AUTHENTICATE", 3, token)?;
+        let flags = message.number(60, "flags")?;
+        Self::read(&message, flags & flag::UNICODE != 0)
+    }
+
+    fn read(message: &Message<'a>, unicode: bool) -> Result<Self, String> {
+        let text = |at, what| match unicode {
+            true => message.text(at, what),
+            false => message.field(at, what),
+        };
+        Ok(Self {
+            lm_response: message.field(12, "LM response")?,
+            nt_response: message.field(20, "NT response")?,
+            domain: text(28, "domain")?,
+            user: text(36, "user name")?,
+            workstation: text(44, "workstation")?,
+            encrypted_session_key: message.field(52, "session key")?,
+            flags: message.number(60, "flags")?,
+        })
     }
 
     /// Encode with 16 zeros at [`Self::MIC`].
@@ -229,6 +244,15 @@ impl<'a> TargetInfo<'a> {
     /// Read pairs up to MsvAvEOL, which must be there. What follows it is padding. A pair that
     /// comes twice would mean one thing to one reader and another to the next: refused.
     pub(super) fn decode(octets: &'a [u8]) -> Result<Self, String> {
+        Self::read(octets, true)
+    }
+
+    /// The same for another implementation to read, and of a pair that comes twice the last.
+    pub(super) fn in_any_number(octets: &'a [u8]) -> Result<Self, String> {
+        Self::read(octets, false)
+    }
+
+    fn read(octets: &'a [u8], once: bool) -> Result<Self, String> {
         let mut info = Self {
             pairs: octets,
             flags: 0,
@@ -248,7 +272,7 @@ impl<'a> TargetInfo<'a> {
                 return Ok(info);
             }
             let bit = 1_u32.checked_shl(id.into()).unwrap_or(0);
-            if seen & bit != 0 {
+            if once && seen & bit != 0 {
                 return Err(format!("target information: pair {id} comes twice"));
             }
             seen |= bit;

@@ -18,6 +18,7 @@ mod bindings;
 mod host;
 mod initiator;
 mod message;
+mod passing;
 mod portable;
 mod rc4;
 mod response;
@@ -31,6 +32,7 @@ pub use bindings::ChannelBindings;
 pub use host::Host;
 use initiator::Offered;
 use message::flag;
+pub use passing::Passing;
 use response::{Key, hmac, keyed};
 pub use session::{MessageError, Part};
 use session::{Role, Session};
@@ -378,6 +380,13 @@ impl Ntlm {
             _ => Err(MessageError::NoContext),
         }
     }
+}
+
+/// Whether an AUTHENTICATE_MESSAGE says that it has a MIC: then a mechListMIC has to come too
+/// (MS-SPNG note 8). What it says is under the password's proof: to be believed once another
+/// mechanism has accepted the message.
+pub fn announces_mic(authenticate: &[u8]) -> bool {
+    passing::announces_mic(authenticate)
 }
 
 /// What SPNEGO asks. `sign` and `verify` are for the mechListMIC alone: they put the key stream

@@ -31,7 +31,7 @@ impl<'a> MechList<'a> {
     }
 
     /// Take one from its encoding, and see that it is one.
-    fn decode(der: &'a [u8]) -> Result<Self, Malformed> {
+    pub(crate) fn decode(der: &'a [u8]) -> Result<Self, Malformed> {
         const WHAT: &str = "MechTypeList";
         let list = Reader::whole(WHAT, der, |reader| reader.element(tag::SEQUENCE))?;
         Reader::whole(WHAT, list, |reader| {

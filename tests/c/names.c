@@ -1,5 +1,9 @@
 /* Every function about names, on a name of each kind, as SPNEGO's own (canonicalized for it, and as
- * its contexts hand them out) and as the caller imported it. */
+ * its contexts hand them out) and as the caller imported it.
+ *
+ * Options: of=contexts   those of contexts alone
+ *          ask_target=no   without the target's, which kills gss-ntlmssp's acceptor
+ *          like=TEXT   compare the context's source with a user of this name */
 #include "common.h"
 #include "handshake.h"
 
@@ -25,6 +29,7 @@ static void inquire(gss_name_t name)
     if (!GSS_ERROR(major))
         /* The mechanism that is told is the glue's own affair: with an interposer it is longer. */
         show("  mechanism name: %d attributes: %zu", is_mn, attributes == NULL ? 0 : attributes->count);
+    gss_release_oid(&minor, &mech);
     gss_release_buffer_set(&minor, &attributes);
 }
 
@@ -174,21 +179,39 @@ static void kind(const char *text, const char *type)
     gss_release_name(&minor, &name);
 }
 
+static void compare_with_user(gss_name_t source)
+{
+    gss_name_t user = imported(option("like", "none"), "user");
+    OM_uint32 major, minor;
+    int equal = -1;
+
+    if (user == GSS_C_NO_NAME)
+        return;
+    SHOW("compare with the user", gss_compare_name(&minor, source, user, &equal));
+    show("  equal: %d", equal);
+    SHOW("compare the user", gss_compare_name(&minor, user, source, &equal));
+    show("  equal: %d", equal);
+    gss_release_name(&minor, &user);
+}
+
 static void of_contexts(void)
 {
     struct handshake handshake = {.target = imported("HTTP@localhost", "hostbased"),
                                   .mech = mech_oid("spnego"), .flags = GSS_C_MUTUAL_FLAG};
     gss_name_t names[3] = {GSS_C_NO_NAME, GSS_C_NO_NAME, GSS_C_NO_NAME};
+    int count = strcmp(option("ask_target", "yes"), "yes") == 0 ? 3 : 2;
     const char *labels[] = {"accept's source", "the context's source", "the context's target"};
     OM_uint32 minor;
 
     if (!shake_hands(&handshake))
         stop("no handshake");
-    MUST("inquire_context", gss_inquire_context(&minor, handshake.acceptor, &names[1], &names[2],
-                                                NULL, NULL, NULL, NULL, NULL));
+    compare_with_user(handshake.peer);
+    MUST("inquire_context", gss_inquire_context(&minor, handshake.acceptor, &names[1],
+                                                count == 3 ? &names[2] : NULL, NULL, NULL, NULL,
+                                                NULL, NULL));
     names[0] = handshake.peer;
     handshake.peer = GSS_C_NO_NAME;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < count; i++) {
         show("== %s", labels[i]);
         every_function(names[i]);
         canonical(names[i], "spnego");
@@ -201,11 +224,13 @@ static void of_contexts(void)
 int main(int argc, char **argv)
 {
     take_options(argc, argv);
-    kind("user@SPNEGO.TEST", "principal");
-    kind("user", "user");
-    kind("HTTP@localhost", "hostbased");
-    kind("0", "string_uid");
-    kind("a name that no mechanism has", "none");
+    if (strcmp(option("of", "all"), "contexts") != 0) {
+        kind("user@SPNEGO.TEST", "principal");
+        kind("user", "user");
+        kind("HTTP@localhost", "hostbased");
+        kind("0", "string_uid");
+        kind("a name that no mechanism has", "none");
+    }
     of_contexts();
     show_plugin();
     return 0;

@@ -22,6 +22,7 @@
  *   ask=yes          ask the plugin's own questions after every leg, and of the credential
  *   early=yes        try messages while incomplete
  *   delete_after=N   delete the context after leg N
+ *   carry=yes        export and import the context after each leg but the last
  *   export=initiator|acceptor|both   messages=no|few   order=kept   mic_iov=no
  *   traffic=sealed|signed|sealed-only   the first messages alone   delegated=TARGET
  */
@@ -455,6 +456,25 @@ static int deleted(struct end *end)
     return 1;
 }
 
+/* Export and import the context between two legs, as if another process went on; whether it is there. */
+static int carried(struct end *end)
+{
+    gss_buffer_desc token = GSS_C_EMPTY_BUFFER;
+    OM_uint32 major, minor;
+
+    if (!yes(end, "carry"))
+        return 1;
+    SHOW("  carry: export", gss_export_sec_context(&minor, &end->context, &token));
+    if (GSS_ERROR(major)) {
+        /* It is still there, and goes on. */
+        show("  context: %s", end->context == GSS_C_NO_CONTEXT ? "none" : "there");
+        return end->context != GSS_C_NO_CONTEXT;
+    }
+    SHOW("  carry: import", gss_import_sec_context(&minor, &token, &end->context));
+    gss_release_buffer(&minor, &token);
+    return !GSS_ERROR(major);
+}
+
 /* Run legs until this end is established, has failed, or has lost its peer. */
 static int negotiate(struct end *end)
 {
@@ -492,7 +512,7 @@ static int negotiate(struct end *end)
         if (GSS_ERROR(major))
             return 0;
         limit_context(end);
-        if (deleted(end)) {
+        if (deleted(end) || (major == GSS_S_CONTINUE_NEEDED && !carried(end))) {
             send_frame(ERROR, NULL);
             return 0;
         }

@@ -8,50 +8,21 @@
       smb_conf=PATH    an acceptor's of NTLM: the configuration of a domain (gensec_domain.py)
       size=OCTETS      maximum size of what is sent at once; larger tokens go in fragments
 
-Frames come on descriptor 0 and go to descriptor 1, as in tests/c/channel.c; the report goes to
-descriptor 2. Run by the system's Python, which has Samba's modules.
+Run by the system's Python, which has Samba's modules.
 """
 
 import os
-import struct
 import sys
 
 from samba import NTSTATUSError, auth, credentials, gensec, param
 from samba.auth import system_session
 from samba.samdb import SamDB
 
+from frames import MESSAGE, peer_is_done, receive, send, show
+
 # Samba has no tickets for "localhost".
 HOST = "peer.spnego.test"
-MESSAGE = b"a message of thirty-three octets."
 KEPT = []
-
-
-def show(text):
-    print(text, file=sys.stderr, flush=True)
-
-
-def send(kind, octets=b""):
-    # Kind, length in host order, octets.
-    frame = kind + struct.pack("=I", len(octets)) + octets
-    while frame:
-        frame = frame[os.write(1, frame):]
-
-
-def take(length):
-    octets = b""
-    while len(octets) < length:
-        more = os.read(0, length - len(octets))
-        if not more:
-            return None
-        octets += more
-    return octets
-
-
-def receive():
-    head = take(5)
-    if head is None:
-        return None, b""
-    return head[:1], take(struct.unpack("=I", head[1:])[0])
 
 
 def configuration(options):
@@ -147,13 +118,6 @@ def negotiate(security, speaks_first):
         if kind != b"T":
             show("the peer has failed" if kind == b"E" else "the peer is done; this end is not")
             return False
-
-
-def peer_is_done():
-    while True:
-        kind, _ = receive()
-        if kind != b"T":
-            return kind == b"D"
 
 
 def speak(security):

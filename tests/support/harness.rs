@@ -153,8 +153,13 @@ impl Harness {
 
     /// Run it under valgrind: any error, and any definite leak, becomes status 99.
     pub(crate) fn run_checked(&self, arguments: &[String], variables: &Environment) -> Output {
+        limited(170, &self.program, &Self::checker(), arguments, variables)
+    }
+
+    /// The beginning of a command that runs a program so.
+    pub(crate) fn checker() -> Vec<String> {
         let suppressions = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/c/valgrind.supp");
-        let checker = [
+        [
             "valgrind",
             "--quiet",
             "--leak-check=full",
@@ -164,8 +169,8 @@ impl Harness {
             "--num-callers=30",
             &format!("--suppressions={suppressions}"),
         ]
-        .map(ToOwned::to_owned);
-        limited(170, &self.program, &checker, arguments, variables)
+        .map(ToOwned::to_owned)
+        .to_vec()
     }
 }
 

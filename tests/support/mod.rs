@@ -17,6 +17,7 @@
 mod ccache;
 mod harness;
 mod heimdal;
+mod ntlm;
 mod pairing;
 mod plugin;
 mod realm;
@@ -26,6 +27,9 @@ pub(crate) use ccache::expire_tickets;
 pub(crate) use harness::{Harness, Output, Sanitizer};
 pub(crate) use heimdal::{
     End, Library, assert_no_fault_of_ours, connect, connect_with, heimdal_can_be_tested,
+};
+pub(crate) use ntlm::{
+    Meddled, NtlmEnd, in_message, ntlm_established, ntlm_users, run_ntlm, user_file,
 };
 pub(crate) use pairing::{Pair, Pairing, Scenarios, assert_same, difference, part_of};
 pub(crate) use plugin::{MechConfig, Side, configuration, plugin, sides};
