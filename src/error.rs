@@ -2,6 +2,7 @@
 //! minor code, and one sentence for each mechanism that was considered.
 #![forbid(unsafe_code)]
 
+use crate::advice::{Trouble, advised};
 use crate::oid::Oid;
 
 /// A major status of RFC 2744 section 3.9.1.
@@ -233,7 +234,7 @@ impl Error {
             Self::PeerMisbehaved(how) => vec![how.sentence()],
             Self::Rejected { considered, .. } => {
                 let refusal = "the peer rejected the negotiation".to_owned();
-                std::iter::once(refusal)
+                std::iter::once(advised(refusal, Some(&Trouble::SeePeer)))
                     .chain(considered.iter().map(MechError::sentence))
                     .collect()
             }
@@ -265,6 +266,14 @@ impl Error {
 
 impl Misbehaviour {
     fn sentence(&self) -> String {
+        let altered = matches!(
+            self,
+            Self::MissingMic | Self::WrongMic(_) | Self::NotOffered(_)
+        );
+        advised(self.what(), altered.then_some(&Trouble::ListAltered))
+    }
+
+    fn what(&self) -> String {
         match self {
             Self::MissingMic => "mechListMIC is missing where RFC 4178 section 5 requires it: the \
                  list of mechanisms may have been altered on the way"

@@ -3,6 +3,7 @@
 //! octets, and the words that all of them use come first.
 
 // Words.
+pub mod advice;
 pub mod error;
 pub mod oid;
 pub mod policy;

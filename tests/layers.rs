@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 /// Each room and its floor. Rooms of one floor stand beside each other and may not name one another,
 /// except on the ground, which is one vocabulary.
-const ROOMS: [(&str, u8); 13] = [
+const ROOMS: [(&str, u8); 14] = [
+    ("advice", GROUND),
     ("error", GROUND),
     ("oid", GROUND),
     ("policy", GROUND),

@@ -6,6 +6,7 @@ use super::arg::channel;
 use super::credential::Credential;
 use super::name::Name;
 use super::own::{self, Own, Users};
+use crate::advice::{Trouble, advised};
 use crate::error::{Cause, Error, MechError, major};
 use crate::glue::mech::{self, Accept, Acquire, GlueMech, Initiate, Source};
 use crate::glue::owned::{self, Bindings, Buffer, Cred, Store};
@@ -409,7 +410,7 @@ pub(crate) fn absent(candidates: &[Oid], of_credential: bool) -> Vec<MechError> 
     let reason = |mech: &Oid| match policy::current().mechs.allows(mech) {
         Err(forbidden) => forbidden,
         Ok(()) if of_credential => NOT_FOR_THIS.to_owned(),
-        Ok(()) => "not installed".to_owned(),
+        Ok(()) => advised("not installed".to_owned(), Some(&Trouble::NotInstalled)),
     };
     [oid::KRB5, oid::NTLMSSP]
         .iter()

@@ -4,6 +4,7 @@
 
 use super::inner::unusable;
 use super::name::Name;
+use crate::advice::{Trouble, advised};
 use crate::error::{Error, MechError};
 use crate::glue::owned::Store;
 use crate::glue::{Mechglue, catalog, environment};
@@ -127,7 +128,8 @@ impl Users {
         if accounts.is_empty() {
             let problem = accounts.problems().first();
             let problem = problem.map_or(String::new(), |problem| format!(": {problem}"));
-            return Err(format!("no user in {}{problem}", file.display()));
+            let nobody = format!("no user in {}{problem}", file.display());
+            return Err(advised(nobody, Some(&Trouble::NtlmUsers)));
         }
         let initiator = match wanted.name {
             _ if usage == GSS_C_ACCEPT => None,
@@ -200,7 +202,10 @@ fn user_file(store: Store<'_>) -> Result<PathBuf, String> {
     }
     environment::variable(Accounts::VARIABLE)
         .map(PathBuf::from)
-        .ok_or_else(|| format!("no user: {} is not set", Accounts::VARIABLE))
+        .ok_or_else(|| {
+            let unset = format!("no user: {} is not set", Accounts::VARIABLE);
+            advised(unset, Some(&Trouble::NtlmUsers))
+        })
 }
 
 fn named(name: Option<&UserName>, domain: Option<&[u8]>) -> Result<UserName, String> {

@@ -64,7 +64,7 @@ mod tests {
         assert_eq!(keep(&error), Minor::Rejected);
         assert_eq!(
             sentence(Minor::Rejected, 0),
-            ("the peer rejected the negotiation".to_owned(), false)
+            (error.sentences().concat(), false)
         );
     }
 

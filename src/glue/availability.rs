@@ -4,6 +4,7 @@
 use super::mech::{self, Acquire, Source};
 use super::owned::Store;
 use super::{Mechglue, environment};
+use crate::advice::{Trouble, advised};
 use crate::error::{Cause, MechError, major};
 use crate::oid;
 use crate::sys::GSS_C_INITIATE;
@@ -131,7 +132,7 @@ fn none(reason: String) -> MechError {
         mech: oid::NTLMSSP,
         major: major::NO_CRED,
         cause: Cause::Unusable,
-        reason,
+        reason: advised(reason, Some(&Trouble::NtlmUsers)),
         token: None,
     }
 }

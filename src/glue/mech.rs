@@ -4,6 +4,7 @@
 use super::Mechglue;
 use super::owned::OidSet;
 use super::owned::{Bindings, Buffer, Context, Cred, LentBuffer, LentOid, LentOidSet, Name, Store};
+use crate::advice::{Side, Trouble, advised, krb5_error};
 use crate::error::{Cause, Major, MechError, major};
 use crate::negotiate::{Mech, Step};
 use crate::oid::{self, Oid};
@@ -141,7 +142,7 @@ impl GlueMech {
         };
         self.context = Context::take(glue, context);
         self.lifetime = lifetime;
-        let step = self.leg(glue, status, minor, flags, output)?;
+        let step = self.leg(Side::Initiator, glue, status, minor, flags, output)?;
         if !self.mech.is_krb5() {
             self.ask_whether_mic_is_demanded();
         }
@@ -195,7 +196,7 @@ impl GlueMech {
         self.lifetime = lifetime;
         self.source = Name::take(glue, source);
         self.delegated = Cred::take(glue, delegated);
-        let step = self.leg(glue, status, minor, flags, output);
+        let step = self.leg(Side::Acceptor, glue, status, minor, flags, output);
         if self.mech == oid::NTLMSSP {
             self.ask_whether_mic_is_demanded();
         }
@@ -205,6 +206,7 @@ impl GlueMech {
     /// What a leg's results mean.
     fn leg(
         &mut self,
+        side: Side,
         glue: &'static Mechglue,
         status: Major,
         minor: u32,
@@ -222,7 +224,7 @@ impl GlueMech {
                 Ok(Step::Continue(output))
             }
             failure => {
-                let mut error = failed(glue, &self.mech, failure, minor);
+                let mut error = advised_failure(side, glue, &self.mech, failure, minor);
                 error.token = (!output.is_empty()).then(|| output.as_ref().to_vec());
                 Err(error)
             }
@@ -414,7 +416,7 @@ fn canonicalize(target: &Name, mech: &Oid) -> Result<Name, MechError> {
     };
     Name::take(glue, name)
         .filter(|_| status == major::COMPLETE)
-        .ok_or_else(|| failed(glue, mech, status, minor))
+        .ok_or_else(|| advised_failure(Side::Initiator, glue, mech, status, minor))
 }
 
 /// What a credential is acquired with, beside the mechanisms.
@@ -548,7 +550,11 @@ pub(crate) fn acquire(
     let cred = Cred::take(glue, cred);
     let Some(cred) = cred.filter(|_| status == major::COMPLETE) else {
         let mech = mechs.first().copied().unwrap_or(oid::SPNEGO);
-        return Err(failed(glue, &mech, status, minor));
+        let side = match u32::try_from(how.usage) {
+            Ok(GSS_C_ACCEPT) => Side::Acceptor,
+            _ => Side::Initiator,
+        };
+        return Err(advised_failure(side, glue, &mech, status, minor));
     };
     // The glue may report an interposed mechanism by a longer identifier: believe the request then.
     let reported = actual.map(|set| set.members()).unwrap_or_default();
@@ -579,6 +585,20 @@ pub(crate) fn failed(glue: &'static Mechglue, mech: &Oid, status: Major, minor: 
         reason: reason(glue, mech, status, minor),
         token: None,
     }
+}
+
+/// The same, and what to do about it after the mechanism's words.
+fn advised_failure(
+    side: Side,
+    glue: &'static Mechglue,
+    mech: &Oid,
+    status: Major,
+    minor: u32,
+) -> MechError {
+    let mut error = failed(glue, mech, status, minor);
+    let trouble = Trouble::of(mech, side, status, minor, &error.reason);
+    error.reason = advised(error.reason, trouble.as_ref());
+    error
 }
 
 /// An acceptor passes over a mechanism only when it says that it cannot be used here. Whatever else
@@ -627,7 +647,7 @@ fn reason(glue: &'static Mechglue, mech: &Oid, status: Major, minor: u32) -> Str
         if shown != major::COMPLETE {
             break;
         }
-        sentences.push(text.text().trim().to_owned());
+        sentences.push(printable(text.text().trim()));
         if more == 0 {
             break;
         }
@@ -636,6 +656,20 @@ fn reason(glue: &'static Mechglue, mech: &Oid, status: Major, minor: u32) -> Str
         return format!("failed with status {status:#x}, code {minor}");
     }
     sentences.join("; ")
+}
+
+/// A mechanism's sentence, in which nothing that a peer has put into it (the name in its ticket, the text
+/// of an error) drives a terminal, ends a line of a log or fills it.
+fn printable(sentence: &str) -> String {
+    let mut shown: String = sentence
+        .chars()
+        .take(LONGEST_SENTENCE)
+        .map(|c| if c.is_control() { '?' } else { c })
+        .collect();
+    if sentence.chars().nth(LONGEST_SENTENCE).is_some() {
+        shown.push_str("...");
+    }
+    shown
 }
 
 /// The mechanisms of this process that do not know whether a mechListMIC is mandatory: as many as
@@ -667,16 +701,12 @@ const KRB5_REFUSALS: [u32; 4] = [
     krb5_error(31),
 ];
 
-/// ERROR_TABLE_BASE_krb5, -1765328384 as an OM_uint32.
-const KRB5_BASE: u32 = 0u32.wrapping_sub(1_765_328_384);
-
-/// The base plus a protocol error number of RFC 4120 section 7.5.9.
-const fn krb5_error(number: u32) -> u32 {
-    KRB5_BASE + number
-}
-
 /// A mechanism that never ends its list of sentences is cut short.
 const MOST_SENTENCES: usize = 8;
+
+/// Characters of a sentence that are shown: Kerberos's with two principals in them have some 200, and what
+/// to do about it has to fit behind it into the 1024 octets that curl shows.
+const LONGEST_SENTENCE: usize = 500;
 
 /// Private question of SPNEGO to NTLM, 1.3.6.1.4.1.7165.655.1.2: is a mechListMIC mandatory?
 const REQUIRES_MECHLIST_MIC: Oid = Oid::known([0x2b, 6, 1, 4, 1, 0xb7, 0x7d, 0x85, 0x0f, 1, 2]);
@@ -695,6 +725,16 @@ mod tests {
             "1.3.6.1.4.1.7165.655.1.2"
         );
         assert_eq!(RESET_CRYPTO.to_string(), "1.3.6.1.4.1.7165.655.1.3");
+    }
+
+    #[test]
+    fn what_a_peer_puts_into_a_sentence_is_harmless_and_short() {
+        let ticket = "Request ticket server HTTP/\u{1b}[2Jx\n@R not found in keytab";
+        let shown = "Request ticket server HTTP/?[2Jx?@R not found in keytab";
+        assert_eq!(printable(ticket), shown);
+        let long = printable(&"ä".repeat(LONGEST_SENTENCE + 1));
+        assert_eq!(long.chars().count(), LONGEST_SENTENCE + 3);
+        assert_eq!(printable(&long[..10]), long[..10]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The acceptor's side: choose from the initiator's list, run the mechanism, prove the list.
 #![forbid(unsafe_code)]
 
+use crate::advice::{Trouble, advised};
 use crate::error::{Cause, Error, Failure, MechError, Misbehaviour, major};
 use crate::negotiate::mic::{Mic, Turn, Verdict};
 use crate::negotiate::running::{Context, Running};
@@ -249,7 +250,8 @@ fn prefers_another(
 
 /// What was offered and is not among the candidates, as reasons why nothing was chosen.
 fn not_accepted(list: &MechList<'_>, candidates: &[Oid]) -> Vec<MechError> {
-    list.iter()
+    let mut refused: Vec<MechError> = list
+        .iter()
         .flatten()
         .filter(|mech| !candidates.iter().any(|candidate| candidate.same_mech(mech)))
         .take(REASONS)
@@ -260,7 +262,12 @@ fn not_accepted(list: &MechList<'_>, candidates: &[Oid]) -> Vec<MechError> {
             reason: "offered by the initiator, not accepted here".to_owned(),
             token: None,
         })
-        .collect()
+        .collect();
+    if let Some(last) = refused.last_mut() {
+        let words = std::mem::take(&mut last.reason);
+        last.reason = advised(words, Some(&Trouble::NothingInCommon));
+    }
+    refused
 }
 
 /// How many mechanisms of a peer's list are named in an error: more than anyone offers, and a

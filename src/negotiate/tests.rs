@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::script::{End, Outcome, Role, Script, Side, converse};
+use crate::advice::{Trouble, advised};
 use crate::error::{Cause, Error, Misbehaviour, major};
 use crate::oid::{IAKERB, KRB5, KRB5_MS, NEGOEX, NTLMSSP, Oid};
 use crate::wire::spnego::{MechList, NegState, NegTokenInit, NegTokenResp};
@@ -428,11 +429,12 @@ fn no_mechanism_in_common_is_rejected_with_what_was_offered() {
         panic!("{outcome:?}");
     };
     assert_eq!(error.major(), major::BAD_MECH);
+    let last = "iakerb: offered by the initiator, not accepted here";
     assert_eq!(
         error.sentences(),
         [
-            "krb5: offered by the initiator, not accepted here",
-            "iakerb: offered by the initiator, not accepted here"
+            "krb5: offered by the initiator, not accepted here".to_owned(),
+            advised(last.to_owned(), Some(&Trouble::NothingInCommon)),
         ]
     );
     let End::Failed(error) = outcome.initiator else {

@@ -11,6 +11,7 @@ use super::message::{
 };
 use super::response::{Key, exchanged, hmac, keyed, nt_proof, ntowf_v2, session_base_key};
 use super::{Accept, Agreement, Fresh, defective, refused, wrong_bindings};
+use crate::advice::{Trouble, advised};
 use crate::error::MechError;
 
 /// An acceptor whose CHALLENGE_MESSAGE is on its way.
@@ -81,9 +82,9 @@ impl Challenged {
             let mic_at = mic_at.ok_or_else(|| refused("the MIC was removed"))?;
             self.verify_mic(token, mic_at, &key)?;
         } else if call.require_mic {
-            return Err(refused(
-                "no MIC, though the challenge asked for one: NTLM's flags and target are unprotected",
-            ));
+            let words = "no MIC, though the challenge asked for one: NTLM's flags and target are unprotected";
+            let trouble = Trouble::NtlmUnprotected;
+            return Err(refused(advised(words.to_owned(), Some(&trouble))));
         }
         let bound = match call.bindings {
             Some(bindings) => bound(&claim.info, &bindings.hash())?,
@@ -139,11 +140,14 @@ impl Challenged {
         let right = bool::from(proof.ct_eq(claim.proof));
         match (known, right) {
             (true, true) => Ok((account.name, session_base_key(ntowf, &proof))),
-            (true, false) => Err(refused(format!(
-                "wrong password for {}",
-                quoted(&claim.name)
-            ))),
-            (false, _) => Err(refused(format!("no account for {}", quoted(&claim.name)))),
+            (true, false) => {
+                let words = format!("wrong password for {}", quoted(&claim.name));
+                Err(refused(advised(words, Some(&Trouble::NtlmPassword))))
+            }
+            (false, _) => {
+                let words = format!("no account for {}", quoted(&claim.name));
+                Err(refused(advised(words, Some(&Trouble::NtlmAccount))))
+            }
         }
     }
 
@@ -164,9 +168,9 @@ impl Challenged {
         if expected.ct_eq(mic).into() {
             return Ok(());
         }
-        Err(refused(
-            "the MIC does not verify: a message of NTLM was altered on the way",
-        ))
+        let words = "the MIC does not verify: a message of NTLM was altered on the way";
+        let trouble = Trouble::NtlmUnprotected;
+        Err(refused(advised(words.to_owned(), Some(&trouble))))
     }
 }
 

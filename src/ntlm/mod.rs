@@ -5,6 +5,7 @@
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::advice::{Trouble, advised};
 use crate::error::{Cause, Major, MechError, major};
 use crate::negotiate::{Mech, Step};
 use crate::oid::NTLMSSP;
@@ -494,7 +495,10 @@ fn wrong_bindings() -> MechError {
     failure(
         BAD_BINDINGS,
         Cause::Refused,
-        "the initiator's channel bindings are those of another channel",
+        advised(
+            "the initiator's channel bindings are those of another channel".to_owned(),
+            Some(&Trouble::ChannelBindings),
+        ),
     )
 }
 

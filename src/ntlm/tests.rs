@@ -484,9 +484,25 @@ fn whoever_is_not_known_is_refused_with_a_reason_that_only_we_see() {
     let password = as_user("DOMAIN\\user", "password");
     let user = as_user("DOMAIN\\nobody", "Password");
     let domain = as_user("OTHER\\user", "Password");
-    assert_eq!(password.reason, "wrong password for \"DOMAIN\\\\user\"");
-    assert_eq!(user.reason, "no account for \"DOMAIN\\\\nobody\"");
-    assert_eq!(domain.reason, "no account for \"OTHER\\\\user\"");
+    for (refusal, words, trouble) in [
+        (
+            &password,
+            "wrong password for \"DOMAIN\\\\user\"",
+            Trouble::NtlmPassword,
+        ),
+        (
+            &user,
+            "no account for \"DOMAIN\\\\nobody\"",
+            Trouble::NtlmAccount,
+        ),
+        (
+            &domain,
+            "no account for \"OTHER\\\\user\"",
+            Trouble::NtlmAccount,
+        ),
+    ] {
+        assert_eq!(refusal.reason, advised(words.to_owned(), Some(&trouble)));
+    }
     for refusal in [password, user, domain] {
         assert_eq!(refusal.major, major::FAILURE);
         assert_eq!((refusal.cause, refusal.token), (Cause::Refused, None));
