@@ -4,6 +4,8 @@
 mod decode;
 mod doctor;
 mod get;
+mod http;
+mod leg;
 mod print;
 mod serve;
 
