@@ -4,24 +4,31 @@
 mod decode;
 mod doctor;
 mod get;
+#[cfg(test)]
 mod http;
 mod leg;
+mod manual;
 mod print;
 mod serve;
 
+use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
-use print::Form;
+use print::{Form, Verdict};
 
 /// Look into SPNEGO, and find out why a sign-in fails
+///
+/// Takes the tokens of a sign-in by Negotiate apart, examines this machine, and signs in by itself,
+/// as a client and as a server, to show what happens on the way.
 #[derive(Parser)]
-#[command(version, arg_required_else_help = true, after_help = EXIT_CODES)]
+#[command(name = "spnego", version, arg_required_else_help = true, after_help = EXIT_STATUS)]
 struct Spnego {
     #[command(subcommand)]
     command: Command,
-    /// Print JSON
+    /// Print JSON: one value, or one a line
     #[arg(long, global = true)]
     json: bool,
 }
@@ -32,6 +39,13 @@ enum Command {
     Doctor(doctor::Doctor),
     Get(get::Get),
     Serve(serve::Serve),
+    /// Print completions for a shell
+    ///
+    /// The installed ones are in the places where bash, zsh and fish look for them.
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
 }
 
 fn main() -> ExitCode {
@@ -42,9 +56,19 @@ fn main() -> ExitCode {
         Command::Doctor(doctor) => doctor.run(form),
         Command::Get(get) => get.run(form),
         Command::Serve(serve) => serve.run(form),
+        Command::Completions { shell } => completions(shell),
     };
     verdict.into()
 }
 
-const EXIT_CODES: &str = "\
-Exit status: 0 when all is well, 1 when something is wrong, 2 when the command line is.";
+fn completions(shell: Shell) -> Verdict {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Spnego::command(), "spnego", &mut script);
+    print::done(std::io::stdout().write_all(&script));
+    Verdict::Well
+}
+
+const EXIT_STATUS: &str = "\
+Exit status: 0 when all is well, 1 when something is wrong, 2 when the command line is.
+
+Colours are for terminals only; with NO_COLOR in the environment there are none.";

@@ -80,7 +80,7 @@ fn is_invisible(c: char) -> bool {
 /// Who reads may have gone (`spnego ... | head`), or the disk may be full: the program ends then,
 /// since there is nobody left to do anything for.
 pub(crate) fn line(text: impl Display) {
-    written(writeln!(anstream::stdout(), "{text}"));
+    done(writeln!(anstream::stdout(), "{text}"));
 }
 
 /// Print a JSON value: indented for a terminal's reader, on one line otherwise, so that several
@@ -93,7 +93,7 @@ pub(crate) fn json(value: &Value) {
     } else {
         write!(text, "{value}")
     };
-    written(
+    done(
         result
             .map_err(io::Error::other)
             .and_then(|()| writeln!(io::stdout(), "{text}")),
@@ -113,7 +113,8 @@ pub(crate) fn usage(sentence: impl Display) -> Verdict {
     Verdict::Usage
 }
 
-fn written(result: io::Result<()>) {
+/// End the program when its output could not be written; nobody is left to do anything for.
+pub(crate) fn done(result: io::Result<()>) {
     let Err(error) = result else {
         return;
     };
