@@ -28,6 +28,8 @@ pub enum Trouble {
     NoTicket,
     /// The ticket cache is there, and this user may not read it.
     CacheUnreadable(PathBuf),
+    /// What should be the ticket cache is something else.
+    CacheMalformed,
     /// The ticket's time is over.
     TicketExpired(Side),
     /// Two clocks are too far apart.
@@ -38,6 +40,8 @@ pub enum Trouble {
     UnknownService,
     /// The target is an address, which no principal is named by.
     AddressTarget,
+    /// The user's KDC does not know the host's realm.
+    NoTrust,
     /// It is not known which KDC serves the realm.
     UnknownRealm,
     /// No KDC answers.
@@ -46,6 +50,8 @@ pub enum Trouble {
     EncryptionType(Side),
     /// The ticket may not be forwarded.
     NotForwardable,
+    /// The token may be too large for a header field of HTTP.
+    LargeToken,
     /// The KDC refuses what was asked for.
     KdcPolicy,
     /// The password is wrong.
@@ -84,6 +90,8 @@ pub enum Trouble {
     NtlmAccount,
     /// NTLM's messages were altered, or are not protected.
     NtlmUnprotected,
+    /// The program ended a negotiation that takes more tokens.
+    Abandoned,
     /// The mechanism list was altered on the way, or may have been.
     ListAltered,
     /// The peer has no mechanism in common with this side.
@@ -119,6 +127,9 @@ impl Trouble {
         match (minor, side) {
             (KG_EMPTY_CCACHE | KG_TGT_MISSING | KG_CCACHE_NOMATCH, _) => Some(Self::NoTicket),
             (KG_KEYTAB_NOMATCH, _) => Some(Self::Keytab),
+            (EACCES | EPERM | ENOENT, Side::Acceptor) if words.contains("(filename: ") => {
+                Some(Self::ReplayCache)
+            }
             (EACCES | EPERM | ENOENT, Side::Acceptor) => Some(keytab(words)),
             (EACCES | EPERM, Side::Initiator) => unreadable_cache(words),
             _ => None,
@@ -131,6 +142,8 @@ impl Trouble {
         let unknown_service = || {
             if names_address(words) {
                 Self::AddressTarget
+            } else if words.contains(" krbtgt/") {
+                Self::NoTrust
             } else {
                 Self::UnknownService
             }
@@ -138,6 +151,7 @@ impl Trouble {
         Some(match number {
             141 | 195 => unreadable_cache(words).unwrap_or(Self::NoTicket),
             193 | 194 => unreadable_cache(words)?,
+            199 | 212 => Self::CacheMalformed,
             32 => Self::TicketExpired(side),
             33 | 37 | 148 => Self::ClockSkew,
             6 => Self::UnknownUser,
@@ -200,6 +214,9 @@ impl fmt::Display for Trouble {
                     file.display()
                 );
             }
+            Self::CacheMalformed => {
+                "remove the damaged ticket cache (kdestroy, or the file itself) and run kinit"
+            }
             Self::NoTicket => "get a ticket: run kinit",
             Self::TicketExpired(Initiator) => "get a new ticket: run kinit",
             Self::TicketExpired(Acceptor) => {
@@ -221,6 +238,10 @@ impl fmt::Display for Trouble {
                 "call the server by its host name, not by its address: Kerberos knows services by \
                  name"
             }
+            Self::NoTrust => {
+                "tell krb5.conf which realm the host belongs to ([domain_realm]), or have the \
+                 administrators of both realms agree on a trust: the KDC does not know that realm"
+            }
             Self::UnknownRealm => {
                 "tell krb5.conf where the realm's KDC is ([realms], or dns_lookup_kdc = true), and \
                  which realm the host belongs to ([domain_realm], default_realm)"
@@ -237,7 +258,13 @@ impl fmt::Display for Trouble {
                 "allow the ticket's encryption type on the server (permitted_enctypes in krb5.conf), \
                  or give the service keys of a type that is allowed (kadmin: ktadd)"
             }
-            Self::NotForwardable => "get a ticket that can be forwarded: run kinit -f",
+            Self::NotForwardable => {
+                "get a ticket that can be forwarded: run kinit -f, and see that klist -f shows an F"
+            }
+            Self::LargeToken => {
+                "where a server answers 400 or 431, have it take larger header fields (Apache: \
+                 LimitRequestFieldSize), or have the user be in fewer groups"
+            }
             Self::KdcPolicy => {
                 "ask the realm's administrator: the KDC's log says which rule refused the request"
             }
@@ -251,8 +278,8 @@ impl fmt::Display for Trouble {
                  drop old tickets (kdestroy, kinit)"
             }
             Self::WrongKey(Initiator) => {
-                "the server's keytab has another key than the KDC: its administrator exports it again \
-                 (kadmin: ktadd)"
+                "the server cannot decrypt the ticket, and its log says why: as a rule its keytab is out \
+                 of date, and its administrator exports the keys again (kadmin: ktadd)"
             }
             Self::KeyVersion(Acceptor) => {
                 "compare klist -kte of the keytab with kvno of the service: export the key again \
@@ -304,6 +331,10 @@ impl fmt::Display for Trouble {
             Self::NtlmUnprotected => {
                 "use a client that sends a MIC (Windows since Vista does), and look for a proxy that \
                  rewrites the header"
+            }
+            Self::Abandoned => {
+                "in HTTP, have the server keep the negotiation with the connection (Apache: \
+                 GssapiConnectionBound On, KeepAlive On), and see why the client has ended it"
             }
             Self::ListAltered => {
                 "look for a proxy in between that rewrites the Negotiate header, and use TLS up to the \

@@ -20,6 +20,7 @@ pub mod major {
     pub const NO_CONTEXT: Major = 8 << 16;
     pub const DEFECTIVE_TOKEN: Major = 9 << 16;
     pub const FAILURE: Major = 13 << 16;
+    pub const UNAUTHORIZED: Major = 15 << 16;
     pub const UNAVAILABLE: Major = 16 << 16;
     pub const NAME_NOT_MN: Major = 18 << 16;
 }
@@ -57,6 +58,8 @@ pub enum Minor {
     Configuration = 0x2000_1008,
     /// A defect of this library, or out of memory.
     Internal = 0x2000_1009,
+    /// The configuration forbids what was negotiated.
+    Forbidden = 0x2000_100a,
     /// HTTP: neither Negotiate nor Nego2 is offered.
     HttpNotOffered = 0x2000_2001,
     /// HTTP: a header field is malformed.
@@ -127,6 +130,8 @@ pub enum Error {
         /// Mechanisms dropped earlier.
         considered: Vec<MechError>,
     },
+    /// The configuration forbids what was negotiated: what, and who says so.
+    Forbidden(String),
     /// The call needs an established context, and this one is not, or failed.
     NoContext(&'static str),
     /// Neither the mechanism nor this library has that service.
@@ -192,6 +197,7 @@ impl Error {
                 .first()
                 .map_or(major::NO_CRED, |first| first.major),
             Self::Mech { error, .. } => error.major,
+            Self::Forbidden(_) => major::UNAUTHORIZED,
             Self::NoContext(_) => major::NO_CONTEXT,
             Self::Missing(_) => major::CALL_INACCESSIBLE_READ,
             Self::Unavailable(_) => major::UNAVAILABLE,
@@ -218,6 +224,7 @@ impl Error {
             Self::NoMech { .. } => Minor::NoMechs,
             Self::NoCred { .. } => Minor::NoCreds,
             Self::Mech { .. } => Minor::MechFailed,
+            Self::Forbidden(_) => Minor::Forbidden,
             Self::NoContext(_) => Minor::ContextUnusable,
             Self::Unavailable(_) | Self::Missing(_) | Self::CallerMisused(_) => {
                 Minor::CallerMisused
@@ -254,6 +261,7 @@ impl Error {
                 .chain(considered)
                 .map(MechError::sentence)
                 .collect(),
+            Self::Forbidden(what) => vec![what.clone()],
             Self::NoContext(what)
             | Self::Unavailable(what)
             | Self::Missing(what)
@@ -322,6 +330,7 @@ impl Minor {
             Self::ContextUnusable => "the security context is not established, or has failed",
             Self::Configuration => "the configuration of gss-spnego is wrong",
             Self::Internal => "internal error of gss-spnego",
+            Self::Forbidden => "the configuration of gss-spnego forbids what was negotiated",
             Self::HttpNotOffered => "neither Negotiate nor Nego2 is offered",
             Self::HttpMalformed => "an HTTP header field is malformed",
             Self::HttpUnverified => "the response does not prove where it comes from",
@@ -343,7 +352,7 @@ impl Minor {
         Self::ALL.into_iter().find(|minor| minor.code() == code)
     }
 
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 20] = [
         Self::NoMechs,
         Self::NoCreds,
         Self::NoMechFromAcceptor,
@@ -358,6 +367,7 @@ impl Minor {
         Self::ContextUnusable,
         Self::Configuration,
         Self::Internal,
+        Self::Forbidden,
         Self::HttpNotOffered,
         Self::HttpMalformed,
         Self::HttpUnverified,

@@ -1,29 +1,100 @@
-//! What this machine's administrator decided: which mechanisms, in which order, how strict, how large.
-//! Read once in a process, from `/etc/gss/gss-spnego.conf` and the environment. Never fails: what is
-//! wrong is skipped and told, and where skipping would allow more than was meant, nothing is allowed.
+//! What this machine's administrator decided: which mechanisms for whom, in which order, how strict,
+//! how large. From `/etc/gss/spnego.conf` and the environment. Reading never fails: what is wrong is
+//! told, and where passing over it would allow more than was meant, nothing is allowed.
 #![forbid(unsafe_code)]
 
+mod condition;
 mod reading;
+#[cfg(test)]
+mod tests;
+mod trusted;
+mod watch;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::fmt;
+use std::path::{Path, PathBuf};
 
 use crate::oid::{self, Oid};
+use condition::Condition;
+
+pub use condition::is_address;
+pub use watch::{
+    Current, Environment, InForce, at_start, current, follow, for_context, install, program,
+    variable,
+};
 
 /// All that is configured.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
-    /// The rules of a negotiation.
+    /// What holds where no rule matches.
+    pub terms: Terms,
+    /// The rules, in the order of the file.
+    pub rules: Vec<Rule>,
+    /// Where events go.
+    pub trace: TraceTo,
+    /// How events are written.
+    pub trace_format: TraceFormat,
+    /// What is wrong with the configuration, as "file:line:column: what"; the first
+    /// [`MOST_PROBLEMS`].
+    pub problems: Vec<String>,
+}
+
+/// One `[[rule]]`: what holds for the contexts that it matches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Its place among the rules, from 1.
+    pub number: usize,
+    /// The line it begins on.
+    pub line: usize,
+    /// What holds for the contexts that it matches.
+    pub terms: Terms,
+    name: String,
+    condition: Condition,
+}
+
+/// The side of a negotiation that a rule is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Who begins: a client.
+    Initiator,
+    /// Who answers: a service.
+    Acceptor,
+}
+
+/// What is allowed and required in one negotiation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// What negotiation itself goes by.
     pub rules: Rules,
     /// The mechanisms that may be negotiated.
     pub mechs: MechPolicy,
     /// Whose NTLM is used.
     pub ntlm: NtlmProvider,
-    /// Where events go.
-    pub trace: TraceTo,
-    /// What is wrong with the configuration, as "file:line: what"; the first [`MOST_PROBLEMS`].
-    pub problems: Vec<String>,
+    /// Whether Kerberos is tried for a target that is an IP address.
+    pub kerberos_for_ip: bool,
+    /// Whether the peer must have proved who it is (GSS_C_MUTUAL_FLAG).
+    pub mutual: bool,
+    /// Whether both sides must have bound the context to their channel.
+    pub channel_bindings: bool,
+    /// Who set what, for sentences.
+    said_by: Vec<(Setting, String)>,
+}
+
+/// The settings that a refusal may have to name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setting {
+    /// `mechs`.
+    Mechs,
+    /// `ntlm`.
+    Ntlm,
+    /// `require`.
+    Require,
+    /// `kerberos_fallback`.
+    KerberosFallback,
+    /// `kerberos_for_ip`.
+    KerberosForIp,
+    /// `downgrade`.
+    Downgrade,
 }
 
 /// The rules a negotiation follows.
@@ -37,6 +108,23 @@ pub struct Rules {
     pub legacy_windows: bool,
     /// Largest output token in octets, longer ones leave in fragments (MS-SPNG 3.1.5.6); 0: no limit.
     pub max_output_token_size: usize,
+    /// Establish nothing without a mechListMIC of the peer that verified.
+    pub require_mic: bool,
+    /// Take another mechanism in the place of Kerberos when that fails.
+    pub kerberos_fallback: bool,
+    /// What becomes of a negotiation that falls to a weaker mechanism without protection.
+    pub downgrade: Downgrade,
+}
+
+/// What becomes of a negotiation that ends with a weaker mechanism than this side prefers, without
+/// a verified mechListMIC or because Kerberos failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Downgrade {
+    /// It is an event in the trace.
+    #[default]
+    Allow,
+    /// It fails as well.
+    Refuse,
 }
 
 /// Which mechanisms may be negotiated, and in which order.
@@ -58,7 +146,7 @@ pub enum NtlmProvider {
     System,
     /// The one of this library.
     Own,
-    /// None; [`MechPolicy`] refuses NTLM too.
+    /// None.
     Off,
 }
 
@@ -76,29 +164,150 @@ pub enum TraceTo {
     File(PathBuf),
 }
 
-/// How an environment variable is looked up: `secure_getenv` in a plugin, so that a setuid
-/// program's user has no say.
-pub type Environment = fn(&str) -> Option<OsString>;
-
-/// Give the reader of the environment, before the first [`current`]; the first one given stands.
-/// Without one, no variable is read.
-pub fn install(environment: Environment) {
-    // A second call is another entry point's first; it gives the same function.
-    let _ = ENVIRONMENT.set(environment);
+/// How events are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TraceFormat {
+    /// A line for a person.
+    #[default]
+    Text,
+    /// A JSON object on a line.
+    Json,
 }
 
-/// The policy of this process, read on the first call.
-pub fn current() -> &'static Policy {
-    CURRENT.get_or_init(|| {
-        Policy::read(|name| ENVIRONMENT.get().and_then(|environment| environment(name)))
-    })
+/// Read one file as a process would that names it by [`CONFIG_VARIABLE`], without any other
+/// variable: what is wrong with it is in [`Policy::problems`].
+pub fn examine(file: &Path) -> Policy {
+    Policy::read(|name| (name == CONFIG_VARIABLE).then(|| file.as_os_str().to_owned()))
 }
 
 impl Policy {
     /// Read the configuration file that `environment` or the default names, then the variables,
-    /// which override it.
+    /// which override its settings and narrow its rules.
     pub fn read(environment: impl Fn(&str) -> Option<OsString>) -> Self {
-        reading::read(environment)
+        reading::Source::new(environment).read()
+    }
+
+    /// What holds for a context: the terms of the first rule that matches, or the settings. `target`
+    /// is `service@host`, of an acceptor its own name; `program` is the path of the executable. A
+    /// rule that asks for one of them matches nothing that has none.
+    pub fn for_target(&self, role: Role, target: Option<&str>, program: Option<&str>) -> Found<'_> {
+        let matches = |rule: &&Rule| rule.condition.matches(role, target, program);
+        match self.rules.iter().find(matches) {
+            Some(rule) => Found {
+                terms: &rule.terms,
+                rule: Some(rule),
+            },
+            None => Found {
+                terms: &self.terms,
+                rule: None,
+            },
+        }
+    }
+
+    /// The settings and the terms of every rule.
+    fn all_terms(&self) -> impl Iterator<Item = &Terms> {
+        std::iter::once(&self.terms).chain(self.rules.iter().map(|rule| &rule.terms))
+    }
+
+    /// Those of `available` that the settings or any rule allow: what a credential is worth acquiring
+    /// for, whose target is not known yet.
+    pub fn order_for_any(&self, available: Vec<Oid>) -> Vec<Oid> {
+        if self.rules.is_empty() {
+            return self.terms.order(available);
+        }
+        let mut ordered = self.terms.order(available.clone());
+        for mech in available {
+            if !ordered.contains(&mech) && self.all_terms().any(|terms| terms.allows(&mech).is_ok())
+            {
+                ordered.push(mech);
+            }
+        }
+        ordered
+    }
+
+    /// Whether the settings or any rule name this mechanism.
+    pub fn names(&self, mech: &Oid) -> bool {
+        self.all_terms().any(|terms| terms.mechs.names(mech))
+    }
+
+    /// Whether the settings or any rule use this NTLM.
+    pub fn uses(&self, ntlm: NtlmProvider) -> bool {
+        self.all_terms().any(|terms| terms.ntlm == ntlm)
+    }
+}
+
+/// What holds for a context, and the rule that says so.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'p> {
+    /// The rule that matched; `None`: the settings hold.
+    pub rule: Option<&'p Rule>,
+    /// What holds.
+    pub terms: &'p Terms,
+}
+
+impl Rule {
+    fn asks_for_target(&self) -> bool {
+        self.condition.asks_for_target()
+    }
+}
+
+/// "rule 2 (line 14 of /etc/gss/spnego.conf)".
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+impl Terms {
+    /// Those of `available` that are allowed, best first; Kerberos under any of its identifiers is
+    /// Kerberos.
+    pub fn order(&self, available: Vec<Oid>) -> Vec<Oid> {
+        let mut ordered = self.mechs.order(available);
+        if self.ntlm == NtlmProvider::Off {
+            ordered.retain(|mech| *mech != oid::NTLMSSP);
+        }
+        ordered
+    }
+
+    /// Whether `mech` may be negotiated.
+    ///
+    /// # Errors
+    /// Why not, as a sentence that names who says so.
+    pub fn allows(&self, mech: &Oid) -> Result<(), String> {
+        if *mech == oid::NTLMSSP && self.ntlm == NtlmProvider::Off {
+            return Err(format!("not allowed by {}", self.said_by(Setting::Ntlm)));
+        }
+        match &self.mechs {
+            MechPolicy::Nothing(because) => Err(because.clone()),
+            mechs if mechs.allow(mech) => Ok(()),
+            _ => Err(format!("not allowed by {}", self.said_by(Setting::Mechs))),
+        }
+    }
+
+    /// Who set this: a rule, or a line of the file, or a variable.
+    pub fn said_by(&self, setting: Setting) -> &str {
+        let mut said = self.said_by.iter();
+        said.find(|(known, _)| *known == setting)
+            .map_or("the configuration of gss-spnego", |(_, by)| by)
+    }
+
+    fn says(&mut self, setting: Setting, by: &str) {
+        self.said_by.retain(|(known, _)| *known != setting);
+        self.said_by.push((setting, by.to_owned()));
+    }
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            rules: Rules::default(),
+            mechs: MechPolicy::default(),
+            ntlm: NtlmProvider::default(),
+            kerberos_for_ip: true,
+            mutual: false,
+            channel_bindings: false,
+            said_by: Vec::new(),
+        }
     }
 }
 
@@ -131,19 +340,21 @@ impl Default for Rules {
             optimistic_token: true,
             legacy_windows: false,
             max_output_token_size: 0,
+            require_mic: false,
+            kerberos_fallback: true,
+            downgrade: Downgrade::Allow,
         }
     }
 }
 
 impl MechPolicy {
-    /// Those of `available` that are allowed, best first; Kerberos under any of its identifiers is
-    /// Kerberos.
-    pub fn order(&self, mut available: Vec<Oid>) -> Vec<Oid> {
+    /// Those of `available` that are allowed, best first.
+    fn order(&self, mut available: Vec<Oid>) -> Vec<Oid> {
         match self {
             Self::Nothing(_) => Vec::new(),
             Self::AllBut(removed) if removed.is_empty() => available,
             Self::AllBut(_) => {
-                available.retain(|mech| self.allows(mech).is_ok());
+                available.retain(|mech| self.allow(mech));
                 available
             }
             Self::Only(order) => order
@@ -154,34 +365,50 @@ impl MechPolicy {
         }
     }
 
-    /// Whether the order of [`Self::order`] is the administrator's preference.
+    /// Whether the order of [`Terms::order`] is the administrator's preference.
     pub fn prefers(&self) -> bool {
         matches!(self, Self::Only(_))
     }
 
-    /// Whether `mech` may be negotiated.
-    ///
-    /// # Errors
-    /// Why not, as a sentence.
-    pub fn allows(&self, mech: &Oid) -> Result<(), String> {
+    fn allow(&self, mech: &Oid) -> bool {
         let same = |other: &Oid| other.same_mech(mech);
         match self {
-            Self::Nothing(because) => Err(because.clone()),
-            Self::AllBut(removed) if !removed.iter().any(same) => Ok(()),
-            Self::Only(order) if order.iter().any(same) => Ok(()),
-            Self::AllBut(_) | Self::Only(_) => Err(format!(
-                "not allowed by the configuration of gss-spnego \
-                 (mechs or ntlm in {CONFIG_FILE}, or GSS_SPNEGO_MECHS)"
-            )),
+            Self::Nothing(_) => false,
+            Self::AllBut(removed) => !removed.iter().any(same),
+            Self::Only(order) => order.iter().any(same),
+        }
+    }
+
+    /// Whether `mech` is wanted by name, not only because it is there.
+    fn names(&self, mech: &Oid) -> bool {
+        matches!(self, Self::Only(order) if order.contains(mech))
+    }
+
+    /// What both allow, in the order of this one.
+    fn narrowed_by(self, other: &Self) -> Self {
+        match (self, other) {
+            (nothing @ Self::Nothing(_), _) => nothing,
+            (_, nothing @ Self::Nothing(_)) => nothing.clone(),
+            (Self::Only(mut order), other) => {
+                order.retain(|mech| other.allow(mech));
+                Self::Only(order)
+            }
+            (mine @ Self::AllBut(_), Self::Only(order)) => {
+                let both = order.iter().filter(|mech| mine.allow(mech));
+                Self::Only(both.copied().collect())
+            }
+            (Self::AllBut(mut removed), Self::AllBut(more)) => {
+                removed.extend_from_slice(more);
+                Self::AllBut(removed)
+            }
         }
     }
 
     /// Read a list of names and dotted identifiers; `!` in front removes one.
-    fn parse(list: &str) -> Result<Self, String> {
+    fn of_words<'w>(words: impl Iterator<Item = &'w str>) -> Result<Self, String> {
         let mut order: Vec<Oid> = Vec::new();
         let mut removed: Vec<Oid> = Vec::new();
-        let words = list.split(|c: char| c == ',' || c.is_whitespace());
-        for word in words.filter(|word| !word.is_empty()) {
+        for word in words {
             let (list, name) = match word.strip_prefix('!') {
                 Some(name) => (&mut removed, name),
                 None => (&mut order, word),
@@ -191,23 +418,19 @@ impl MechPolicy {
                 list.push(mech);
             }
         }
-        if order.is_empty() && removed.is_empty() {
-            return Err("the list of mechanisms is empty".to_owned());
-        }
-        if order.is_empty() {
+        if order.is_empty() && !removed.is_empty() {
             return Ok(Self::AllBut(removed));
         }
-        let mut only = Self::Only(order);
-        removed.iter().for_each(|mech| only.remove(mech));
-        Ok(only)
+        order.retain(|mech| !removed.iter().any(|removed| removed.same_mech(mech)));
+        Ok(Self::Only(order))
     }
 
-    fn remove(&mut self, mech: &Oid) {
-        match self {
-            Self::AllBut(removed) => removed.push(*mech),
-            Self::Only(order) => order.retain(|allowed| !allowed.same_mech(mech)),
-            Self::Nothing(_) => {}
+    /// The same of one text with commas or blanks between.
+    fn parse(list: &str) -> Result<Self, String> {
+        if words(list).next().is_none() {
+            return Err("the list of mechanisms is empty".to_owned());
         }
+        Self::of_words(words(list))
     }
 }
 
@@ -222,10 +445,12 @@ impl Default for MechPolicy {
 /// # Errors
 /// What is wrong with it, as a sentence.
 pub fn mechs_named(list: &str) -> Result<Vec<Oid>, String> {
+    words(list).map(mech_named).collect()
+}
+
+fn words(list: &str) -> impl Iterator<Item = &str> {
     list.split(|c: char| c == ',' || c.is_whitespace())
         .filter(|word| !word.is_empty())
-        .map(mech_named)
-        .collect()
 }
 
 fn mech_named(name: &str) -> Result<Oid, String> {
@@ -262,11 +487,8 @@ fn excerpt(text: &str, longest: usize) -> String {
     format!("{}{more}", escaped.escape_debug())
 }
 
-static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
-static CURRENT: OnceLock<Policy> = OnceLock::new();
-
 /// Where the configuration is, unless [`CONFIG_VARIABLE`] names another place.
-pub const CONFIG_FILE: &str = "/etc/gss/gss-spnego.conf";
+pub const CONFIG_FILE: &str = "/etc/gss/spnego.conf";
 /// The variable that names another configuration file; empty for none.
 pub const CONFIG_VARIABLE: &str = "GSS_SPNEGO_CONFIG";
 const NAMES: [(&str, Oid); 6] = [
@@ -282,241 +504,3 @@ pub const MOST_PROBLEMS: usize = 16;
 /// A fragment holds its message's header (MS-SPNG 3.1.1).
 const LEAST_TOKEN_SIZE: usize = 5;
 const LONGEST_WORD: usize = 40;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::oid::{IAKERB, KRB5, KRB5_MS, NEGOEX, NTLMSSP};
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt;
-
-    /// A configuration file of one test, removed at its end.
-    struct Configuration(PathBuf);
-
-    impl Configuration {
-        fn new(name: &str, text: impl AsRef<[u8]>) -> Self {
-            let file = format!("gss-spnego-{}-{name}.conf", std::process::id());
-            let path = std::env::temp_dir().join(file);
-            fs::write(&path, text).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-            Self(path)
-        }
-
-        fn read(&self, variables: &[(&str, &str)]) -> Policy {
-            Policy::read(|name| match name {
-                CONFIG_VARIABLE => Some(self.0.clone().into_os_string()),
-                _ => variables
-                    .iter()
-                    .find(|(variable, _)| *variable == name)
-                    .map(|(_, value)| OsString::from(value)),
-            })
-        }
-
-        /// The problems, without the file's name.
-        fn problems(&self) -> Vec<String> {
-            let prefix = self.0.to_string_lossy().into_owned();
-            let problems = self.read(&[]).problems.into_iter();
-            problems
-                .map(|problem| problem.replace(&prefix, "conf"))
-                .collect()
-        }
-    }
-
-    impl Drop for Configuration {
-        fn drop(&mut self) {
-            let _ = fs::remove_file(&self.0);
-        }
-    }
-
-    fn without_file(variables: &[(&str, &str)]) -> Policy {
-        Policy::read(|name| match name {
-            CONFIG_VARIABLE => Some(OsString::new()),
-            _ => variables
-                .iter()
-                .find(|(variable, _)| *variable == name)
-                .map(|(_, value)| OsString::from(value)),
-        })
-    }
-
-    #[test]
-    fn every_key_is_read() {
-        let conf = Configuration::new(
-            "every",
-            "# what we want\n\n mechs = krb5, 1.3.6.1.5.2.5 ntlmssp # in this order\r\n\
-             optimistic_token = no\nLegacy_Windows=yes\nmax_output_token_size = 5\n\
-             ntlm = own\ntrace = /var/log/gss-spnego.log",
-        );
-        let policy = conf.read(&[]);
-        assert_eq!(policy.problems, Vec::<String>::new());
-        assert_eq!(policy.mechs, MechPolicy::Only(vec![KRB5, IAKERB, NTLMSSP]));
-        assert_eq!(
-            policy.rules,
-            Rules {
-                optimistic_token: false,
-                legacy_windows: true,
-                max_output_token_size: 5,
-            }
-        );
-        assert_eq!(policy.ntlm, NtlmProvider::Own);
-        assert_eq!(
-            policy.trace,
-            TraceTo::File("/var/log/gss-spnego.log".into())
-        );
-    }
-
-    #[test]
-    fn nothing_configured_is_the_default() {
-        assert_eq!(without_file(&[]), Policy::default());
-        assert_eq!(Configuration::new("empty", "").read(&[]), Policy::default());
-    }
-
-    #[test]
-    fn variables_override_the_file() {
-        let conf = Configuration::new(
-            "override",
-            "mechs = ntlmssp\nmax_output_token_size = 100\ntrace = syslog\n",
-        );
-        let policy = conf.read(&[
-            ("GSS_SPNEGO_MECHS", "krb5"),
-            ("GSS_SPNEGO_MAX_OUTPUT_TOKEN_SIZE", "0"),
-            ("GSS_SPNEGO_TRACE", "stderr"),
-        ]);
-        assert_eq!(policy.mechs, MechPolicy::Only(vec![KRB5]));
-        assert_eq!(policy.rules.max_output_token_size, 0);
-        assert_eq!(policy.trace, TraceTo::Stderr);
-        let empty = conf.read(&[("GSS_SPNEGO_MECHS", "")]);
-        assert_eq!(empty.mechs, MechPolicy::Only(vec![NTLMSSP]));
-    }
-
-    #[test]
-    fn order_is_the_configured_one_among_the_available() {
-        let available = [KRB5, KRB5_MS, NTLMSSP, NEGOEX];
-        let only = MechPolicy::parse("ntlmssp krb5").unwrap();
-        assert!(only.prefers());
-        assert_eq!(only.order(available.to_vec()), [NTLMSSP, KRB5, KRB5_MS]);
-        assert!(only.allows(&NEGOEX).is_err() && only.allows(&KRB5_MS).is_ok());
-
-        let all_but = MechPolicy::parse("!ntlmssp").unwrap();
-        assert!(!all_but.prefers());
-        assert_eq!(all_but.order(available.to_vec()), [KRB5, KRB5_MS, NEGOEX]);
-        assert!(all_but.allows(&NTLMSSP).is_err() && all_but.allows(&NEGOEX).is_ok());
-
-        let both = MechPolicy::parse("krb5 ntlmssp !krb5").unwrap();
-        assert_eq!(both, MechPolicy::Only(vec![NTLMSSP]));
-        assert_eq!(MechPolicy::default().order(available.to_vec()), available);
-    }
-
-    #[test]
-    fn ntlm_off_removes_ntlm() {
-        let conf = Configuration::new("ntlm-off", "ntlm = off\n");
-        assert!(conf.read(&[]).mechs.allows(&NTLMSSP).is_err());
-        let policy = conf.read(&[("GSS_SPNEGO_MECHS", "ntlmssp,krb5")]);
-        assert_eq!(policy.mechs, MechPolicy::Only(vec![KRB5]));
-    }
-
-    #[test]
-    fn broken_lines_are_skipped_and_told() {
-        let conf = Configuration::new(
-            "broken",
-            b"[section]\noptimistic_token\nno_such_key = 1\nlegacy_windows = maybe\n\
-              max_output_token_size = 4\n= value\noptimistic_token = no\noptimistic_token = yes\n\
-              \xff\xfe = yes\ntrace = relative\n"
-                .as_slice(),
-        );
-        assert_eq!(
-            conf.problems(),
-            [
-                "conf:1: there are no sections in this file",
-                "conf:2: the line is not \"key = value\"",
-                "conf:3: no key is called \"no_such_key\"",
-                "conf:4: \"maybe\" is not yes or no",
-                "conf:5: the maximum output token size is 0 (no limit) or at least 5 octets",
-                "conf:6: the line is not \"key = value\"",
-                "conf:8: optimistic_token is set twice",
-                "conf:9: the line is not UTF-8",
-                "conf:10: \"relative\" is not stderr, syslog or an absolute path",
-            ]
-        );
-        let policy = conf.read(&[]);
-        assert!(!policy.rules.optimistic_token && !policy.rules.legacy_windows);
-        assert_eq!(policy.mechs, MechPolicy::default());
-    }
-
-    #[test]
-    fn broken_restriction_allows_nothing() {
-        for (number, line) in [
-            "mechs = krb5 ntmlssp",
-            "mechs = !ntmlssp",
-            "mechs =",
-            "mechs",
-            "mechs: krb5",
-            "mechs = spnego",
-            "MECHS krb5",
-            "mechs = krb5\nmechs = ntlmssp",
-        ]
-        .into_iter()
-        .enumerate()
-        {
-            let conf = Configuration::new(&format!("closed-{number}"), line);
-            let policy = conf.read(&[]);
-            assert_eq!(policy.mechs.order(vec![KRB5, NTLMSSP]), [], "{line:?}");
-            let reason = policy.mechs.allows(&KRB5).unwrap_err();
-            assert!(reason.contains(&policy.problems[0]), "{reason}");
-            assert_eq!(policy.problems.len(), 1, "{line:?}");
-        }
-        let conf = Configuration::new("closed-ntlm", "ntlm = of\n");
-        assert_eq!(conf.read(&[]).ntlm, NtlmProvider::Off);
-        assert!(conf.read(&[]).mechs.allows(&NTLMSSP).is_err());
-        let policy = without_file(&[("GSS_SPNEGO_MECHS", "kerberso")]);
-        assert_eq!(
-            policy.problems,
-            [
-                "GSS_SPNEGO_MECHS: \"kerberso\" is not krb5, iakerb, ntlmssp, negoex or a dotted \
-              object identifier"
-            ]
-        );
-        assert_eq!(policy.mechs.order(vec![KRB5]), []);
-    }
-
-    #[test]
-    fn byte_order_mark_hides_no_key() {
-        let conf = Configuration::new("bom", "\u{feff}mechs = krb5\n");
-        assert_eq!(conf.read(&[]).mechs, MechPolicy::Only(vec![KRB5]));
-    }
-
-    #[test]
-    fn file_that_cannot_be_trusted_allows_nothing() {
-        let conf = Configuration::new("writable", "mechs = krb5\n");
-        fs::set_permissions(&conf.0, fs::Permissions::from_mode(0o646)).unwrap();
-        assert!(conf.problems()[0].contains("writable by everybody"));
-        assert_eq!(conf.read(&[]).mechs.order(vec![KRB5]), []);
-
-        let large = Configuration::new("large", vec![b'#'; 65_537]);
-        assert!(large.problems()[0].contains("over 65536 octets"));
-        let fits = Configuration::new("fits", vec![b'#'; 65_536]);
-        assert_eq!(fits.problems(), Vec::<String>::new());
-
-        let directory = Policy::read(|name| (name == CONFIG_VARIABLE).then(|| "/tmp".into()));
-        assert!(directory.problems[0].contains("not a regular file"));
-        let absent = Policy::read(|name| (name == CONFIG_VARIABLE).then(|| "/no/such".into()));
-        assert_eq!(
-            absent.problems,
-            ["/no/such: the configuration file is not there"]
-        );
-        assert_eq!(absent.mechs.order(vec![KRB5]), []);
-    }
-
-    #[test]
-    fn problems_are_bounded_and_printable() {
-        let line = format!("\u{1b}[31m{}= 1\n", "x".repeat(1000));
-        let conf = Configuration::new("bounded", line.repeat(50));
-        let problems = conf.problems();
-        assert_eq!(problems.len(), MOST_PROBLEMS);
-        let printable = |problem: &String| !problem.chars().any(char::is_control);
-        assert!(
-            problems
-                .iter()
-                .all(|problem| problem.len() < 120 && printable(problem))
-        );
-    }
-}

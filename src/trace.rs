@@ -42,7 +42,7 @@ pub fn event(what: fmt::Arguments<'_>) {
     if !on() {
         return;
     }
-    let tracer = TRACER.get_or_init(|| Tracer::new(&policy::current().trace));
+    let tracer = TRACER.get_or_init(|| Tracer::new(&policy::at_start().trace));
     let _ = tracer.write(what);
 }
 

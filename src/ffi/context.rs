@@ -8,6 +8,7 @@ use super::handle::{lock, read};
 use super::inner::{Call, Held, Inner, Side, Token};
 use super::name::Name;
 use super::own::{self, Own};
+use crate::advice::Trouble;
 use crate::error::{Error, Failure, Major, major};
 use crate::glue::Mechglue;
 use crate::glue::call::{self, ContextFacts};
@@ -18,6 +19,7 @@ use crate::negotiate::{Acceptor, Initiator, Reply};
 use crate::oid::{self, Oid};
 use crate::policy::Rules;
 use crate::sys::{GSS_C_DELEG_FLAG, GSS_C_PROT_READY_FLAG, GSS_C_TRANS_FLAG};
+use crate::trace;
 use std::ffi::c_int;
 use std::sync::{Mutex, OnceLock};
 
@@ -91,6 +93,23 @@ impl Context {
             Negotiation::Over => FAILED,
             Negotiation::Initiating(_) | Negotiation::Accepting(_) => UNFINISHED,
         })
+    }
+
+    /// Trace that the program gives a negotiation up that waits for the peer: neither it nor the mechanism
+    /// need have said a word.
+    fn note_abandoned(&self) {
+        let Ok(negotiation) = lock(&self.negotiation) else {
+            return;
+        };
+        let Negotiation::Accepting(negotiating) = &*negotiation else {
+            return;
+        };
+        if let Some(mech) = negotiating.role.role().offered() {
+            trace!(
+                "{mech:?}: given up by the program while the initiator's next token was to come; {}",
+                Trouble::Abandoned
+            );
+        }
     }
 
     /// Look at the mechanism's context, as far as it has got.
@@ -385,7 +404,9 @@ pub(super) fn delete_sec_context(
     mut context: InOutHandle<'_, Context>,
     _: OutOctets<'_>,
 ) -> Status {
-    drop(context.take());
+    if let Some(context) = context.take() {
+        context.note_abandoned();
+    }
     Ok(major::COMPLETE)
 }
 

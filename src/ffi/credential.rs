@@ -13,9 +13,9 @@ use super::own::{self, Users};
 use crate::error::{Cause, Error, MechError, major};
 use crate::glue::mech::{self, Acquire, Acquired, Source};
 use crate::glue::owned::{self, Store};
-use crate::glue::{Mechglue, availability, call};
+use crate::glue::{Mechglue, availability, call, kerberos};
 use crate::oid::{self, Oid};
-use crate::policy::{self, Rules};
+use crate::policy::{self, Current, InForce, Rules};
 use crate::sys::{GSS_C_ACCEPT, GSS_C_INITIATE};
 use std::cell::Cell;
 use std::ffi::c_int;
@@ -28,9 +28,15 @@ pub(crate) struct Credential {
     users: Option<Users>,
     /// All that it is for.
     mechs: Vec<Oid>,
-    /// Those that may be negotiated, as ordered by the caller and allowed by the configuration.
+    /// The same, as restricted and ordered by the caller.
+    wanted: Vec<Oid>,
+    /// Those of them that the settings of a policy allow.
     usable: Arc<[Oid]>,
+    /// That policy.
+    usable_under: Current,
     ordered: bool,
+    /// The service that it is to accept for, where the caller named one.
+    service: Option<String>,
     asks_integrity: bool,
     max_output_token_size: Option<usize>,
     tells_name: bool,
@@ -42,15 +48,19 @@ pub(crate) type Shared = RwLock<Credential>;
 impl Credential {
     /// `mechs` are those of the glue's credential.
     fn new(cred: Option<owned::Cred>, mut mechs: Vec<Oid>, users: Option<Users>) -> Self {
-        if users.is_some() {
+        if users.is_some() && !mechs.contains(&oid::NTLMSSP) {
             mechs.push(oid::NTLMSSP);
         }
+        let policy = policy::current();
         Self {
             cred,
             users,
-            usable: policy::current().mechs.order(mechs.clone()).into(),
+            usable: policy.terms.order(mechs.clone()).into(),
+            usable_under: policy,
+            wanted: mechs.clone(),
             mechs,
             ordered: false,
+            service: None,
             asks_integrity: true,
             max_output_token_size: None,
             tells_name: true,
@@ -72,9 +82,18 @@ impl Credential {
         self.users.as_ref()
     }
 
-    /// The mechanisms it can be used for, as ordered by the caller and allowed by the configuration.
-    pub(crate) fn usable(&self) -> Arc<[Oid]> {
-        Arc::clone(&self.usable)
+    /// The mechanisms it can be used for in a context, as ordered by the caller and allowed by the
+    /// policy in force there.
+    pub(crate) fn usable_under(&self, in_force: &InForce) -> Arc<[Oid]> {
+        if in_force.is_only(&self.usable_under) {
+            return Arc::clone(&self.usable);
+        }
+        in_force.order(self.wanted.clone()).into()
+    }
+
+    /// The service that it is to accept for, where the caller named one.
+    pub(crate) fn service(&self) -> Option<&str> {
+        self.service.as_deref()
     }
 
     /// Restrict and order the mechanisms; those that it is not for are passed over.
@@ -85,8 +104,9 @@ impl Credential {
                 .find(|mech| mech.same_mech(wanted))
                 .copied()
         };
-        let usable = order.iter().filter_map(covered).collect();
-        self.usable = policy::current().mechs.order(usable).into();
+        self.wanted = order.iter().filter_map(covered).collect();
+        self.usable_under = policy::current();
+        self.usable = self.usable_under.terms.order(self.wanted.clone()).into();
         self.ordered = true;
     }
 
@@ -110,7 +130,7 @@ impl Credential {
     /// # Errors
     /// Why not.
     pub(crate) fn covers(&self, mech: &Oid) -> Result<(), MechError> {
-        if self.usable.iter().any(|usable| usable.same_mech(mech)) {
+        if self.wanted.iter().any(|wanted| wanted.same_mech(mech)) {
             return Ok(());
         }
         Err(unusable(mech, NOT_FOR_THIS))
@@ -124,16 +144,16 @@ fn acquire(
     name: Option<&Name>,
     how: Acquire<'_>,
 ) -> Result<(Credential, u32), Error> {
-    let allowed = policy::current().mechs.order(mechs.to_vec());
+    let policy = policy::current();
+    let allowed = policy.order_for_any(mechs.to_vec());
+    let (ours, of_the_glue) = own::providers(glue, &policy);
     let mut considered = Vec::new();
     let mut usable = allowed.clone();
     let mut users = None;
     usable.retain(|mech| {
-        let outcome = if *mech == oid::NTLMSSP && own::serves(glue) {
-            users_for(glue, name, &how).map(|found| {
-                users = Some(found);
-                false
-            })
+        let outcome = if *mech == oid::NTLMSSP && ours {
+            let found = users_for(glue, name, &how).map(|found| users = Some(found));
+            found.map(|()| of_the_glue && worth_asking(glue, mech, &how).is_ok())
         } else {
             worth_asking(glue, mech, &how).map(|()| true)
         };
@@ -146,17 +166,32 @@ fn acquire(
         (Ok(acquired), users) => {
             let mut made = Credential::new(Some(acquired.cred), acquired.mechs, users);
             made.tells_name = how.name.is_some() || !nameless(glue, how.usage);
+            made.service = service_of(name, how.usage);
             return Ok((made, acquired.lifetime));
         }
         // A password that Kerberos has refused must not become NTLM's.
         (Err(reasons), Some(users)) if reasons.iter().all(|why| why.cause == Cause::Unusable) => {
-            return Ok((Credential::new(None, Vec::new(), Some(users)), INDEFINITE));
+            let mut made = Credential::new(None, Vec::new(), Some(users));
+            made.service = service_of(name, how.usage);
+            return Ok((made, INDEFINITE));
         }
         (Err(reasons), _) => reasons,
     };
     considered.splice(0..0, reasons);
-    considered.extend(absent(&allowed, false));
+    let allows = |mech: &Oid| policy.terms.allows(mech);
+    considered.extend(absent(&allowed, false, allows));
     Err(Error::NoCred { considered })
+}
+
+/// The service whose name a credential to accept with was asked for by.
+fn service_of(name: Option<&Name>, usage: c_int) -> Option<String> {
+    let (_, accepts) = roles(usage);
+    name.filter(|_| accepts).and_then(Name::service_as_given)
+}
+
+/// What a credential can be acquired for.
+fn negotiable(glue: &'static Mechglue) -> Vec<Oid> {
+    own::available(glue, &policy::current())
 }
 
 /// The users of our own NTLM for a credential.
@@ -204,11 +239,20 @@ fn ask(
     }
 }
 
-/// An NTLM credential is asked for only where there is something to make it of.
+/// An NTLM credential is asked for only where there is something to make it of, and one of MIT's Kerberos
+/// only where asking is safe.
 fn worth_asking(glue: &'static Mechglue, mech: &Oid, how: &Acquire<'_>) -> Result<(), MechError> {
     match how.source {
         Source::Store(store) if *mech == oid::NTLMSSP && !store.is_given() => {
             availability::ntlm(glue)
+        }
+        Source::Store(store)
+            if mech.is_krb5()
+                && !store.is_given()
+                && how.name.is_none()
+                && u32::try_from(how.usage) != Ok(GSS_C_ACCEPT) =>
+        {
+            kerberos::default_cache(glue)
         }
         _ => Ok(()),
     }
@@ -268,7 +312,7 @@ pub(super) fn acquire_cred(
         usage,
         source: Source::Store(Store::NONE),
     };
-    wanted.acquire(glue, &own::available(glue), cred, actual, time_rec)
+    wanted.acquire(glue, &negotiable(glue), cred, actual, time_rec)
 }
 
 #[expect(
@@ -292,7 +336,7 @@ pub(super) fn acquire_cred_from(
         usage,
         source: Source::Store(store),
     };
-    wanted.acquire(glue, &own::available(glue), cred, actual, time_rec)
+    wanted.acquire(glue, &negotiable(glue), cred, actual, time_rec)
 }
 
 #[expect(
@@ -316,7 +360,7 @@ pub(super) fn acquire_cred_with_password(
         usage,
         source: Source::Password(password.bytes()),
     };
-    wanted.acquire(glue, &own::available(glue), cred, actual, time_rec)
+    wanted.acquire(glue, &negotiable(glue), cred, actual, time_rec)
 }
 
 #[expect(
@@ -378,7 +422,7 @@ pub(super) fn add_cred(
         source: Source::Store(Store::NONE),
     };
     times.told(usage, |time_rec| {
-        wanted.acquire(glue, &own::available(glue), output, actual, time_rec)
+        wanted.acquire(glue, &negotiable(glue), output, actual, time_rec)
     })
 }
 
@@ -474,7 +518,7 @@ pub(super) fn inquire_cred(
             given.facts(glue, wants_name && given.tells_name, wants_mechs)?
         }
         None => {
-            let (default, _) = acquire(glue, &own::available(glue), None, DEFAULT)?;
+            let (default, _) = acquire(glue, &negotiable(glue), None, DEFAULT)?;
             default.facts(glue, wants_name, wants_mechs)?
         }
     };
@@ -727,7 +771,7 @@ pub(super) fn store_cred_into(
     let mut failures = Vec::new();
     let mut done = Vec::new();
     let stored_by_the_glue = |mech: &Oid| *mech != oid::NTLMSSP || cred.users.is_none();
-    for mech in cred.usable().iter().copied().filter(stored_by_the_glue) {
+    for mech in cred.usable.iter().copied().filter(stored_by_the_glue) {
         let (overwrite, make_default) = (overwrite != 0, make_default != 0);
         match call::store_cred(of_the_glue, usage, &mech, overwrite, make_default, store) {
             Ok(now) => {

@@ -10,11 +10,15 @@ use crate::advice::{Trouble, advised};
 use crate::error::{Cause, Error, MechError, major};
 use crate::glue::mech::{self, Accept, Acquire, GlueMech, Initiate, Source};
 use crate::glue::owned::{self, Bindings, Buffer, Cred, Store};
-use crate::glue::{Mechglue, availability};
+use crate::glue::{Mechglue, availability, kerberos};
 use crate::negotiate::{Mech, Mechs, Step};
 use crate::oid::{self, Oid};
-use crate::policy::{self, Rules};
-use crate::sys::{GSS_C_ACCEPT, GSS_C_INITIATE, GSS_C_INTEG_FLAG};
+use crate::policy::{self, InForce, Role, Rules, Setting};
+use crate::sys::{
+    GSS_C_ACCEPT, GSS_C_CHANNEL_BOUND_FLAG, GSS_C_DELEG_FLAG, GSS_C_INITIATE, GSS_C_INTEG_FLAG,
+    GSS_C_MUTUAL_FLAG,
+};
+use crate::trace;
 use std::ffi::c_int;
 use std::sync::Arc;
 
@@ -79,6 +83,8 @@ impl Mech for Inner {
 pub(crate) struct Held {
     /// The maximum output token size in octets, when the caller set one for this context.
     pub(crate) max_output_token_size: Option<usize>,
+    /// The policy that was in force when the context began.
+    in_force: Option<InForce>,
     creds: Vec<(Oid, Cred)>,
     users: Option<Users>,
     target: Option<owned::Name>,
@@ -91,6 +97,7 @@ pub(crate) struct Call<'a> {
     credential: Option<&'a Credential>,
     bindings: Bindings<'a>,
     held: &'a mut Held,
+    in_force: InForce,
     rules: Rules,
 }
 
@@ -116,8 +123,8 @@ pub(crate) enum Side<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// A call. Its rules are the configuration's, with what the caller set for this context, or else
-    /// for its credential, in place of it.
+    /// A call. Its rules are those of the configuration as the context began, with what the caller set
+    /// for this context, or else for its credential, in place of it.
     pub(crate) fn new(
         glue: &'static Mechglue,
         side: Side<'a>,
@@ -125,7 +132,15 @@ impl<'a> Call<'a> {
         bindings: Bindings<'a>,
         held: &'a mut Held,
     ) -> Self {
-        let mut rules = policy::current().rules;
+        let in_force = match &held.in_force {
+            Some(kept) => kept.clone(),
+            None => {
+                let service = || side.service(glue, credential);
+                let begun = policy::for_context(side.role(), service);
+                held.in_force.insert(begun).clone()
+            }
+        };
+        let mut rules = in_force.terms().rules;
         let of_credential = || credential.and_then(Credential::max_output_token_size);
         if let Some(size) = held.max_output_token_size.or_else(of_credential) {
             rules.max_output_token_size = size;
@@ -136,7 +151,46 @@ impl<'a> Call<'a> {
             credential,
             bindings,
             held,
+            in_force,
             rules,
+        }
+    }
+
+    /// Whether NTLM is ours to speak in this context.
+    fn speaks_ntlm(&self) -> bool {
+        own::serves(self.glue, self.in_force.terms().ntlm)
+    }
+
+    /// What is asked of a mechanism: what the caller asks for, and what a rule requires.
+    fn asked(&self, flags: u32) -> u32 {
+        let required = if self.in_force.terms().mutual {
+            GSS_C_MUTUAL_FLAG
+        } else {
+            0
+        };
+        asked(self.credential, flags | required)
+    }
+
+    /// Whether an initiator binds its context to its channel, where a rule requires it.
+    fn may_begin(&self, mech: &Oid) -> Result<(), MechError> {
+        let is_bound = || channel(self.bindings).is_some();
+        if !self.in_force.terms().channel_bindings || is_bound() {
+            return Ok(());
+        }
+        Err(self.forbidden(
+            mech,
+            "the program gives no channel bindings, which are required by",
+        ))
+    }
+
+    /// Why a mechanism's context is not what a rule requires.
+    fn forbidden(&self, mech: &Oid, what: &str) -> MechError {
+        MechError {
+            mech: *mech,
+            major: major::UNAUTHORIZED,
+            cause: Cause::Refused,
+            reason: format!("{what} {}", self.said_by(Setting::Require)),
+            token: None,
         }
     }
 
@@ -158,6 +212,9 @@ impl<'a> Call<'a> {
             usage: c_int::try_from(self.usage()).unwrap_or_default(),
             source: Source::Store(Store::NONE),
         };
+        if mech.is_krb5() && self.usage() == GSS_C_INITIATE {
+            kerberos::default_cache(self.glue)?;
+        }
         let acquired = mech::acquire(self.glue, &[*mech], how)?;
         self.held.creds.push((*mech, acquired.cred));
         Ok(())
@@ -208,7 +265,7 @@ impl<'a> Call<'a> {
         Ok(Initiate {
             cred: self.cred(mech)?,
             target: target.ok_or_else(|| unusable(mech, "the caller names no target"))?,
-            flags: asked(self.credential, flags),
+            flags: self.asked(flags),
             lifetime,
             bindings: self.bindings,
         })
@@ -254,6 +311,35 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Trace what fails later, and elsewhere: a mechanism that cannot delegate what it was asked to delegates
+    /// nothing and goes on, and a server of HTTP does not read a large token at all.
+    fn note_oddities(&self, started: &GlueMech, step: &Step<Buffer>) {
+        let Side::Initiator { flags, .. } = self.side else {
+            return;
+        };
+        let token = match step {
+            Step::Continue(token) => Some(token),
+            Step::Done(token) => token.as_ref(),
+        };
+        if flags & GSS_C_DELEG_FLAG & !started.flags() != 0 && started.mech().is_krb5() {
+            trace!(
+                "{:?}: nothing is delegated, though it was asked for; {}",
+                started.mech(),
+                Trouble::NotForwardable
+            );
+        }
+        if let Some(octets) = token.map(|token| token.as_ref().len()) {
+            if octets > LARGE_TOKEN {
+                trace!(
+                    "{:?}: a token of {octets} octets, more than most servers take in a header field \
+                     of HTTP; {}",
+                    started.mech(),
+                    Trouble::LargeToken
+                );
+            }
+        }
+    }
+
     /// Begin with our own NTLM.
     fn run_own(&mut self, token: Option<&[u8]>) -> Result<(Own, Step<Vec<u8>>), MechError> {
         self.hold_users()?;
@@ -265,7 +351,7 @@ impl<'a> Call<'a> {
                     .map(|target| target.as_service(self.glue))
                     .transpose()
                     .map_err(|error| of_mech(&oid::NTLMSSP, error))?;
-                let flags = asked(self.credential, flags);
+                let flags = self.asked(flags);
                 Own::initiate(self.glue, users, flags, target.as_deref(), bindings)
             }
             Side::Acceptor { .. } => {
@@ -280,7 +366,7 @@ impl<'a> Call<'a> {
         let bindings = channel(self.bindings);
         match self.side {
             Side::Initiator { flags, .. } => {
-                let flags = asked(self.credential, flags);
+                let flags = self.asked(flags);
                 mech.step_initiator(users, flags, bindings, token)
             }
             Side::Acceptor { .. } => mech.step_acceptor(users, bindings, token),
@@ -321,31 +407,29 @@ impl Mechs for Call<'_> {
 
     fn candidates(&mut self) -> Arc<[Oid]> {
         match self.credential {
-            Some(credential) => credential.usable(),
-            None => policy::current()
-                .mechs
-                .order(own::available(self.glue))
-                .into(),
+            Some(credential) => credential.usable_under(&self.in_force),
+            None => {
+                let available = own::available(self.glue, self.in_force.policy());
+                self.in_force.order(available).into()
+            }
         }
     }
 
     fn prefers(&self) -> bool {
-        self.credential.is_some_and(Credential::prefers) || policy::current().mechs.prefers()
+        self.credential.is_some_and(Credential::prefers) || self.in_force.terms().mechs.prefers()
     }
 
     fn absent(&mut self) -> Vec<MechError> {
-        absent(&self.candidates(), self.credential.is_some())
+        let candidates = self.candidates();
+        let allows = |mech: &Oid| self.in_force.allows(mech);
+        absent(&candidates, self.credential.is_some(), allows)
     }
 
     fn vouch(&mut self, mech: &Oid) -> Result<(), MechError> {
-        policy::current()
-            .mechs
-            .allows(mech)
-            .map_err(|reason| unusable(mech, &reason))?;
         if let Some(credential) = self.credential {
             return credential.covers(mech);
         }
-        if *mech == oid::NTLMSSP && own::serves(self.glue) {
+        if *mech == oid::NTLMSSP && self.speaks_ntlm() {
             return self.hold_users();
         }
         if *mech == oid::NTLMSSP {
@@ -363,11 +447,8 @@ impl Mechs for Call<'_> {
         mech: &Oid,
         token: Option<&[u8]>,
     ) -> Result<(Inner, Step<Token>), MechError> {
-        policy::current()
-            .mechs
-            .allows(mech)
-            .map_err(|reason| unusable(mech, &reason))?;
-        if *mech == oid::NTLMSSP && own::serves(self.glue) {
+        self.may_begin(mech)?;
+        if *mech == oid::NTLMSSP && self.speaks_ntlm() {
             let (started, step) = self.run_own(token)?;
             return Ok((Inner::Ntlm(Box::new(started)), made(step, Token::Own)));
         }
@@ -382,6 +463,7 @@ impl Mechs for Call<'_> {
             self.hold(mech)?;
         }
         let (started, step) = self.run_glue(&inner, token)?;
+        self.note_oddities(&started, &step);
         Ok((Inner::Glue(started), made(step, Token::Glue)))
     }
 
@@ -395,6 +477,43 @@ impl Mechs for Call<'_> {
     fn rules(&self) -> &Rules {
         &self.rules
     }
+
+    fn said_by(&self, setting: Setting) -> &str {
+        self.in_force.terms().said_by(setting)
+    }
+
+    fn approve(&self, mech: &Inner) -> Result<(), MechError> {
+        let terms = self.in_force.terms();
+        if terms.mutual && mech.flags() & GSS_C_MUTUAL_FLAG == 0 {
+            let what = "mutual authentication is required by";
+            return Err(self.forbidden(mech.mech(), what));
+        }
+        // An initiator's mechanism sends them; an acceptor's tells whether they came.
+        let is_acceptor = matches!(self.side, Side::Acceptor { .. });
+        if terms.channel_bindings && is_acceptor && mech.flags() & GSS_C_CHANNEL_BOUND_FLAG == 0 {
+            let what = "the initiator has not shown channel bindings, which are required by";
+            return Err(self.forbidden(mech.mech(), what));
+        }
+        Ok(())
+    }
+}
+
+impl Side<'_> {
+    fn role(&self) -> Role {
+        match self {
+            Self::Initiator { .. } => Role::Initiator,
+            Self::Acceptor { .. } => Role::Acceptor,
+        }
+    }
+
+    /// The service that rules go by: an initiator's target, an acceptor's own name, as far as they
+    /// are known.
+    fn service(&self, glue: &'static Mechglue, credential: Option<&Credential>) -> Option<String> {
+        match self {
+            Self::Initiator { target, .. } => target.as_ref()?.as_service(glue).ok(),
+            Self::Acceptor { .. } => credential?.service().map(str::to_owned),
+        }
+    }
 }
 
 /// A step with its token as negotiation knows it.
@@ -406,8 +525,12 @@ fn made<T>(step: Step<T>, token: impl FnOnce(T) -> Token) -> Step<Token> {
 }
 
 /// Why the mechanisms that everybody knows are not among the candidates.
-pub(crate) fn absent(candidates: &[Oid], of_credential: bool) -> Vec<MechError> {
-    let reason = |mech: &Oid| match policy::current().mechs.allows(mech) {
+pub(crate) fn absent(
+    candidates: &[Oid],
+    of_credential: bool,
+    allows: impl Fn(&Oid) -> Result<(), String>,
+) -> Vec<MechError> {
+    let reason = |mech: &Oid| match allows(mech) {
         Err(forbidden) => forbidden,
         Ok(()) if of_credential => NOT_FOR_THIS.to_owned(),
         Ok(()) => advised("not installed".to_owned(), Some(&Trouble::NotInstalled)),
@@ -429,6 +552,10 @@ pub(crate) fn unusable(mech: &Oid, reason: &str) -> MechError {
         token: None,
     }
 }
+
+/// Octets of a token that do not fit any more, in base64 and behind "Authorization: Negotiate ", into
+/// the 8190 octets of a header field that Apache takes, as do others (8 KiB); some 30 are SPNEGO's own.
+const LARGE_TOKEN: usize = (8190 - 26) / 4 * 3 - 30;
 
 /// Why a credential does not serve a mechanism.
 pub(super) const NOT_FOR_THIS: &str = "the credential is not for this mechanism";

@@ -11,31 +11,41 @@ use crate::glue::{Mechglue, catalog, environment};
 use crate::negotiate::{Mech, Step};
 use crate::ntlm::{Accept, Accounts, ChannelBindings, Credential, Host, Initiate, Ntlm, UserName};
 use crate::oid::{self, Oid};
-use crate::policy::{self, NtlmProvider};
+use crate::policy::{NtlmProvider, Policy};
 use crate::sys::{GSS_C_ACCEPT, GSS_C_BOTH, GSS_C_INITIATE, GSS_C_MUTUAL_FLAG};
 use std::ffi::c_int;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 /// Whether NTLM is ours to speak: the glue has none, or the configuration prefers ours.
-pub(crate) fn serves(glue: &'static Mechglue) -> bool {
-    serves_beside(&catalog::available(glue))
-}
-
-/// The same, where the glue's mechanisms are at hand.
-fn serves_beside(of_glue: &[Oid]) -> bool {
-    match policy::current().ntlm {
-        NtlmProvider::System => !of_glue.contains(&oid::NTLMSSP),
+pub(crate) fn serves(glue: &'static Mechglue, provider: NtlmProvider) -> bool {
+    match provider {
+        NtlmProvider::System => !known(glue),
         NtlmProvider::Own => true,
         NtlmProvider::Off => false,
     }
 }
 
-/// The mechanisms that may be negotiated, the glue's and ours.
-pub(crate) fn available(glue: &'static Mechglue) -> Vec<Oid> {
+/// Whether NTLM is ours, and the glue's, in any context that there may be under a policy.
+pub(crate) fn providers(glue: &'static Mechglue, policy: &Policy) -> (bool, bool) {
+    let is_known = known(glue);
+    let (system, own) = (
+        policy.uses(NtlmProvider::System),
+        policy.uses(NtlmProvider::Own),
+    );
+    (own || (system && !is_known), system && is_known)
+}
+
+/// The mechanisms that can be negotiated, the glue's and ours; of them, those that are only for
+/// whoever names them, when the policy does.
+pub(crate) fn available(glue: &'static Mechglue, policy: &Policy) -> Vec<Oid> {
     let mut mechs = catalog::available(glue).to_vec();
-    if serves_beside(&mechs) && !mechs.contains(&oid::NTLMSSP) {
+    // Ours is there where the glue has none; whether any is used, the policy says.
+    if !mechs.contains(&oid::NTLMSSP) {
         mechs.push(oid::NTLMSSP);
+    }
+    if policy.names(&oid::IAKERB) && catalog::has(glue, &oid::IAKERB) {
+        mechs.push(oid::IAKERB);
     }
     mechs
 }
@@ -124,7 +134,8 @@ impl Users {
     }
 
     fn of_file(wanted: &Wanted<'_>, usage: u32, file: &Path) -> Result<Self, String> {
-        let accounts = Accounts::read(file)?;
+        let accounts =
+            Accounts::read(file).map_err(|words| advised(words, Some(&Trouble::NtlmUsers)))?;
         if accounts.is_empty() {
             let problem = accounts.problems().first();
             let problem = problem.map_or(String::new(), |problem| format!(": {problem}"));

@@ -373,6 +373,12 @@ surface! {
     ) as gss_display_status => body {heimdal::display_status};
 }
 
+/// Every glue asks one of the two functions below before any other.
+fn configure() {
+    policy::install(environment::variable);
+    policy::follow(environment::milliseconds);
+}
+
 /// Heimdal asks, with its list of mechanisms locked, for the options of the one it is loading.
 ///
 /// Parameters: the identifier of the new entry, whose octets are the entry's own memory.
@@ -386,7 +392,7 @@ pub(crate) unsafe extern "C" fn gss_mo_init(
     options: *mut *mut takeover::MechOption,
     count: *mut usize,
 ) -> u32 {
-    policy::install(environment::variable);
+    configure();
     // SAFETY: the arguments are those of Heimdal's loader, for which this is written.
     guard(minor, || unsafe {
         Ok(takeover::become_spnego(entry, options, count))
@@ -400,7 +406,7 @@ pub(crate) unsafe extern "C" fn gss_mo_init(
 // SAFETY: the name is this library's to export.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn gss_mech_interposer(_: gss_OID) -> gss_OID_set {
-    policy::install(environment::variable);
+    configure();
     std::panic::catch_unwind(|| call::oid_set(Mechglue::mit(), &[oid::SPNEGO]))
         .ok()
         .and_then(Result::ok)

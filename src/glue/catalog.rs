@@ -37,6 +37,12 @@ pub(crate) fn available(glue: &'static Mechglue) -> Arc<[Oid]> {
     mechs
 }
 
+/// Whether the glue has a mechanism that nobody configures, asked at each call: for what is negotiated
+/// only where it is named.
+pub(crate) fn has(glue: &'static Mechglue, mech: &Oid) -> bool {
+    attributes(glue, mech).is_some()
+}
+
 /// What was learnt of one glue's mechanisms.
 pub(super) struct Known(Mutex<Option<Catalog>>);
 
@@ -125,12 +131,12 @@ fn configured(line: &str) -> Option<Oid> {
 
 /// Whether a configured mechanism may be negotiated by default (RFC 5587): not a negotiation
 /// mechanism itself, not deprecated, not withheld from default lists. NTLM's answer is known, and
-/// it is the one that is dear to load.
+/// it is the one that is dear to load; IAKERB is for whoever names it.
 fn negotiable(glue: &'static Mechglue, mech: &Oid) -> bool {
     match *mech {
         // Heimdal's own NTLM has no mechListMIC, and accepts only through a KDC's digest service.
         oid::NTLMSSP => !glue.is_heimdal(),
-        oid::SPNEGO | oid::OURS | oid::NEGOEX => false,
+        oid::SPNEGO | oid::OURS | oid::NEGOEX | oid::IAKERB => false,
         _ => {
             let attributes = attributes(glue, mech);
             attributes.is_some_and(|attributes| {

@@ -1,9 +1,9 @@
 //! An inner mechanism driven through the glue: its context, its legs, its MICs, and its words when
 //! it fails.
 
-use super::Mechglue;
 use super::owned::OidSet;
 use super::owned::{Bindings, Buffer, Context, Cred, LentBuffer, LentOid, LentOidSet, Name, Store};
+use super::{Mechglue, kerberos};
 use crate::advice::{Side, Trouble, advised, krb5_error};
 use crate::error::{Cause, Major, MechError, major};
 use crate::negotiate::{Mech, Step};
@@ -87,6 +87,9 @@ impl GlueMech {
     ) -> Result<(Self, Step<Buffer>), MechError> {
         let mut started = Self::new(mech);
         if mech.is_krb5() && !call.target.glue().is_heimdal() {
+            if call.cred.is_none() {
+                kerberos::default_cache(call.target.glue())?;
+            }
             started.target = Some(canonicalize(call.target, mech)?);
         }
         let step = started.step_initiator(call, None)?;
@@ -596,9 +599,29 @@ fn advised_failure(
     minor: u32,
 ) -> MechError {
     let mut error = failed(glue, mech, status, minor);
-    let trouble = Trouble::of(mech, side, status, minor, &error.reason);
+    let trouble = Trouble::of(mech, side, status, minor, &error.reason)
+        .map(|trouble| found_out(trouble, glue, &error.reason));
     error.reason = advised(error.reason, trouble.as_ref());
     error
+}
+
+/// The trouble that is really there. Of a ticket whose encryption type the acceptor does not permit MIT's
+/// library says that it cannot be decrypted, as if the key were another.
+fn found_out(trouble: Trouble, glue: &'static Mechglue, words: &str) -> Trouble {
+    if trouble != Trouble::WrongKey(Side::Acceptor) || glue.is_heimdal() {
+        return trouble;
+    }
+    match ticket_encryption_type(words).and_then(kerberos::permits_encryption_type) {
+        Some(false) => Trouble::EncryptionType(Side::Acceptor),
+        _ => trouble,
+    }
+}
+
+/// The type in "... kvno 1 enctype DEPRECATED:arcfour-hmac found in keytab but cannot decrypt ticket".
+fn ticket_encryption_type(words: &str) -> Option<&str> {
+    let (before, _) = words.rsplit_once(" found in keytab but cannot decrypt ticket")?;
+    let (_, name) = before.rsplit_once(" enctype ")?;
+    Some(name.rsplit_once(':').map_or(name, |(_, name)| name))
 }
 
 /// An acceptor passes over a mechanism only when it says that it cannot be used here. Whatever else
@@ -725,6 +748,17 @@ mod tests {
             "1.3.6.1.4.1.7165.655.1.2"
         );
         assert_eq!(RESET_CRYPTO.to_string(), "1.3.6.1.4.1.7165.655.1.3");
+    }
+
+    #[test]
+    fn a_tickets_encryption_type_is_found_in_the_librarys_words() {
+        let words =
+            |name| format!("kvno 1 enctype {name} found in keytab but cannot decrypt ticket");
+        let plain = words("aes256-cts");
+        assert_eq!(ticket_encryption_type(&plain), Some("aes256-cts"));
+        let deprecated = words("DEPRECATED:arcfour-hmac");
+        assert_eq!(ticket_encryption_type(&deprecated), Some("arcfour-hmac"));
+        assert_eq!(ticket_encryption_type("another text"), None);
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub(crate) mod availability;
 pub(crate) mod call;
 pub(crate) mod catalog;
 pub(crate) mod environment;
+pub(crate) mod kerberos;
 pub(crate) mod mech;
 pub(crate) mod owned;
 pub(crate) mod session;

@@ -4,9 +4,10 @@
 use crate::advice::{Trouble, advised};
 use crate::error::{Cause, Error, Failure, MechError, Misbehaviour, major};
 use crate::negotiate::mic::{Mic, Turn, Verdict};
-use crate::negotiate::running::{Context, Running};
+use crate::negotiate::running::{Context, Running, final_failure, is_final};
 use crate::negotiate::{Mech, Mechs, Reply, Step, refuse, silent};
 use crate::oid::Oid;
+use crate::policy::Downgrade;
 use crate::trace;
 use crate::wire::framing;
 use crate::wire::spnego::{MechList, NegState, NegTokenInit, NegTokenResp};
@@ -130,9 +131,14 @@ fn answer<S: Mechs>(token: &[u8], mechs: &mut S) -> Result<(Acceptor<S::Mech>, R
         context: Context::Unstarted,
         list: init.mech_types.into_owned(),
         mic: Mic::Optional,
+        verified: false,
+        given_up: choice.given_up,
         considered: choice.considered,
     });
-    let state = if choice.contestable {
+    running.note_fallback();
+    let rules = mechs.rules();
+    let is_guarded = rules.downgrade == Downgrade::Refuse && running.given_up.is_some();
+    let state = if choice.contestable || rules.require_mic || is_guarded {
         running.mic.require();
         NegState::RequestMic
     } else {
@@ -141,7 +147,7 @@ fn answer<S: Mechs>(token: &[u8], mechs: &mut S) -> Result<(Acceptor<S::Mech>, R
     let out = choice
         .begun
         .and_then(|(mech, step)| running.note(mech, step));
-    conclude(running, out, init.mech_list_mic, Some(state))
+    conclude(running, out, init.mech_list_mic, Some(state), mechs)
 }
 
 /// A mechanism that both sides have.
@@ -162,6 +168,8 @@ struct Choice<M, T> {
     begun: Option<(M, Step<T>)>,
     /// Whether it is not the first choice of both sides, so that MICs must protect it.
     contestable: bool,
+    /// The mechanism that this side prefers to it.
+    given_up: Option<Oid>,
     considered: Vec<MechError>,
 }
 
@@ -192,11 +200,16 @@ fn choose<S: Mechs>(
                     common,
                     begun,
                     contestable,
+                    given_up: better(&common.mech, &candidates, prefers),
                     considered,
                 });
             }
             Err(error) if error.cause == Cause::Refused && optimistic.is_some() => {
                 trace!("{:?}: failed: {}", common.mech, error.reason);
+                return Err(Error::Mech { error, considered });
+            }
+            Err(error) if is_final(&error, mechs) => {
+                let error = final_failure(error, mechs);
                 return Err(Error::Mech { error, considered });
             }
             Err(error) => {
@@ -248,6 +261,14 @@ fn prefers_another(
         .any(|mech| mechs.vouch(mech).is_ok())
 }
 
+/// The mechanism that this side would rather have than `taken`: the one it puts first, or Kerberos
+/// where it has no order of its own.
+fn better(taken: &Oid, candidates: &[Oid], prefers: bool) -> Option<Oid> {
+    let before = candidates.iter().take_while(|mech| !mech.same_mech(taken));
+    let mut better = before.filter(|mech| prefers || (mech.is_krb5() && !taken.is_krb5()));
+    better.next().copied()
+}
+
 /// What was offered and is not among the candidates, as reasons why nothing was chosen.
 fn not_accepted(list: &MechList<'_>, candidates: &[Oid]) -> Vec<MechError> {
     let mut refused: Vec<MechError> = list
@@ -294,7 +315,7 @@ fn proceed<S: Mechs>(
             .map_err(|error| refuse(running.failed(error)))?,
         None => None,
     };
-    conclude(running, out, response.mech_list_mic, None)
+    conclude(running, out, response.mech_list_mic, None, mechs)
 }
 
 /// The token that the mechanism is to be fed, which it must not be without, or must be without.
@@ -335,6 +356,7 @@ fn conclude<M: Mech, T: AsRef<[u8]>>(
     out: Option<T>,
     received: Option<&[u8]>,
     first: Option<NegState>,
+    mechs: &impl Mechs<Mech = M>,
 ) -> Result<(Acceptor<M>, Reply), Failure> {
     // RFC 4178 section 5: when the optimistic token was also the last one, the MIC that the
     // initiator did not know it owed is preceded by ours.
@@ -342,7 +364,10 @@ fn conclude<M: Mech, T: AsRef<[u8]>>(
         (None, None) => Turn::Theirs,
         _ => Turn::Ours,
     };
-    let verdict = running.settle(received, turn).map_err(refuse)?;
+    let verdict = running.settle(received, turn, mechs).map_err(refuse)?;
+    if !matches!(verdict, Verdict::Wait | Verdict::Ask(_)) {
+        running.approve(mechs).map_err(refuse)?;
+    }
     let incomplete = first.unwrap_or(NegState::AcceptIncomplete);
     let (neg_state, mic) = match verdict {
         Verdict::Wait => (incomplete, None),

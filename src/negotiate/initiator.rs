@@ -3,7 +3,7 @@
 
 use crate::error::{Cause, Error, Failure, Misbehaviour};
 use crate::negotiate::mic::{Mic, Turn, Verdict};
-use crate::negotiate::running::{Context, Running};
+use crate::negotiate::running::{Context, Running, final_failure, is_final};
 use crate::negotiate::{Mech, Mechs, Reply, refuse, silent};
 use crate::oid::{self, Oid};
 use crate::policy::Rules;
@@ -113,6 +113,7 @@ fn offer<S: Mechs>(
     let mut begun = None;
     let mut offered = Vec::with_capacity(candidates.len());
     let mut considered = Vec::new();
+    let mut given_up = None;
     for mech in candidates.iter().copied() {
         let starts = optimistic && offered.is_empty() && welcomes(hints.as_ref(), &mech);
         let usable = if starts {
@@ -131,8 +132,15 @@ fn offer<S: Mechs>(
                 trace!("{mech:?}: failed: {}", error.reason);
                 return Err(silent(Error::Mech { error, considered }));
             }
+            Err(error) if offered.is_empty() && is_final(&error, mechs) => {
+                let error = final_failure(error, mechs);
+                return Err(silent(Error::Mech { error, considered }));
+            }
             Err(error) => {
                 trace!("{mech:?}: dropped: {}", error.reason);
+                if offered.is_empty() {
+                    given_up.get_or_insert(mech);
+                }
                 considered.push(error);
             }
         }
@@ -149,11 +157,18 @@ fn offer<S: Mechs>(
         mech: first,
         context: Context::Unstarted,
         list: MechList::encode(&offered),
-        mic: Mic::Optional,
+        mic: if mechs.rules().require_mic {
+            Mic::Required
+        } else {
+            Mic::Optional
+        },
+        verified: false,
+        given_up,
         considered,
     });
+    running.note_fallback();
     let token = begun.map(|(mech, step)| running.note(mech, step));
-    let mic = match running.settle(None, Turn::Ours).map_err(silent)? {
+    let mic = match running.settle(None, Turn::Ours, mechs).map_err(silent)? {
         Verdict::Ask(mic) => Some(mic),
         _ => None,
     };
@@ -225,6 +240,7 @@ fn reselect<M: Mech>(
 ) -> Result<(), Error> {
     trace!("{:?}: dropped by the acceptor", running.offered);
     running.context = Context::Unstarted;
+    running.given_up.get_or_insert(running.offered);
     running.offered = chosen;
     running.mech = chosen;
     running.mic = match state {
@@ -263,13 +279,13 @@ fn proceed<S: Mechs>(
         None => Turn::Theirs,
     };
     let verdict = running
-        .settle(reply.mech_list_mic, turn)
+        .settle(reply.mech_list_mic, turn, mechs)
         .map_err(|error| fail(reply, error))?;
     let (neg_state, mic) = match verdict {
         Verdict::Answer(mic) => (NegState::AcceptCompleted, Some(mic)),
         Verdict::Ask(mic) => (NegState::AcceptIncomplete, Some(mic)),
         Verdict::Skip | Verdict::Agreed if out.is_none() => {
-            return established(*running, None);
+            return established(*running, None, reply, mechs);
         }
         // The last token has to be answered, even when nothing but that is missing: peers count
         // on an even number of tokens.
@@ -283,7 +299,7 @@ fn proceed<S: Mechs>(
     }
     .encode();
     match neg_state {
-        NegState::AcceptCompleted => established(*running, Some(encoded)),
+        NegState::AcceptCompleted => established(*running, Some(encoded), reply, mechs),
         _ => Ok((Initiator::Running(running), unfinished(encoded))),
     }
 }
@@ -321,9 +337,12 @@ fn fail(reply: &NegTokenResp<'_>, error: Error) -> Failure {
 }
 
 fn established<M: Mech>(
-    running: Running<M>,
+    mut running: Running<M>,
     token: Option<Vec<u8>>,
+    reply: &NegTokenResp<'_>,
+    mechs: &impl Mechs<Mech = M>,
 ) -> Result<(Initiator<M>, Reply), Failure> {
+    running.approve(mechs).map_err(|error| fail(reply, error))?;
     let mech = running.into_established()?;
     let complete = true;
     Ok((Initiator::Established(mech), Reply { token, complete }))

@@ -19,7 +19,7 @@ pub use running::Running;
 
 use crate::error::{Error, Failure, MechError};
 use crate::oid::Oid;
-use crate::policy::Rules;
+use crate::policy::{Rules, Setting};
 use crate::wire::spnego::{NegState, NegTokenResp};
 use std::sync::Arc;
 
@@ -106,6 +106,20 @@ pub trait Mechs {
 
     /// The rules in force.
     fn rules(&self) -> &Rules;
+
+    /// Who has decided one of them, for a sentence.
+    fn said_by(&self, _: Setting) -> &str {
+        "the configuration of gss-spnego"
+    }
+
+    /// Whether what a mechanism has established is what is required of it: asked once, when nothing
+    /// else is missing.
+    ///
+    /// # Errors
+    /// What is missing; the negotiation is over then.
+    fn approve(&self, _: &Self::Mech) -> Result<(), MechError> {
+        Ok(())
+    }
 }
 
 /// What a successful step hands back.

@@ -4,10 +4,11 @@
 
 use std::mem;
 
-use crate::error::{Error, Failure, MechError};
+use crate::error::{Error, Failure, MechError, Misbehaviour};
 use crate::negotiate::mic::{Mic, Turn, Verdict};
 use crate::negotiate::{Mech, Mechs, Step, silent};
 use crate::oid::Oid;
+use crate::policy::{Downgrade, Setting};
 use crate::trace;
 use crate::wire::spnego::MechList;
 
@@ -22,6 +23,10 @@ pub struct Running<M> {
     /// What the MIC is over.
     pub(super) list: MechList<'static>,
     pub(super) mic: Mic,
+    /// The peer's mechListMIC has verified.
+    pub(super) verified: bool,
+    /// The mechanism that this side prefers to the one taken.
+    pub(super) given_up: Option<Oid>,
     /// The mechanisms dropped on the way, and why.
     pub(super) considered: Vec<MechError>,
 }
@@ -84,16 +89,72 @@ impl<M: Mech> Running<M> {
     ///
     /// # Errors
     /// Those of [`Mic::settle`].
-    pub(super) fn settle(&mut self, received: Option<&[u8]>, turn: Turn) -> Result<Verdict, Error> {
+    pub(super) fn settle(
+        &mut self,
+        received: Option<&[u8]>,
+        turn: Turn,
+        mechs: &impl Mechs<Mech = M>,
+    ) -> Result<Verdict, Error> {
         let Context::Established(mech) = &mut self.context else {
             return Ok(Verdict::Wait);
         };
-        self.mic
-            .settle(mech, self.list.der(), received, turn)
-            .map_err(|error| match error {
-                Error::Mech { error, .. } => self.failed(error),
-                other => other,
-            })
+        match self.mic.settle(mech, self.list.der(), received, turn) {
+            Ok(verdict) => {
+                self.verified |= matches!(verdict, Verdict::Answer(_) | Verdict::Agreed);
+                Ok(verdict)
+            }
+            Err(Error::Mech { error, .. }) => Err(self.failed(error)),
+            Err(Error::PeerMisbehaved(Misbehaviour::MissingMic)) => Err(self.missing_mic(mechs)),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Whether what is established may stay: no mechanism without the protection that the rules
+    /// require, and no weaker one than this side prefers without protection or a word in the trace.
+    ///
+    /// # Errors
+    /// What the configuration forbids; the negotiation is over then.
+    pub(super) fn approve(&mut self, mechs: &impl Mechs<Mech = M>) -> Result<(), Error> {
+        if !self.verified {
+            self.approve_unprotected(mechs)?;
+        }
+        let approved = self.context().map_or(Ok(()), |mech| mechs.approve(mech));
+        approved.map_err(|error| self.failed(error))
+    }
+
+    #[inline]
+    fn approve_unprotected(&self, mechs: &impl Mechs<Mech = M>) -> Result<(), Error> {
+        let rules = mechs.rules();
+        if rules.require_mic {
+            return Err(self.missing_mic(mechs));
+        }
+        let Some(better) = &self.given_up else {
+            return Ok(());
+        };
+        trace!(
+            "{:?}: downgrade from {better:?} without a verified mechListMIC",
+            self.mech
+        );
+        if rules.downgrade == Downgrade::Allow {
+            return Ok(());
+        }
+        Err(Error::Forbidden(format!(
+            "{:?} in the place of {better:?} without a verified mechListMIC is refused by {}",
+            self.mech,
+            mechs.said_by(Setting::Downgrade)
+        )))
+    }
+
+    /// Why there is no going on without the peer's mechListMIC.
+    fn missing_mic(&self, mechs: &impl Mechs<Mech = M>) -> Error {
+        if !mechs.rules().require_mic {
+            return Error::PeerMisbehaved(Misbehaviour::MissingMic);
+        }
+        let who = mechs.said_by(Setting::Require);
+        Error::Forbidden(format!(
+            "{:?}: the peer sends no mechListMIC, which is required by {who}",
+            self.mech
+        ))
     }
 
     /// The peer said reject. A token that came with it goes to the mechanism, which may know
@@ -136,6 +197,15 @@ impl<M: Mech> Running<M> {
         }
     }
 
+    /// That another mechanism takes the place of one that failed is always an event.
+    pub(super) fn note_fallback(&self) {
+        let Some(better) = &self.given_up else { return };
+        if let Some(error) = self.considered.iter().find(|error| error.mech == *better) {
+            let (mech, reason) = (self.mech, &error.reason);
+            trace!("{mech:?}: downgrade from {better:?}, which failed: {reason}");
+        }
+    }
+
     pub(super) fn context(&self) -> Option<&M> {
         match &self.context {
             Context::Unstarted => None,
@@ -148,5 +218,30 @@ impl<M: Mech> Running<M> {
             Context::Unstarted => None,
             Context::Waiting(mech) | Context::Established(mech) => Some(mech),
         }
+    }
+}
+
+/// Whether the failure of a mechanism that another could stand in for ends the negotiation.
+pub(super) fn is_final(error: &MechError, mechs: &impl Mechs) -> bool {
+    error.mech.is_krb5() && forbids_fallback(mechs).is_some()
+}
+
+/// Such a failure, with who says that it is one.
+pub(super) fn final_failure(mut error: MechError, mechs: &impl Mechs) -> MechError {
+    trace!("{:?}: failed: {}", error.mech, error.reason);
+    if let Some(who) = forbids_fallback(mechs) {
+        let note = format!("; no other mechanism is taken in its place: {who}");
+        error.reason.push_str(&note);
+    }
+    error
+}
+
+/// Who forbids another mechanism in the place of Kerberos.
+fn forbids_fallback(mechs: &impl Mechs) -> Option<&str> {
+    let rules = mechs.rules();
+    match (rules.kerberos_fallback, rules.downgrade) {
+        (true, Downgrade::Allow) => None,
+        (true, Downgrade::Refuse) => Some(mechs.said_by(Setting::Downgrade)),
+        (false, _) => Some(mechs.said_by(Setting::KerberosFallback)),
     }
 }

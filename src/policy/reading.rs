@@ -1,277 +1,583 @@
-//! Reading the configuration: the file if it can be trusted, line by line, then the variables.
+//! Reading the configuration: the file if it can be trusted, setting by setting and rule by rule,
+//! then the variables. A wrong file gives what can be relied on of it, and nothing in the place of
+//! the rest.
 #![forbid(unsafe_code)]
 
 use std::ffi::OsString;
-use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::PathBuf;
 
-use configparser::ini::{Ini, IniDefault};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
+use super::condition::{Condition, Program, Target};
+use super::trusted::{self, Owner, Stamp, Unreadable};
 use super::{
-    CONFIG_FILE, CONFIG_VARIABLE, LONGEST_WORD, MOST_PROBLEMS, MechPolicy, NtlmProvider, Policy,
-    Rules, TraceTo, excerpt, wrong,
+    CONFIG_FILE, CONFIG_VARIABLE, Downgrade, LONGEST_WORD, MOST_PROBLEMS, MechPolicy, NtlmProvider,
+    Policy, Role, Rule, Rules, Setting, Terms, TraceFormat, TraceTo, excerpt, wrong,
 };
-use crate::oid;
 
-/// Read what is configured; `environment` looks up a variable.
-pub(super) fn read(environment: impl Fn(&str) -> Option<OsString>) -> Policy {
-    let mut draft = Draft::default();
-    match environment(CONFIG_VARIABLE) {
-        None => draft.read_file(Path::new(CONFIG_FILE), Absence::IsUsual),
-        // Set and empty: no file at all.
-        Some(path) if path.is_empty() => {}
-        Some(path) => draft.read_file(Path::new(&path), Absence::IsWrong),
-    }
-    for (name, key) in VARIABLES {
-        let Some(value) = environment(name).filter(|value| !value.is_empty()) else {
-            continue;
-        };
-        match value.to_str() {
-            Some(value) => draft.set(name, key, value),
-            None => draft.refuse(name, key, "the value is not UTF-8"),
-        }
-    }
-    draft.finish()
+/// Where the configuration of this process is, found out once.
+pub(super) struct Source {
+    /// None: no file at all.
+    file: Option<PathBuf>,
+    /// A variable has named the file.
+    named: bool,
+    /// The variables that are set, the key that each overrides, and their values.
+    variables: Vec<(&'static str, &'static str, OsString)>,
 }
 
-/// A policy being read, and the keys that the file has set.
+/// One state of the configuration.
+pub(super) struct Reading {
+    pub(super) policy: Policy,
+    pub(super) stamp: Option<Stamp>,
+    /// Whether nothing is wrong with the file.
+    sound: bool,
+}
+
+impl Reading {
+    /// This one, unless its file is wrong and that of the earlier one was not: then the earlier one,
+    /// with what is wrong now.
+    pub(super) fn or_keep(self, earlier: &Self) -> Self {
+        if self.sound || !earlier.sound {
+            return self;
+        }
+        Self {
+            policy: Policy {
+                problems: self.policy.problems,
+                ..earlier.policy.clone()
+            },
+            stamp: self.stamp,
+            sound: true,
+        }
+    }
+}
+
+impl Source {
+    pub(super) fn new(environment: impl Fn(&str) -> Option<OsString>) -> Self {
+        let named = environment(CONFIG_VARIABLE);
+        let variables = VARIABLES.into_iter().filter_map(|(name, key)| {
+            let value = environment(name).filter(|value| !value.is_empty())?;
+            Some((name, key, value))
+        });
+        Self {
+            variables: variables.collect(),
+            file: match &named {
+                None => Some(PathBuf::from(CONFIG_FILE)),
+                // Set and empty: no file at all.
+                Some(path) if path.is_empty() => None,
+                Some(path) => Some(PathBuf::from(path)),
+            },
+            named: named.is_some(),
+        }
+    }
+
+    pub(super) fn read(&self) -> Policy {
+        self.reading().policy
+    }
+
+    pub(super) fn reading(&self) -> Reading {
+        let mut draft = Draft::default();
+        let mut stamp = None;
+        if let Some(path) = &self.file {
+            let owner = if self.named {
+                Owner::RootOrUser
+            } else {
+                Owner::Root
+            };
+            let (text, state) = trusted::read(path, owner);
+            stamp = state;
+            draft.file = excerpt(&path.to_string_lossy(), LONGEST_PATH);
+            match text {
+                Ok(text) => draft.take(&text),
+                Err(Unreadable::Absent) if !self.named => {}
+                // A restriction may be written in it.
+                Err(why) => draft.refuse_all(&why.sentence()),
+            }
+        }
+        let sound = draft.policy.problems.is_empty();
+        for (name, key, value) in &self.variables {
+            draft.override_by(name, key, value.to_str());
+        }
+        Reading {
+            policy: draft.policy,
+            stamp,
+            sound,
+        }
+    }
+
+    /// The state of the file, if it is one to be believed; never where there is no file.
+    pub(super) fn stamp_if_at_rest(&self) -> Option<Option<Stamp>> {
+        trusted::stamp_if_at_rest(self.file.as_ref()?)
+    }
+}
+
+/// A policy being read.
 #[derive(Default)]
 struct Draft {
+    /// The file's name, fit for a sentence.
+    file: String,
     policy: Policy,
-    seen: Vec<String>,
 }
 
-/// What it means that a configuration file is not there.
-#[derive(PartialEq, Eq)]
-enum Absence {
-    IsUsual,
-    IsWrong,
+/// Something wrong, and where, as an offset in the text.
+struct Wrong {
+    at: usize,
+    why: String,
 }
+
+impl Wrong {
+    fn new(at: usize, why: impl Into<String>) -> Self {
+        let why = why.into();
+        Self { at, why }
+    }
+}
+
+type Value<'t> = Spanned<DeValue<'t>>;
 
 impl Draft {
-    fn read_file(&mut self, path: &Path, absence: Absence) {
-        let name = excerpt(&path.to_string_lossy(), LONGEST_PATH);
-        match read_trusted(path) {
-            Ok(text) => self.read_lines(&name, &text),
-            Err(Unreadable::Absent) if absence == Absence::IsUsual => {}
-            // A restriction may be written in it, so nothing is allowed.
-            Err(why) => self.refuse(&name, "mechs", &why.sentence()),
+    fn take(&mut self, text: &[u8]) {
+        let octets = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+        let (text, fault) = match std::str::from_utf8(octets) {
+            Ok(text) => (text, None),
+            Err(error) => {
+                let (right, _) = octets.split_at(error.valid_up_to());
+                let right = std::str::from_utf8(right).unwrap_or_default();
+                (right, Some(Wrong::new(right.len(), "this is not UTF-8")))
+            }
+        };
+        match fault.map_or_else(|| parse(text), Err) {
+            Ok(table) => self.take_table(text, &table, None),
+            Err(fault) => self.take_before(text, fault),
         }
     }
 
-    fn read_lines(&mut self, file: &str, text: &[u8]) {
-        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-        let mut syntax = Ini::new_from_defaults(one_line_syntax());
-        for (number, line) in (1..).zip(text.split(|octet| *octet == b'\n')) {
-            let place = format!("{file}:{number}");
-            match key_and_value(&mut syntax, line) {
-                Ok(None) => {}
-                Ok(Some((key, _))) if self.seen.contains(&key) => {
-                    self.refuse(
-                        &place,
-                        &key,
-                        &format!("{} is set twice", excerpt(&key, LONGEST_WORD)),
-                    );
+    /// Take what stands before the table in which the syntax is wrong: what a broken table was meant
+    /// to be nobody knows, nor which table the lines after it belong to.
+    fn take_before(&mut self, text: &str, fault: Wrong) {
+        let problem = self.problem(text, &fault);
+        let mut end = fault.at;
+        for _ in 0..MOST_CUTS {
+            let Some(header) = last_header(text, end) else {
+                break;
+            };
+            let right = text.get(..header).unwrap_or_default();
+            // A line that looks like a header may be one of a text that has no end.
+            match parse(right) {
+                Ok(table) => {
+                    self.take_table(text, &table, Some((header, problem)));
+                    return;
                 }
-                Ok(Some((key, value))) => {
-                    self.set(&place, &key, &value);
-                    self.seen.push(key);
+                Err(_) => end = header.saturating_sub(1),
+            }
+        }
+        self.policy.terms.mechs = nothing_while(&problem);
+    }
+
+    /// Take the settings, then the rules before `fault`; after them nothing is allowed if there is one.
+    fn take_table(&mut self, text: &str, table: &DeTable<'_>, fault: Option<(usize, String)>) {
+        let mut fault = fault;
+        let mut rules: Vec<&Value<'_>> = Vec::new();
+        for (key, at, value) in in_order(table) {
+            match (key, value.get_ref()) {
+                (RULE, DeValue::Array(found)) if found.iter().all(is_table) => {
+                    rules.extend(found.iter());
                 }
-                Err(why) => self.refuse(&place, &first_word(line), why),
+                (_, DeValue::Table(_) | DeValue::Array(_)) if holds_table(value) => {
+                    let wrong =
+                        Wrong::new(at, format!("{}: rules are written [[rule]]", unknown(key)));
+                    let problem = self.problem(text, &wrong);
+                    if fault.as_ref().is_none_or(|(first, _)| at < *first) {
+                        fault = Some((at, problem));
+                    }
+                }
+                _ => self.take_setting(text, key, at, value),
+            }
+        }
+        for rule in rules {
+            let at = rule.span().start;
+            if fault.as_ref().is_none_or(|(first, _)| at < *first) {
+                self.take_rule(text, rule);
+            }
+        }
+        if let Some((at, problem)) = fault {
+            let mut last = self.new_rule(text, at);
+            last.terms.mechs = nothing_while(&problem);
+            self.policy.rules.push(last);
+        }
+    }
+
+    /// A setting, which holds where no rule matches, and in rules that do not speak of it.
+    fn take_setting(&mut self, text: &str, key: &str, at: usize, value: &Value<'_>) {
+        let (line, _) = place(text, at);
+        let by = format!(
+            "{} (line {line} of {})",
+            excerpt(key, LONGEST_WORD),
+            self.file
+        );
+        let taken = match key {
+            "trace" => trace_to(value).map(|to| self.policy.trace = to),
+            "trace_format" => trace_format(value).map(|format| self.policy.trace_format = format),
+            _ => self.policy.terms.take(key, at, value, &by),
+        };
+        if let Err(wrong) = taken {
+            let problem = self.problem(text, &wrong);
+            self.policy.terms.refuse(key, &by, &problem);
+        }
+    }
+
+    fn new_rule(&self, text: &str, at: usize) -> Rule {
+        let number = self.policy.rules.len().saturating_add(1);
+        let (line, _) = place(text, at);
+        Rule {
+            number,
+            line,
+            terms: self.policy.terms.clone(),
+            name: format!("rule {number} (line {line} of {})", self.file),
+            condition: Condition::default(),
+        }
+    }
+
+    fn take_rule(&mut self, text: &str, value: &Value<'_>) {
+        let mut rule = self.new_rule(text, value.span().start);
+        let name = rule.name.clone();
+        let mut unmatchable = None;
+        for (key, at, value) in value.get_ref().as_table().into_iter().flat_map(in_order) {
+            let condition = match key {
+                "role" => role(value).map(|role| rule.condition.role = Some(role)),
+                "target" => each(value, Target::parse).map(|of| rule.condition.targets = of),
+                "program" => each(value, Program::parse).map(|of| rule.condition.programs = of),
+                "trace" | "trace_format" => {
+                    let why = format!("{key} is no part of a rule: it stands before the first");
+                    self.problem(text, &Wrong::new(at, why));
+                    continue;
+                }
+                _ => {
+                    if let Err(wrong) = rule.terms.take(key, at, value, &name) {
+                        let problem = self.problem(text, &wrong);
+                        rule.terms.refuse(key, &name, &problem);
+                    }
+                    continue;
+                }
+            };
+            if let Err(wrong) = condition {
+                unmatchable = Some(self.problem(text, &wrong));
+            }
+        }
+        // What it was meant for cannot be told: it is for everything, and allows nothing.
+        if let Some(problem) = unmatchable {
+            rule.condition = Condition::default();
+            rule.terms.mechs = nothing_while(&problem);
+        }
+        self.policy.rules.push(rule);
+    }
+
+    /// A variable overrides a setting; it narrows what the rules allow, and never widens it.
+    fn override_by(&mut self, name: &str, key: &str, value: Option<&str>) {
+        let overridden = match value {
+            Some(value) => self.try_override_by(name, key, value),
+            None => Err("the value is not UTF-8".to_owned()),
+        };
+        let Err(why) = overridden else { return };
+        let problem = self.note(format!("{name}: {why}"));
+        if key == "mechs" {
+            let all = self.policy.rules.iter_mut().map(|rule| &mut rule.terms);
+            for terms in all.chain([&mut self.policy.terms]) {
+                terms.mechs = nothing_while(&problem);
             }
         }
     }
 
-    fn set(&mut self, place: &str, key: &str, value: &str) {
-        if let Err(why) = self.try_set(key, value) {
-            self.refuse(place, key, &why);
-        }
-    }
-
-    fn try_set(&mut self, key: &str, value: &str) -> Result<(), String> {
-        let Policy {
-            rules,
-            mechs,
-            ntlm,
-            trace,
-            ..
-        } = &mut self.policy;
+    fn try_override_by(&mut self, name: &str, key: &str, value: &str) -> Result<(), String> {
+        let Policy { terms, rules, .. } = &mut self.policy;
         match key {
-            "mechs" => *mechs = MechPolicy::parse(value)?,
-            "optimistic_token" => rules.optimistic_token = yes_or_no(value)?,
-            "legacy_windows" => rules.legacy_windows = yes_or_no(value)?,
-            "max_output_token_size" => rules.max_output_token_size = octets(value)?,
-            "ntlm" => {
-                *ntlm = match value {
-                    "system" => NtlmProvider::System,
-                    "own" => NtlmProvider::Own,
-                    "off" => NtlmProvider::Off,
-                    _ => return Err(wrong(value, "system, own or off")),
+            "mechs" => {
+                let wanted = MechPolicy::parse(value)?;
+                for rule in rules {
+                    let is_own = rule.terms.said_by(Setting::Mechs) == rule.name;
+                    let is_broken = matches!(rule.terms.mechs, MechPolicy::Nothing(_));
+                    if is_own || is_broken {
+                        let narrowed = wanted.clone().narrowed_by(&rule.terms.mechs);
+                        rule.terms.mechs = narrowed;
+                        let by = format!("{name} or {}", rule.name);
+                        rule.terms.says(Setting::Mechs, &by);
+                    } else {
+                        rule.terms.mechs = wanted.clone();
+                        rule.terms.says(Setting::Mechs, name);
+                    }
                 }
+                terms.mechs = wanted;
+                terms.says(Setting::Mechs, name);
             }
-            "trace" => {
-                *trace = match value {
-                    "stderr" => TraceTo::Stderr,
-                    "syslog" => TraceTo::Syslog,
-                    path if path.starts_with('/') => TraceTo::File(path.into()),
-                    _ => return Err(wrong(value, "stderr, syslog or an absolute path")),
+            "max_output_token_size" => {
+                let octets = value.parse();
+                let octets = octets.map_err(|_| wrong(value, "a number of octets"))?;
+                let size = Rules::token_size(octets)?;
+                for rule in rules {
+                    rule.terms.rules.max_output_token_size = size;
                 }
+                terms.rules.max_output_token_size = size;
             }
-            _ => {
-                return Err(format!(
-                    "no key is called \"{}\"",
-                    excerpt(key, LONGEST_WORD)
-                ));
-            }
+            _ => self.policy.trace = trace_named(value)?,
         }
         Ok(())
     }
 
-    /// Note a problem; where the broken setting restricts, restrict all.
-    fn refuse(&mut self, place: &str, key: &str, why: &str) {
-        let problem = format!("{place}: {why}");
+    /// Nothing of the file can be relied on.
+    fn refuse_all(&mut self, why: &str) {
+        let problem = self.note(format!("{}: {why}", self.file));
+        self.policy.terms.mechs = nothing_while(&problem);
+    }
+
+    /// Note what is wrong, with its place.
+    fn problem(&mut self, text: &str, wrong: &Wrong) -> String {
+        let (line, column) = place(text, wrong.at);
+        let Wrong { why, .. } = wrong;
+        self.note(format!("{}:{line}:{column}: {why}", self.file))
+    }
+
+    fn note(&mut self, problem: String) -> String {
+        if self.policy.problems.len() < MOST_PROBLEMS {
+            self.policy.problems.push(problem.clone());
+        }
+        problem
+    }
+}
+
+impl Terms {
+    /// Take a setting that rules may have as well.
+    fn take(&mut self, key: &str, at: usize, value: &Value<'_>, by: &str) -> Result<(), Wrong> {
         match key {
             "mechs" => {
-                let sentence = format!("no mechanism is allowed while {problem}");
-                self.policy.mechs = MechPolicy::Nothing(sentence);
+                self.mechs = mechs(value)?;
+                self.says(Setting::Mechs, by);
             }
-            "ntlm" => self.policy.ntlm = NtlmProvider::Off,
-            _ => {}
-        }
-        if self.policy.problems.len() < MOST_PROBLEMS {
-            self.policy.problems.push(problem);
-        }
-    }
-
-    fn finish(mut self) -> Policy {
-        if self.policy.ntlm == NtlmProvider::Off {
-            self.policy.mechs.remove(&oid::NTLMSSP);
-        }
-        self.policy
-    }
-}
-
-/// Why a configuration file is not read.
-enum Unreadable {
-    Absent,
-    Failed(io::Error),
-    NotAFile,
-    NotOurs(u32),
-    WritableByAll,
-    TooLarge,
-}
-
-impl Unreadable {
-    fn sentence(&self) -> String {
-        match self {
-            Self::Absent => "the configuration file is not there".to_owned(),
-            Self::Failed(error) => format!("the configuration file cannot be read: {error}"),
-            Self::NotAFile => "the configuration is not a regular file".to_owned(),
-            Self::NotOurs(owner) => format!(
-                "the configuration file belongs to user {owner}, neither root nor the user of this \
-                 process"
-            ),
-            Self::WritableByAll => {
-                "the configuration file is writable by everybody; run chmod o-w on it".to_owned()
+            "ntlm" => {
+                self.ntlm = one_of(value, &NTLM_PROVIDERS)?;
+                self.says(Setting::Ntlm, by);
             }
-            Self::TooLarge => format!("the configuration file is over {LARGEST_FILE} octets"),
+            "require" => {
+                let wanted = each(value, requirement)?;
+                self.mutual = wanted.contains(&Requirement::Mutual);
+                self.channel_bindings = wanted.contains(&Requirement::ChannelBindings);
+                self.rules.require_mic = wanted.contains(&Requirement::Mic);
+                self.says(Setting::Require, by);
+            }
+            "kerberos_fallback" => {
+                self.rules.kerberos_fallback = yes_or_no(value)?;
+                self.says(Setting::KerberosFallback, by);
+            }
+            "kerberos_for_ip" => {
+                self.kerberos_for_ip = yes_or_no(value)?;
+                self.says(Setting::KerberosForIp, by);
+            }
+            "downgrade" => {
+                self.rules.downgrade = one_of(value, &DOWNGRADES)?;
+                self.says(Setting::Downgrade, by);
+            }
+            "optimistic_token" => self.rules.optimistic_token = yes_or_no(value)?,
+            "legacy_windows" => self.rules.legacy_windows = yes_or_no(value)?,
+            "max_output_token_size" => self.rules.max_output_token_size = octets(value)?,
+            _ => return Err(Wrong::new(at, unknown(key))),
+        }
+        Ok(())
+    }
+
+    /// What a setting that is wrong does: one that only says how is passed over, a wrong `ntlm` is
+    /// no NTLM, and after any other, known or not, nothing is allowed.
+    fn refuse(&mut self, key: &str, by: &str, problem: &str) {
+        match key {
+            "optimistic_token" | "max_output_token_size" | "trace" | "trace_format" => {}
+            "legacy_windows" => self.rules.legacy_windows = false,
+            "ntlm" => {
+                self.ntlm = NtlmProvider::Off;
+                self.says(Setting::Ntlm, by);
+            }
+            _ => self.mechs = nothing_while(problem),
         }
     }
 }
 
-impl From<io::Error> for Unreadable {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self::Absent,
-            _ => Self::Failed(error),
+fn parse(text: &str) -> Result<DeTable<'_>, Wrong> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let at = |error: &toml::de::Error| error.span().map_or(0, |span| span.start);
+    match errors.iter().min_by_key(|error| at(error)) {
+        None => Ok(table.into_inner()),
+        // The parser's own words, without a word of the file.
+        Some(first) => Err(Wrong::new(at(first), first.message())),
+    }
+}
+
+/// Where the last line begins that is before `end` or holds it, and that looks like a table's header.
+fn last_header(text: &str, end: usize) -> Option<usize> {
+    let mut found = None;
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        if start > end {
+            break;
         }
+        if line.trim_start().starts_with('[') {
+            found = Some(start);
+        }
+        start = start.saturating_add(line.len());
     }
+    found
 }
 
-fn read_trusted(path: &Path) -> Result<Vec<u8>, Unreadable> {
-    // Opening a FIFO would wait for a writer.
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(path)?;
-    trust(&file.metadata()?)?;
-    read_bounded(file)
+/// Line and column of an offset, both from 1; a column is a character.
+fn place(text: &str, at: usize) -> (usize, usize) {
+    let before = text
+        .as_bytes()
+        .get(..at.min(text.len()))
+        .unwrap_or_default();
+    let before = String::from_utf8_lossy(before);
+    let lines = before.matches('\n').count();
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    (
+        lines.saturating_add(1),
+        line.chars().count().saturating_add(1),
+    )
 }
 
-fn trust(file: &Metadata) -> Result<(), Unreadable> {
-    if !file.is_file() {
-        return Err(Unreadable::NotAFile);
-    }
-    if file.mode() & WRITABLE_BY_ALL != 0 {
-        return Err(Unreadable::WritableByAll);
-    }
-    let process_owner = || fs::metadata("/proc/self").map(|process| process.uid());
-    if file.uid() != 0 && process_owner().ok() != Some(file.uid()) {
-        return Err(Unreadable::NotOurs(file.uid()));
-    }
-    Ok(())
+/// The entries of a table as they stand in the file, each with its offset.
+fn in_order<'a, 't>(table: &'a DeTable<'t>) -> Vec<(&'a str, usize, &'a Value<'t>)> {
+    let mut entries: Vec<_> = table
+        .iter()
+        .map(|(key, value)| (key.get_ref().as_ref(), key.span().start, value))
+        .collect();
+    entries.sort_by_key(|(_, at, _)| *at);
+    entries
 }
 
-fn read_bounded(file: File) -> Result<Vec<u8>, Unreadable> {
-    let mut text = Vec::new();
-    let read = file.take(LARGEST_FILE + 1).read_to_end(&mut text)?;
-    if u64::try_from(read).is_ok_and(|read| read <= LARGEST_FILE) {
-        return Ok(text);
-    }
-    Err(Unreadable::TooLarge)
+fn is_table(value: &Value<'_>) -> bool {
+    matches!(value.get_ref(), DeValue::Table(_))
 }
 
-fn one_line_syntax() -> IniDefault {
-    let mut syntax = IniDefault::default();
-    syntax.default_section = String::new();
-    syntax.comment_symbols = vec!['#'];
-    syntax.delimiters = vec!['='];
-    syntax
+fn holds_table(value: &Value<'_>) -> bool {
+    let within = value.get_ref().as_array();
+    is_table(value) || within.is_some_and(|within| within.iter().any(is_table))
 }
 
-/// Each line is read by itself, so that a broken one spoils no other.
-fn key_and_value(syntax: &mut Ini, line: &[u8]) -> Result<Option<(String, String)>, &'static str> {
-    let line = std::str::from_utf8(line).map_err(|_| "the line is not UTF-8")?;
-    let sections = syntax
-        .read(line.to_owned())
-        .map_err(|_| "the line is not \"key = value\"")?;
-    let Some((section, settings)) = sections.into_iter().next() else {
-        return Ok(None);
+fn nothing_while(problem: &str) -> MechPolicy {
+    MechPolicy::Nothing(format!("no mechanism is allowed while {problem}"))
+}
+
+fn unknown(key: &str) -> String {
+    format!("no key is called \"{}\"", excerpt(key, LONGEST_WORD))
+}
+
+fn text<'v>(value: &'v Value<'_>, wanted: &str) -> Result<&'v str, Wrong> {
+    value
+        .get_ref()
+        .as_str()
+        .ok_or_else(|| Wrong::new(value.span().start, format!("this is not {wanted}")))
+}
+
+/// One text, or an array of them that has some.
+fn each<T>(value: &Value<'_>, of: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, Wrong> {
+    let one = |value: &Value<'_>| {
+        of(text(value, "a text")?).map_err(|why| Wrong::new(value.span().start, why))
     };
-    if !section.is_empty() || line.trim_start().starts_with('[') {
-        return Err("there are no sections in this file");
-    }
-    match settings.into_iter().next() {
-        Some((key, Some(value))) => Ok(Some((key, value))),
-        _ => Err("the line is not \"key = value\""),
+    match value.get_ref() {
+        DeValue::Array(array) if array.iter().next().is_none() => {
+            Err(Wrong::new(value.span().start, "this list is empty"))
+        }
+        DeValue::Array(array) => array.iter().map(one).collect(),
+        _ => Ok(vec![one(value)?]),
     }
 }
 
-/// The key that a broken line was probably meant for.
-fn first_word(line: &[u8]) -> String {
-    let line = String::from_utf8_lossy(line);
-    let word = line
-        .trim_start()
-        .split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    word.take(1).map(str::to_ascii_lowercase).collect()
+fn mechs(value: &Value<'_>) -> Result<MechPolicy, Wrong> {
+    let at = value.span().start;
+    match value.get_ref() {
+        // None at all.
+        DeValue::Array(array) if array.iter().next().is_none() => Ok(MechPolicy::Only(Vec::new())),
+        DeValue::Array(_) => {
+            let words = each(value, |word| {
+                MechPolicy::of_words([word].into_iter()).map(|_| word.to_owned())
+            })?;
+            MechPolicy::of_words(words.iter().map(String::as_str))
+                .map_err(|why| Wrong::new(at, why))
+        }
+        _ => MechPolicy::parse(text(value, "a list of mechanisms")?)
+            .map_err(|why| Wrong::new(at, why)),
+    }
 }
 
-fn yes_or_no(value: &str) -> Result<bool, String> {
+fn yes_or_no(value: &Value<'_>) -> Result<bool, Wrong> {
+    value
+        .get_ref()
+        .as_bool()
+        .ok_or_else(|| Wrong::new(value.span().start, "this is not true or false"))
+}
+
+fn octets(value: &Value<'_>) -> Result<usize, Wrong> {
+    let at = value.span().start;
+    let number = value.get_ref().as_integer();
+    let number =
+        number.and_then(|number| u32::from_str_radix(number.as_str(), number.radix()).ok());
+    let octets = number.ok_or_else(|| Wrong::new(at, "this is not a number of octets"))?;
+    Rules::token_size(octets).map_err(|why| Wrong::new(at, why))
+}
+
+fn one_of<T: Copy>(value: &Value<'_>, words: &[(&str, T)]) -> Result<T, Wrong> {
+    let wanted = words.iter().map(|(word, _)| *word).collect::<Vec<_>>();
+    let wanted = wanted.join(" or ");
+    let said = text(value, &wanted)?;
+    let known = words.iter().find(|(word, _)| *word == said);
+    known
+        .map(|(_, meant)| *meant)
+        .ok_or_else(|| Wrong::new(value.span().start, wrong(said, &wanted)))
+}
+
+fn role(value: &Value<'_>) -> Result<Role, Wrong> {
+    one_of(value, &ROLES)
+}
+
+fn trace_format(value: &Value<'_>) -> Result<TraceFormat, Wrong> {
+    one_of(value, &TRACE_FORMATS)
+}
+
+fn trace_to(value: &Value<'_>) -> Result<TraceTo, Wrong> {
+    trace_named(text(value, "stderr, syslog or an absolute path")?)
+        .map_err(|why| Wrong::new(value.span().start, why))
+}
+
+fn trace_named(value: &str) -> Result<TraceTo, String> {
     match value {
-        "yes" => Ok(true),
-        "no" => Ok(false),
-        _ => Err(wrong(value, "yes or no")),
+        "stderr" => Ok(TraceTo::Stderr),
+        "syslog" => Ok(TraceTo::Syslog),
+        path if path.starts_with('/') => Ok(TraceTo::File(path.into())),
+        _ => Err(wrong(value, "stderr, syslog or an absolute path")),
     }
 }
 
-fn octets(value: &str) -> Result<usize, String> {
-    let octets = value
-        .parse()
-        .map_err(|_| wrong(value, "a number of octets"))?;
-    Ok(Rules::token_size(octets)?)
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Requirement {
+    Mutual,
+    ChannelBindings,
+    Mic,
 }
+
+fn requirement(word: &str) -> Result<Requirement, String> {
+    match word {
+        "mutual" => Ok(Requirement::Mutual),
+        "channel_bindings" => Ok(Requirement::ChannelBindings),
+        "mic" => Ok(Requirement::Mic),
+        _ => Err(wrong(word, "mutual, channel_bindings or mic")),
+    }
+}
+
+const RULE: &str = "rule";
+const ROLES: [(&str, Role); 2] = [("initiator", Role::Initiator), ("acceptor", Role::Acceptor)];
+const NTLM_PROVIDERS: [(&str, NtlmProvider); 3] = [
+    ("system", NtlmProvider::System),
+    ("own", NtlmProvider::Own),
+    ("off", NtlmProvider::Off),
+];
+const DOWNGRADES: [(&str, Downgrade); 2] =
+    [("allow", Downgrade::Allow), ("refuse", Downgrade::Refuse)];
+const TRACE_FORMATS: [(&str, TraceFormat); 2] =
+    [("text", TraceFormat::Text), ("json", TraceFormat::Json)];
 
 /// The variables that override a key each; an empty one is as good as none.
 const VARIABLES: [(&str, &str); 3] = [
@@ -279,7 +585,8 @@ const VARIABLES: [(&str, &str); 3] = [
     ("GSS_SPNEGO_MAX_OUTPUT_TOKEN_SIZE", "max_output_token_size"),
     ("GSS_SPNEGO_TRACE", "trace"),
 ];
-/// A configuration has some ten lines; a larger file is a mistake.
-const LARGEST_FILE: u64 = 65_536;
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const LONGEST_PATH: usize = 200;
-const WRITABLE_BY_ALL: u32 = 0o002;
+/// How many lines that look like headers are tried as the end of what is right: a text without an
+/// end rarely holds more, and each try reads the file again.
+const MOST_CUTS: usize = 16;

@@ -20,6 +20,7 @@ mod heimdal;
 mod pairing;
 mod plugin;
 mod realm;
+mod web;
 
 pub(crate) use ccache::expire_tickets;
 pub(crate) use harness::{Harness, Output, Sanitizer};
@@ -27,6 +28,10 @@ pub(crate) use heimdal::{End, Library, connect, connect_with, heimdal_can_be_tes
 pub(crate) use pairing::{Pair, Pairing, Scenarios, assert_same, difference, part_of};
 pub(crate) use plugin::{MechConfig, Side, plugin, sides};
 pub(crate) use realm::{Environment, Realm};
+pub(crate) use web::{
+    Answer, Apache, Between, Curl, Site, apache_directory, client_environment, clocks_can_be_set,
+    give_to_apache, web_can_be_tested,
+};
 
 /// Whether every one of `programs` can be run. Where one cannot, the test is skipped loudly; under
 /// `CI=true` it fails.

@@ -276,8 +276,6 @@ fn write_wrong_keytab(directory: &Path) {
     assert!(keytab.is_file(), "ktutil wrote no keytab");
 }
 
-/// Start the KDC from a thread that outlives every test: the kernel kills the KDC when the thread
-/// that started it is gone, so not even a killed test run leaves one behind.
 fn start_kdc(directory: &Path) -> Option<Child> {
     let mut command = Command::new(find_program("krb5kdc").unwrap());
     command
@@ -286,13 +284,6 @@ fn start_kdc(directory: &Path) -> Option<Child> {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
-    let die_with_thread = || {
-        // SAFETY: async-signal-safe, and changes only the new process.
-        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
-        Ok(())
-    };
-    // SAFETY: the closure makes one system call and allocates nothing.
-    unsafe { command.pre_exec(die_with_thread) };
     let mut kdc = from_lasting_thread(command);
     let log = || std::fs::read_to_string(directory.join("kdc.log")).unwrap_or_default();
     loop {
@@ -312,14 +303,23 @@ fn start_kdc(directory: &Path) -> Option<Child> {
     None
 }
 
-fn from_lasting_thread(command: Command) -> Child {
+/// Start a server from a thread that outlives every test: the kernel kills the server when the thread
+/// that started it is gone, so not even a killed test run leaves one behind.
+pub(super) fn from_lasting_thread(mut command: Command) -> Child {
+    let die_with_thread = || {
+        // SAFETY: async-signal-safe, and changes only the new process.
+        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+        Ok(())
+    };
+    // SAFETY: the closure makes one system call and allocates nothing.
+    unsafe { command.pre_exec(die_with_thread) };
     type Order = (Command, mpsc::Sender<Child>);
     static THREAD: OnceLock<Mutex<mpsc::Sender<Order>>> = OnceLock::new();
     let orders = THREAD.get_or_init(|| {
         let (sender, receiver) = mpsc::channel::<Order>();
         std::thread::spawn(move || {
             for (mut command, answer) in receiver {
-                let _ = answer.send(command.spawn().expect("krb5kdc starts"));
+                let _ = answer.send(command.spawn().expect("a server starts"));
             }
         });
         Mutex::new(sender)

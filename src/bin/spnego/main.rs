@@ -4,9 +4,9 @@
 mod decode;
 mod doctor;
 mod get;
-#[cfg(test)]
 mod http;
 mod leg;
+#[cfg(test)]
 mod manual;
 mod print;
 mod serve;

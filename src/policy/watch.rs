@@ -1,0 +1,285 @@
+//! The policy in force in this process: read at its first use, looked at again at most once in
+//! [`LOOK_AGAIN_AFTER`], and kept by each context as it began. No lock is waited for, so neither a
+//! thread nor a fork at the wrong moment can hold one up, and what is replaced is freed.
+#![forbid(unsafe_code)]
+
+use std::ffi::OsString;
+use std::ops::Deref;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, RwLock, TryLockError};
+
+use super::condition::is_address;
+use super::reading::{Reading, Source};
+use super::{Policy, Role, Rule, Setting, Terms};
+use crate::oid::Oid;
+use crate::trace;
+
+/// How an environment variable is looked up: `secure_getenv` in a plugin, so that a setuid
+/// program's user has no say.
+pub type Environment = fn(&str) -> Option<OsString>;
+
+/// Give the reader of the environment, before the first [`current`]; the first one given stands.
+/// Without one, no variable is read.
+pub fn install(environment: Environment) {
+    // A second call is another entry point's first; it gives the same function.
+    let _ = ENVIRONMENT.set(environment);
+}
+
+/// The value of an environment variable, as the reader given to [`install`] sees it.
+pub fn variable(name: &str) -> Option<OsString> {
+    ENVIRONMENT.get().and_then(|environment| environment(name))
+}
+
+/// Follow changes of the configuration file, by a clock in milliseconds that never goes back.
+/// Without one, the policy is read once.
+pub fn follow(milliseconds: fn() -> u64) {
+    let _ = CLOCK.set(milliseconds);
+}
+
+/// The policy in force. It stays as it is for as long as it is held.
+#[derive(Clone)]
+pub struct Current(Kept);
+
+#[derive(Clone)]
+enum Kept {
+    /// The first one, which lives as long as the process.
+    First(&'static Reading),
+    Later(Arc<Reading>),
+}
+
+impl Current {
+    /// Whether both are the same reading.
+    pub fn is(&self, other: &Self) -> bool {
+        ptr::eq::<Policy>(&**self, &**other)
+    }
+}
+
+impl Deref for Current {
+    type Target = Policy;
+
+    fn deref(&self) -> &Policy {
+        match &self.0 {
+            Kept::First(reading) => &reading.policy,
+            Kept::Later(reading) => &reading.policy,
+        }
+    }
+}
+
+/// The policy in force in this process.
+pub fn current() -> Current {
+    if let Some(clock) = CLOCK.get() {
+        let now = clock();
+        if now >= NEXT_LOOK.load(Ordering::Relaxed) {
+            look(now);
+        }
+    }
+    if CHANGED.load(Ordering::Acquire) {
+        return later();
+    }
+    Current(Kept::First(first()))
+}
+
+/// The policy as it was when this process first asked.
+pub fn at_start() -> &'static Policy {
+    &first().policy
+}
+
+/// What holds for a context that begins now. `target` is asked for only when something depends on
+/// it.
+pub fn for_context(role: Role, target: impl FnOnce() -> Option<String>) -> InForce {
+    let policy = current();
+    if policy.rules.is_empty() && policy.terms.kerberos_for_ip {
+        return InForce {
+            policy,
+            rule: None,
+            spares_kerberos: false,
+        };
+    }
+    InForce::find(policy, role, target())
+}
+
+/// The policy as one context keeps it from its beginning to its end.
+#[derive(Clone)]
+pub struct InForce {
+    policy: Current,
+    /// The place of the rule that matched among the policy's.
+    rule: Option<usize>,
+    /// The target is an IP address, for which Kerberos is not tried.
+    spares_kerberos: bool,
+}
+
+impl InForce {
+    #[cold]
+    fn find(policy: Current, role: Role, target: Option<String>) -> Self {
+        let found = policy.for_target(role, target.as_deref(), program());
+        let rule = found.rule.map(|rule| rule.number.saturating_sub(1));
+        let by_address = role == Role::Initiator && target.as_deref().is_some_and(is_address);
+        let spares_kerberos = by_address && !found.terms.kerberos_for_ip;
+        if let Some(rule) = found.rule {
+            trace!("policy: {rule} is in force");
+        }
+        if target.is_none() && policy.rules.iter().any(Rule::asks_for_target) {
+            trace!("policy: no name is known here: rules with a target are passed over");
+        }
+        Self {
+            policy,
+            rule,
+            spares_kerberos,
+        }
+    }
+
+    /// The rule that matched; `None`: the settings hold.
+    pub fn rule(&self) -> Option<&Rule> {
+        self.rule.and_then(|place| self.policy.rules.get(place))
+    }
+
+    /// What holds.
+    #[inline]
+    pub fn terms(&self) -> &Terms {
+        match self.rule() {
+            Some(rule) => &rule.terms,
+            None => &self.policy.terms,
+        }
+    }
+
+    /// The policy that this is a part of.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Whether the settings of this policy hold, with nothing of this context's own.
+    pub fn is_only(&self, policy: &Current) -> bool {
+        self.rule.is_none() && !self.spares_kerberos && self.policy.is(policy)
+    }
+
+    /// Those of `available` that are allowed in this context, best first.
+    pub fn order(&self, available: Vec<Oid>) -> Vec<Oid> {
+        let mut ordered = self.terms().order(available);
+        if self.spares_kerberos {
+            ordered.retain(|mech| !mech.is_krb5());
+        }
+        ordered
+    }
+
+    /// Whether `mech` may be negotiated in this context.
+    ///
+    /// # Errors
+    /// Why not, as a sentence that names who says so.
+    pub fn allows(&self, mech: &Oid) -> Result<(), String> {
+        let terms = self.terms();
+        if self.spares_kerberos && mech.is_krb5() {
+            return Err(format!(
+                "not tried, since the target is an IP address: {}",
+                terms.said_by(Setting::KerberosForIp)
+            ));
+        }
+        terms.allows(mech)
+    }
+}
+
+/// The executable of this process, found out once; `None` where /proc is out of reach.
+pub fn program() -> Option<&'static str> {
+    static PROGRAM: OnceLock<Option<String>> = OnceLock::new();
+    let found = PROGRAM.get_or_init(|| {
+        let path = std::env::current_exe().ok()?.into_os_string();
+        let path = path.into_string().ok()?;
+        // How the kernel shows a program that was upgraded while it ran.
+        let path = path.strip_suffix(" (deleted)").unwrap_or(&path);
+        Some(path.to_owned())
+    });
+    found.as_deref()
+}
+
+fn source() -> &'static Source {
+    SOURCE.get_or_init(|| Source::new(variable))
+}
+
+fn first() -> &'static Reading {
+    if let Some(first) = FIRST.get() {
+        return first;
+    }
+    let read = source().reading();
+    FIRST.get_or_init(|| read)
+}
+
+/// Look at the file, and put what it says now in the place of what it said.
+#[cold]
+fn look(now: u64) {
+    let known = NEXT_LOOK.load(Ordering::Relaxed);
+    let next = now.saturating_add(LOOK_AGAIN_AFTER);
+    let won = NEXT_LOOK.compare_exchange(known, next, Ordering::Relaxed, Ordering::Relaxed);
+    // Another thread is looking, and a first look has just read.
+    if won.is_err() || FIRST.get().is_none() {
+        return;
+    }
+    let Some(stamp) = source().stamp_if_at_rest() else {
+        return;
+    };
+    let known = if CHANGED.load(Ordering::Acquire) {
+        later()
+    } else {
+        Current(Kept::First(first()))
+    };
+    let known = match &known.0 {
+        Kept::First(reading) => *reading,
+        Kept::Later(reading) => reading,
+    };
+    if known.stamp == stamp {
+        return;
+    }
+    let read = Arc::new(source().reading().or_keep(known));
+    if put(&read) {
+        for problem in &read.policy.problems {
+            trace!("configuration: {problem}");
+        }
+        trace!("configuration: read again");
+    }
+}
+
+/// Put a reading in force. It fails while others take theirs: the next look reads again.
+fn put(read: &Arc<Reading>) -> bool {
+    let mut latest = match LATEST.try_write() {
+        Ok(latest) => latest,
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        Err(TryLockError::WouldBlock) => return false,
+    };
+    *latest = Some(Arc::clone(read));
+    CHANGED.store(true, Ordering::Release);
+    true
+}
+
+#[cold]
+fn later() -> Current {
+    for _ in 0..TRIES {
+        let latest = match LATEST.try_read() {
+            Ok(latest) => latest,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            // Held while a pointer is put.
+            Err(TryLockError::WouldBlock) => {
+                std::thread::yield_now();
+                continue;
+            }
+        };
+        if let Some(latest) = latest.as_ref() {
+            return Current(Kept::Later(Arc::clone(latest)));
+        }
+    }
+    // A fork at that very moment has left it locked for good.
+    Current(Kept::Later(Arc::new(source().reading())))
+}
+
+static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
+static CLOCK: OnceLock<fn() -> u64> = OnceLock::new();
+static SOURCE: OnceLock<Source> = OnceLock::new();
+static FIRST: OnceLock<Reading> = OnceLock::new();
+static LATEST: RwLock<Option<Arc<Reading>>> = RwLock::new(None);
+/// Whether [`LATEST`] stands in the place of [`FIRST`].
+static CHANGED: AtomicBool = AtomicBool::new(false);
+/// When to look at the file again, by [`CLOCK`].
+static NEXT_LOOK: AtomicU64 = AtomicU64::new(0);
+
+/// How long what was read is believed, in milliseconds, without looking at the file again.
+const LOOK_AGAIN_AFTER: u64 = 1000;
+/// How often a lock that is held for a few instructions is tried.
+const TRIES: u32 = 1000;
