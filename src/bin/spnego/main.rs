@@ -1,14 +1,15 @@
 //! `spnego`: why a sign-in by Negotiate works or does not. Each subcommand is a file.
-#![forbid(unsafe_code)]
 
 mod decode;
 mod doctor;
 mod get;
 mod http;
 mod leg;
+mod library;
 #[cfg(test)]
 mod manual;
 mod print;
+mod probe;
 mod serve;
 
 use std::io::Write;
@@ -39,6 +40,8 @@ enum Command {
     Doctor(doctor::Doctor),
     Get(get::Get),
     Serve(serve::Serve),
+    #[command(hide = true)]
+    Probe(probe::Probe),
     /// Print completions for a shell
     ///
     /// The installed ones are in the places where bash, zsh and fish look for them.
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Command::Doctor(doctor) => doctor.run(form),
         Command::Get(get) => get.run(form),
         Command::Serve(serve) => serve.run(form),
+        Command::Probe(probe) => probe.run(),
         Command::Completions { shell } => completions(shell),
     };
     verdict.into()
