@@ -31,9 +31,12 @@ const DOOR: u8 = 5;
 const C: u8 = u8::MAX;
 const TOUCH_C: [&str; 3] = ["sys", "glue", "ffi"];
 
-/// The files that may hold unsafe code; lib.rs only names the modules, and cannot forbid it for some.
-const UNSAFE_MAY_BE_IN: [&str; 9] = [
+/// The files that may hold unsafe code; lib.rs and the tool's main.rs
+/// name the modules, and cannot forbid it for some.
+const UNSAFE_MAY_BE_IN: [&str; 11] = [
     "lib.rs",
+    "bin/spnego/main.rs",
+    "bin/spnego/library.rs",
     "sys.rs",
     "ffi/mod.rs",
     "ffi/table.rs",
@@ -43,7 +46,7 @@ const UNSAFE_MAY_BE_IN: [&str; 9] = [
     "ffi/handle.rs",
     "ffi/public.rs",
 ];
-const UNSAFE_MAY_BE_UNDER: [&str; 2] = ["glue", "bin"];
+const UNSAFE_MAY_BE_UNDER: [&str; 1] = ["glue"];
 
 #[test]
 fn no_room_names_one_above_it() {
