@@ -20,6 +20,35 @@ fn install_puts_the_library_and_both_lines() {
 }
 
 #[test]
+fn install_puts_the_tool_with_its_manual_and_completions() {
+    let stage = Stage::new("tool");
+    stage.install().succeeds();
+    let tool = fs::metadata(stage.path("usr/bin/spnego")).unwrap();
+    assert_eq!(tool.permissions().mode() & 0o777, 0o755);
+    assert!(
+        stage
+            .read("usr/share/man/man1/spnego.1")
+            .contains(".TH spnego 1")
+    );
+    for (shell, file) in COMPLETIONS {
+        let found = stage.files().into_iter().find(|path| path.ends_with(file));
+        let found = found.unwrap_or_else(|| panic!("no {file}"));
+        assert_eq!(fs::read_to_string(found).unwrap(), format!("for {shell}\n"));
+    }
+}
+
+#[test]
+fn the_plugin_is_installed_without_the_tool() {
+    let stage = Stage::new("no-tool");
+    let library = stage.path("built.so");
+    fs::write(&library, "gss_inquire_mechs_for_name").unwrap();
+    let outcome = stage.run_with("install", &library, Path::new("/nonexistent"));
+    outcome.succeeds();
+    assert!(stage.library().is_file());
+    assert!(!stage.path("usr/bin").exists());
+}
+
+#[test]
 fn uninstall_leaves_nothing() {
     let stage = Stage::new("leaves-nothing");
     stage.install().succeeds();
@@ -114,6 +143,13 @@ fn a_library_without_heimdals_functions_gets_no_line_there() {
     assert!(!stage.path(HEIMDAL_LINE).exists());
 }
 
+/// Each shell that completions are installed for, and the end of their file's path.
+const COMPLETIONS: [(&str, &str); 3] = [
+    ("bash", "usr/share/bash-completion/completions/spnego"),
+    ("zsh", "_spnego"),
+    ("fish", "usr/share/fish/vendor_completions.d/spnego.fish"),
+];
+
 const OID: &str = "2.25.4014056348";
 const LIBRARY: &str = "/usr/lib/here/gss/gss_spnego.so";
 const MIT_LINE: &str = "etc/gss/mech.d/gss-spnego.conf";
@@ -144,6 +180,15 @@ impl Stage {
     }
 
     fn run(&self, task: &str, library: &Path) -> Outcome {
+        let tool = self.path("built-tool");
+        fs::write(&tool, "#!/bin/sh\n[ $1 = completions ] && echo for $2\n").unwrap();
+        fs::set_permissions(&tool, Permissions::from_mode(0o755)).unwrap();
+        let outcome = self.run_with(task, library, &tool);
+        fs::remove_file(&tool).unwrap();
+        outcome
+    }
+
+    fn run_with(&self, task: &str, library: &Path, tool: &Path) -> Outcome {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/install");
         let output = Command::new(script)
             .arg(task)
@@ -155,6 +200,7 @@ impl Stage {
             .env("DESTDIR", &self.0)
             .env("LIBDIR", "/usr/lib/here")
             .env("LIBRARY", library)
+            .env("TOOL", tool)
             .output()
             .unwrap();
         Outcome(output)

@@ -1,22 +1,35 @@
 //! `spnego`: why a sign-in by Negotiate works or does not. Each subcommand is a file.
-#![forbid(unsafe_code)]
 
 mod decode;
 mod doctor;
 mod get;
+mod http;
+mod leg;
+mod library;
+#[cfg(test)]
+mod manual;
+mod print;
+mod probe;
 mod serve;
 
+use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+use print::{Form, Verdict};
 
 /// Look into SPNEGO, and find out why a sign-in fails
+///
+/// Takes the tokens of a sign-in by Negotiate apart, examines this machine, and signs in by itself,
+/// as a client and as a server, to show what happens on the way.
 #[derive(Parser)]
-#[command(version, arg_required_else_help = true)]
+#[command(name = "spnego", version, arg_required_else_help = true, after_help = EXIT_STATUS)]
 struct Spnego {
     #[command(subcommand)]
     command: Command,
-    /// Print JSON
+    /// Print JSON: one value, or one a line
     #[arg(long, global = true)]
     json: bool,
 }
@@ -27,24 +40,39 @@ enum Command {
     Doctor(doctor::Doctor),
     Get(get::Get),
     Serve(serve::Serve),
-}
-
-/// How a subcommand prints.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// For people.
-    Text,
-    /// For programs: one JSON value, or one a line where there are several.
-    Json,
+    #[command(hide = true)]
+    Probe(probe::Probe),
+    /// Print completions for a shell
+    ///
+    /// The installed ones are in the places where bash, zsh and fish look for them.
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
 }
 
 fn main() -> ExitCode {
     let spnego = Spnego::parse();
     let form = if spnego.json { Form::Json } else { Form::Text };
-    match spnego.command {
+    let verdict = match spnego.command {
         Command::Decode(decode) => decode.run(form),
         Command::Doctor(doctor) => doctor.run(form),
         Command::Get(get) => get.run(form),
         Command::Serve(serve) => serve.run(form),
-    }
+        Command::Probe(probe) => probe.run(),
+        Command::Completions { shell } => completions(shell),
+    };
+    verdict.into()
 }
+
+fn completions(shell: Shell) -> Verdict {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Spnego::command(), "spnego", &mut script);
+    print::done(std::io::stdout().write_all(&script));
+    Verdict::Well
+}
+
+const EXIT_STATUS: &str = "\
+Exit status: 0 when all is well, 1 when something is wrong, 2 when the command line is.
+
+Colours are for terminals only; with NO_COLOR in the environment there are none.";

@@ -1,0 +1,539 @@
+//! Which fields the messages of Kerberos have, in tables, and one reader of these tables.
+#![forbid(unsafe_code)]
+
+use super::Facts;
+use super::der::{self, Numbered, tag};
+use super::field::{Field, Octets, Value};
+use super::names::{self, ENCRYPTION_TYPES, KERBEROS_ERRORS, NAME_TYPES, STATUSES};
+
+/// A message or a part of one: a SEQUENCE of numbered fields.
+#[derive(Debug)]
+pub(crate) struct Schema {
+    pub(crate) name: &'static str,
+    pub(crate) section: &'static str,
+    fields: &'static [(u8, &'static str, Presence, Kind)],
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Presence {
+    Must,
+    May,
+}
+use Presence::{May, Must};
+
+/// What is in a field.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    /// A number, and the names of its values.
+    Number(&'static [(u64, &'static str)]),
+    /// A number that can only be this one.
+    Always(u64),
+    /// The type of an encryption.
+    EncryptionType,
+    /// Several of them.
+    EncryptionTypes,
+    /// A BIT STRING of 32 flags.
+    Flags(&'static [(u64, &'static str)]),
+    Text,
+    Time,
+    /// Octets that are an encryption under a key that may come from a password.
+    Cipher,
+    Octets,
+    /// The data of an error.
+    ErrorData,
+    Part(&'static Schema),
+    /// A part with a tag of its own.
+    Tagged(u8, &'static Schema),
+    /// What is shown as it is.
+    Opaque,
+}
+
+impl Schema {
+    /// The message with this tag.
+    pub(crate) fn of(tag: u8) -> Option<&'static Self> {
+        MESSAGES
+            .iter()
+            .find(|(known, _)| *known == tag)
+            .map(|(_, schema)| *schema)
+    }
+}
+
+/// Read `octets`, which should be one SEQUENCE, as `schema` says.
+pub(crate) fn read<'a>(field: &mut Field<'a>, octets: Octets<'a>, schema: &Schema) {
+    let Some(content) = der::only(field, octets, tag::SEQUENCE, schema.section) else {
+        return;
+    };
+    let mut seen = Vec::new();
+    for Numbered {
+        number,
+        mut element,
+    } in der::numbered(field, content, schema.section)
+    {
+        let known = schema.fields.iter().find(|known| known.0 == number);
+        let Some((_, name, _, kind)) = known else {
+            let mut unknown = der::unknown("field", &element);
+            element.blame(&mut unknown);
+            unknown.note(schema.section, format!("field {number} is not known here"));
+            field.push(unknown);
+            continue;
+        };
+        seen.push(number);
+        let mut part = Field::new(*name, element.whole);
+        element.blame(&mut part);
+        kind.read(&mut part, element.content, schema.section);
+        field.push(part);
+    }
+    for (number, name, presence, _) in schema.fields {
+        if *presence == Must && !seen.contains(number) {
+            field.wrong(schema.section, format!("{name} is missing"));
+        }
+    }
+}
+
+impl Kind {
+    fn read<'a>(self, field: &mut Field<'a>, octets: Octets<'a>, section: &'static str) {
+        match self {
+            Self::Number(table) => {
+                if let Some(number) = number(field, octets, section) {
+                    field.value = Value::named(number, names::found(table, number));
+                }
+            }
+            Self::Always(wanted) => {
+                if let Some(number) = number(field, octets, section) {
+                    field.value = Value::number(number);
+                    if number != wanted {
+                        field.wrong(section, format!("{number}, where {wanted} must be"));
+                    }
+                }
+            }
+            Self::EncryptionType => {
+                if let Some(number) = number(field, octets, section) {
+                    encryption_type(field, number);
+                }
+            }
+            Self::EncryptionTypes => {
+                let Some(mut rest) = der::only(field, octets, tag::SEQUENCE, section) else {
+                    return;
+                };
+                while let Some(element) = der::Element::next(&mut rest) {
+                    let mut entry = Field::new("etype", element.whole);
+                    if let Some(number) = number(&mut entry, element.whole, section) {
+                        encryption_type(&mut entry, number);
+                    }
+                    field.push(entry);
+                }
+            }
+            Self::Flags(table) => flags(field, octets, table, section),
+            Self::Text => text(field, octets, section),
+            Self::Time => {
+                if let Some(content) = der::only(field, octets, tag::GENERALIZED_TIME, section) {
+                    field.value = time(field, content);
+                }
+            }
+            Self::Cipher => {
+                if let Some(content) = der::only(field, octets, tag::OCTET_STRING, section) {
+                    field.value = Value::Sensitive(content.octets);
+                }
+            }
+            Self::Octets => {
+                if let Some(content) = der::only(field, octets, tag::OCTET_STRING, section) {
+                    field.value = Value::Octets(content.octets);
+                }
+            }
+            Self::ErrorData => {
+                if let Some(content) = der::only(field, octets, tag::OCTET_STRING, section) {
+                    field.value = Value::Octets(content.octets);
+                    extended_error(field, content);
+                }
+            }
+            Self::Part(schema) if schema.name == PRINCIPAL.name => principal(field, octets, schema),
+            Self::Part(schema) => read(field, octets, schema),
+            Self::Tagged(tag, schema) => {
+                if let Some(content) = der::only(field, octets, tag, schema.section) {
+                    read(field, content, schema);
+                }
+            }
+            Self::Opaque => field.value = Value::Octets(octets.octets),
+        }
+    }
+}
+
+/// An INTEGER; those of Kerberos have 32 bits.
+fn number<'a>(field: &mut Field<'a>, octets: Octets<'a>, section: &'static str) -> Option<u64> {
+    let content = der::only(field, octets, tag::INTEGER, section)?;
+    let Some(number) = content.big_endian().filter(|_| !content.is_empty()) else {
+        field.wrong(
+            "X.690 section 8.3",
+            format!("a number of {} octets", content.len()),
+        );
+        field.value = Value::Octets(content.octets);
+        return None;
+    };
+    if let [0, second, ..] = content.octets
+        && second & 0x80 == 0
+    {
+        field.wrong("X.690 section 8.3.2", "a number with needless zeros");
+    }
+    Some(match (content.first(), content.len()) {
+        // A negative number, as Windows has for name types and encryption types: its 32 bits.
+        (Some(0x80..), length @ 1..4) => {
+            let filler = u64::from(u32::MAX).checked_shl(8 * u32::try_from(length).unwrap_or(0));
+            (number | filler.unwrap_or(0)) & u64::from(u32::MAX)
+        }
+        _ => number,
+    })
+}
+
+fn encryption_type(field: &mut Field<'_>, number: u64) {
+    field.value = Value::named(number, names::found(&ENCRYPTION_TYPES, number));
+    match number {
+        1..=3 => field.doubtful("RFC 6649 section 2", "DES, which is no longer to be used"),
+        5..=7 | 16 => field.doubtful(
+            "RFC 8429 section 4",
+            "triple DES, which is no longer to be used",
+        ),
+        23 | 24 => field.doubtful("RFC 8429 section 4", "RC4, which is no longer to be used"),
+        _ => {}
+    }
+}
+
+/// Flag 0 is the most significant bit of the first octet.
+fn flags<'a>(
+    field: &mut Field<'a>,
+    octets: Octets<'a>,
+    table: &[(u64, &'static str)],
+    section: &'static str,
+) {
+    let Some(content) = der::only(field, octets, tag::BIT_STRING, section) else {
+        return;
+    };
+    let (unused, bits) = content.split(1);
+    if unused.is_empty() || unused.first() > Some(7) {
+        field.wrong(
+            "X.690 section 8.6.2",
+            "the number of unused bits is no such",
+        );
+    }
+    if bits.len() != 4 {
+        field.doubtful(
+            "RFC 4120 section 5.2.8",
+            format!("{} bits, where 32 must be", bits.len().saturating_mul(8)),
+        );
+    }
+    let (first, _) = bits.split(4);
+    let missing = u32::try_from(4_usize.saturating_sub(first.len())).unwrap_or(0);
+    let value = first.big_endian().unwrap_or_default() << (8 * missing);
+    field.value = Value::bits(value, table);
+}
+
+/// A KerberosString, which is a GeneralString. IAKERB has a UTF8String, and MIT krb5 an OCTET STRING
+/// in its place.
+fn text<'a>(field: &mut Field<'a>, octets: Octets<'a>, section: &'static str) {
+    let tag = match (section == IAKERB_HEADER.section, octets.first()) {
+        (true, Some(tag::OCTET_STRING)) => {
+            field.note(
+                section,
+                "an OCTET STRING where a UTF8String must be, as MIT krb5 writes it",
+            );
+            tag::OCTET_STRING
+        }
+        (true, _) => tag::UTF8_STRING,
+        (false, _) => tag::GENERAL_STRING,
+    };
+    if let Some(content) = der::only(field, octets, tag, section) {
+        field.value = Value::Text(String::from_utf8_lossy(content.octets).into_owned());
+    }
+}
+
+/// A KerberosTime, `YYYYMMDDHHMMSSZ`, as people write it.
+fn time<'a>(field: &mut Field<'a>, content: Octets<'a>) -> Value<'a> {
+    let text = String::from_utf8_lossy(content.octets);
+    let digits = text.strip_suffix('Z').unwrap_or_default();
+    if digits.len() != 14 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        field.wrong("RFC 4120 section 5.2.3", "not of the form YYYYMMDDHHMMSSZ");
+        return Value::Text(text.into_owned());
+    }
+    let part = |from: usize, to: usize| digits.get(from..to).unwrap_or_default();
+    Value::Text(format!(
+        "{}-{}-{}T{}:{}:{}Z",
+        part(0, 4),
+        part(4, 6),
+        part(6, 8),
+        part(8, 10),
+        part(10, 12),
+        part(12, 14)
+    ))
+}
+
+/// A name and, as its value, the name as people write it.
+fn principal<'a>(field: &mut Field<'a>, octets: Octets<'a>, schema: &'static Schema) {
+    let Some(content) = der::only(field, octets, tag::SEQUENCE, schema.section) else {
+        return;
+    };
+    let mut parts = Vec::new();
+    for Numbered {
+        number: index,
+        mut element,
+    } in der::numbered(field, content, schema.section)
+    {
+        let mut part = Field::new(
+            if index == 0 {
+                "name-type"
+            } else {
+                "name-string"
+            },
+            element.whole,
+        );
+        element.blame(&mut part);
+        if index == 0 {
+            Kind::Number(&NAME_TYPES).read(&mut part, element.content, schema.section);
+        } else if let Some(mut rest) =
+            der::only(&mut part, element.content, tag::SEQUENCE, schema.section)
+        {
+            while let Some(element) = der::Element::next(&mut rest) {
+                let mut entry = Field::new("component", element.whole);
+                text(&mut entry, element.whole, schema.section);
+                if let Value::Text(text) = &entry.value {
+                    parts.push(text.clone());
+                }
+                part.push(entry);
+            }
+        }
+        field.push(part);
+    }
+    if parts.is_empty() {
+        field.wrong(schema.section, "a name of no component");
+    }
+    field.value = Value::Text(parts.join("/"));
+}
+
+/// What a Windows server adds to an error: KERB-ERROR-DATA with an NTSTATUS in it.
+fn extended_error<'a>(field: &mut Field<'a>, content: Octets<'a>) {
+    const SECTION: &str = "MS-KILE section 2.2.2";
+    // Other senders put other things here, which are no errors of theirs.
+    if content.first() != Some(tag::SEQUENCE) {
+        return;
+    }
+    let mut data = Field::new("KERB-ERROR-DATA", content);
+    read(&mut data, content, &ERROR_DATA);
+    let is_it = data.count(super::field::Level::Wrong) == 0;
+    let Some(value) = data.find("data-value").filter(|_| is_it) else {
+        return;
+    };
+    if let Value::Octets(octets @ [a, b, c, d, ..]) = value.value
+        && octets.len() == 12
+    {
+        let status = u64::from(u32::from_le_bytes([*a, *b, *c, *d]));
+        let name = names::found(&STATUSES, status);
+        let told = name.map_or_else(|| format!("{status:#010x}"), str::to_owned);
+        data.note(SECTION, format!("the server's NTSTATUS is {told}"));
+    }
+    field.push(data);
+}
+
+/// The line about a message: whom it is for, and what happened.
+pub(crate) fn say(message: &Field<'_>, facts: &mut Facts) {
+    facts.say(message.name.to_string());
+    let text = |name| match message.find(name).map(|field| &field.value) {
+        Some(Value::Text(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    if let (Some(service), Some(realm)) = (text("sname"), text("realm")) {
+        facts.say(format!("for {service}@{realm}"));
+    }
+    if let Some(Field {
+        value: Value::Number(code, name),
+        ..
+    }) = message.find("error-code")
+    {
+        let name = name.as_deref().map(|name| name.split(':').next());
+        facts.say(match name.flatten() {
+            Some(name) => name.to_owned(),
+            None => format!("error {code}"),
+        });
+    }
+}
+
+static MESSAGES: [(u8, &Schema); 8] = [
+    (0x6a, &AS_REQ),
+    (0x6b, &AS_REP),
+    (0x6c, &TGS_REQ),
+    (0x6d, &TGS_REP),
+    (0x6e, &AP_REQ),
+    (0x6f, &AP_REP),
+    (0x7e, &ERROR),
+    (0x61, &TICKET),
+];
+
+static AP_REQ: Schema = Schema {
+    name: "AP-REQ",
+    section: "RFC 4120 section 5.5.1",
+    fields: &[
+        (0, "pvno", Must, Kind::Always(5)),
+        (1, "msg-type", Must, Kind::Always(14)),
+        (2, "ap-options", Must, Kind::Flags(&AP_OPTIONS)),
+        (3, "ticket", Must, Kind::Tagged(0x61, &TICKET)),
+        (4, "authenticator", Must, Kind::Part(&ENCRYPTED)),
+    ],
+};
+
+static TICKET: Schema = Schema {
+    name: "Ticket",
+    section: "RFC 4120 section 5.3",
+    fields: &[
+        (0, "tkt-vno", Must, Kind::Always(5)),
+        (1, "realm", Must, Kind::Text),
+        (2, "sname", Must, Kind::Part(&PRINCIPAL)),
+        (3, "enc-part", Must, Kind::Part(&ENCRYPTED)),
+    ],
+};
+
+static ENCRYPTED: Schema = Schema {
+    name: "EncryptedData",
+    section: "RFC 4120 section 5.2.9",
+    fields: &[
+        (0, "etype", Must, Kind::EncryptionType),
+        (1, "kvno", May, Kind::Number(&[])),
+        (2, "cipher", Must, Kind::Cipher),
+    ],
+};
+
+static PRINCIPAL: Schema = Schema {
+    name: "PrincipalName",
+    section: "RFC 4120 section 5.2.2",
+    fields: &[],
+};
+
+static AP_REP: Schema = Schema {
+    name: "AP-REP",
+    section: "RFC 4120 section 5.5.2",
+    fields: &[
+        (0, "pvno", Must, Kind::Always(5)),
+        (1, "msg-type", Must, Kind::Always(15)),
+        (2, "enc-part", Must, Kind::Part(&ENCRYPTED)),
+    ],
+};
+
+static ERROR: Schema = Schema {
+    name: "KRB-ERROR",
+    section: "RFC 4120 section 5.9.1",
+    fields: &[
+        (0, "pvno", Must, Kind::Always(5)),
+        (1, "msg-type", Must, Kind::Always(30)),
+        (2, "ctime", May, Kind::Time),
+        (3, "cusec", May, Kind::Number(&[])),
+        (4, "stime", Must, Kind::Time),
+        (5, "susec", Must, Kind::Number(&[])),
+        (6, "error-code", Must, Kind::Number(&KERBEROS_ERRORS)),
+        (7, "crealm", May, Kind::Text),
+        (8, "cname", May, Kind::Part(&PRINCIPAL)),
+        (9, "realm", Must, Kind::Text),
+        (10, "sname", Must, Kind::Part(&PRINCIPAL)),
+        (11, "e-text", May, Kind::Text),
+        (12, "e-data", May, Kind::ErrorData),
+    ],
+};
+
+static ERROR_DATA: Schema = Schema {
+    name: "KERB-ERROR-DATA",
+    section: "MS-KILE section 2.2.2",
+    fields: &[
+        (
+            1,
+            "data-type",
+            Must,
+            Kind::Number(&[(3, "KERB_AP_ERR_TYPE_EXTENDED")]),
+        ),
+        (2, "data-value", May, Kind::Octets),
+    ],
+};
+
+static AS_REQ: Schema = Schema {
+    name: "AS-REQ",
+    ..REQUEST
+};
+
+static TGS_REQ: Schema = Schema {
+    name: "TGS-REQ",
+    ..REQUEST
+};
+
+const REQUEST: Schema = Schema {
+    name: "KDC-REQ",
+    section: "RFC 4120 section 5.4.1",
+    fields: &[
+        (1, "pvno", Must, Kind::Always(5)),
+        (
+            2,
+            "msg-type",
+            Must,
+            Kind::Number(&[(10, "AS-REQ"), (12, "TGS-REQ")]),
+        ),
+        (3, "padata", May, Kind::Opaque),
+        (4, "req-body", Must, Kind::Part(&REQUEST_BODY)),
+    ],
+};
+
+static REQUEST_BODY: Schema = Schema {
+    name: "KDC-REQ-BODY",
+    section: "RFC 4120 section 5.4.1",
+    fields: &[
+        (0, "kdc-options", Must, Kind::Flags(&[])),
+        (1, "cname", May, Kind::Part(&PRINCIPAL)),
+        (2, "realm", Must, Kind::Text),
+        (3, "sname", May, Kind::Part(&PRINCIPAL)),
+        (4, "from", May, Kind::Time),
+        (5, "till", Must, Kind::Time),
+        (6, "rtime", May, Kind::Time),
+        (7, "nonce", Must, Kind::Number(&[])),
+        (8, "etype", Must, Kind::EncryptionTypes),
+        (9, "addresses", May, Kind::Opaque),
+        (10, "enc-authorization-data", May, Kind::Part(&ENCRYPTED)),
+        (11, "additional-tickets", May, Kind::Opaque),
+    ],
+};
+
+static AS_REP: Schema = Schema {
+    name: "AS-REP",
+    ..REPLY
+};
+
+static TGS_REP: Schema = Schema {
+    name: "TGS-REP",
+    ..REPLY
+};
+
+const REPLY: Schema = Schema {
+    name: "KDC-REP",
+    section: "RFC 4120 section 5.4.2",
+    fields: &[
+        (0, "pvno", Must, Kind::Always(5)),
+        (
+            1,
+            "msg-type",
+            Must,
+            Kind::Number(&[(11, "AS-REP"), (13, "TGS-REP")]),
+        ),
+        (2, "padata", May, Kind::Opaque),
+        (3, "crealm", Must, Kind::Text),
+        (4, "cname", Must, Kind::Part(&PRINCIPAL)),
+        (5, "ticket", Must, Kind::Tagged(0x61, &TICKET)),
+        (6, "enc-part", Must, Kind::Part(&ENCRYPTED)),
+    ],
+};
+
+/// What IAKERB puts before a message to or from a KDC.
+pub(crate) static IAKERB_HEADER: Schema = Schema {
+    name: "IAKERB-HEADER",
+    section: "draft-ietf-kitten-iakerb-03 section 3",
+    fields: &[
+        (1, "target-realm", Must, Kind::Text),
+        (2, "cookie", May, Kind::Octets),
+    ],
+};
+
+const AP_OPTIONS: [(u64, &str); 3] = [
+    (0x8000_0000, "reserved"),
+    (0x4000_0000, "use-session-key"),
+    (0x2000_0000, "mutual-required"),
+];

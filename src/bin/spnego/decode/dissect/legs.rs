@@ -1,0 +1,349 @@
+//! Tokens as legs of a negotiation: fragments are put together (MS-SPNG section 3.1.5.9), and each
+//! token is held against those before it.
+#![forbid(unsafe_code)]
+
+use gss_spnego::oid::Oid;
+
+use super::field::{Field, Level, Octets, Remark};
+use super::input::{Found, Way};
+use super::ntlm::Ntlm;
+use super::spnego::{self, Message};
+use super::{Facts, der, names};
+
+/// A leg: what was found, and what it is a part of.
+#[derive(Debug)]
+pub(crate) struct Leg {
+    pub(crate) found: Found,
+    pub(crate) part: Part,
+}
+
+/// How a leg's octets are a token.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// There are none.
+    Nothing,
+    /// They are one.
+    Whole,
+    /// They are a piece of one, of which `have` octets out of `of` are here.
+    Piece { have: usize, of: usize },
+    /// They are the last piece of this one.
+    Last { token: Vec<u8>, pieces: usize },
+}
+
+/// A leg taken apart.
+#[derive(Debug)]
+pub(crate) struct Examined<'a> {
+    pub(crate) leg: &'a Leg,
+    /// None where there is no whole token.
+    pub(crate) field: Option<Field<'a>>,
+    pub(crate) summary: String,
+    /// What is to be said of the leg among the others.
+    pub(crate) remarks: Vec<Remark>,
+}
+
+impl Examined<'_> {
+    /// How many remarks of this level the leg and its token have.
+    pub(crate) fn count(&self, level: Level) -> usize {
+        let own = self.remarks.iter().filter(|remark| remark.level == level);
+        own.count() + self.field.as_ref().map_or(0, |field| field.count(level))
+    }
+}
+
+/// Put fragments together.
+pub(crate) fn assemble(found: Vec<Found>) -> Vec<Leg> {
+    let ways: Vec<_> = found
+        .iter()
+        .map(|found| (found.way, is_continuation(&found.octets)))
+        .collect();
+    let mut pending: Vec<(Way, Pending)> = Vec::new();
+    let mut legs = Vec::new();
+    for (at, found) in found.into_iter().enumerate() {
+        let begun = pending.iter().position(|(way, _)| *way == found.way);
+        let part = match begun {
+            _ if found.octets.is_empty() => Part::Nothing,
+            Some(begun) if is_continuation(&found.octets) => {
+                let (way, mut token) = pending.swap_remove(begun);
+                token.pieces += 1;
+                token.octets.extend_from_slice(&found.octets);
+                if token.octets.len() < token.of {
+                    let have = token.octets.len();
+                    let of = token.of;
+                    pending.push((way, token));
+                    Part::Piece { have, of }
+                } else {
+                    Part::Last {
+                        token: token.octets,
+                        pieces: token.pieces,
+                    }
+                }
+            }
+            begun => {
+                if let Some(begun) = begun {
+                    pending.swap_remove(begun);
+                }
+                let follows = ways.get(at + 1..).unwrap_or_default();
+                match announced(&found.octets) {
+                    Some(of) if of > found.octets.len() && follows.contains(&(found.way, true)) => {
+                        let octets = found.octets.clone();
+                        let have = octets.len();
+                        let begun = Pending {
+                            octets,
+                            of,
+                            pieces: 1,
+                        };
+                        pending.push((found.way, begun));
+                        Part::Piece { have, of }
+                    }
+                    _ => Part::Whole,
+                }
+            }
+        };
+        legs.push(Leg { found, part });
+    }
+    legs
+}
+
+/// A token of which pieces are missing.
+struct Pending {
+    octets: Vec<u8>,
+    of: usize,
+    pieces: usize,
+}
+
+/// Whether octets can only be a later piece: they are there, and are no token by themselves.
+fn is_continuation(octets: &[u8]) -> bool {
+    !octets.is_empty()
+        && !octets.starts_with(super::ntlm::SIGNATURE)
+        && announced(octets) != Some(octets.len())
+}
+
+/// How many octets a token of SPNEGO says that it has.
+pub(crate) fn announced(octets: &[u8]) -> Option<usize> {
+    let [0x60 | 0xa0 | 0xa1, ..] = octets else {
+        return None;
+    };
+    der::announced(Octets::whole(octets))
+}
+
+/// Take each leg apart, and hold it against those before it.
+pub(crate) fn examine(legs: &[Leg]) -> Vec<Examined<'_>> {
+    let mut conversation = Conversation::default();
+    legs.iter()
+        .map(|leg| {
+            let mut examined = alone(leg);
+            if let Some((_, facts)) = &examined.1 {
+                conversation.take(leg.found.way, facts, &mut examined.0.remarks);
+            }
+            let (mut examined, token) = examined;
+            if let Some((field, facts)) = token {
+                examined.summary = facts.summary();
+                examined.field = Some(field);
+            }
+            examined
+        })
+        .collect()
+}
+
+fn alone(leg: &Leg) -> (Examined<'_>, Option<(Field<'_>, Facts)>) {
+    let mut examined = Examined {
+        leg,
+        field: None,
+        summary: String::new(),
+        remarks: Vec::new(),
+    };
+    if let Some(problem) = &leg.found.problem {
+        examined.remarks.push(Remark {
+            level: Level::Wrong,
+            section: "RFC 4559 section 4",
+            text: problem.clone(),
+        });
+    }
+    let octets = match &leg.part {
+        Part::Nothing => {
+            examined.summary = "no token".to_owned();
+            return (examined, None);
+        }
+        Part::Piece { have, of } => {
+            examined.summary = format!("a fragment: {have} octets of {of} are here now");
+            return (examined, None);
+        }
+        Part::Whole => &leg.found.octets,
+        Part::Last { token, pieces } => {
+            examined.remarks.push(Remark {
+                level: Level::Note,
+                section: "MS-SPNG section 3.1.5.9",
+                text: format!("put together from {pieces} fragments"),
+            });
+            token
+        }
+    };
+    (examined, Some(super::token(octets)))
+}
+
+/// What the legs so far have settled.
+#[derive(Default)]
+struct Conversation {
+    offered: Vec<Vec<u8>>,
+    begun: bool,
+    answered: bool,
+    request_mic: bool,
+    /// Whether the last message was the client's, for input that does not say.
+    clients_turn: bool,
+    timed_challenge: bool,
+}
+
+impl Conversation {
+    fn take(&mut self, way: Way, facts: &Facts, remarks: &mut Vec<Remark>) {
+        match facts.ntlm {
+            Some(Ntlm::Challenge { timed }) => self.timed_challenge = timed,
+            Some(Ntlm::Authenticate { protected: false }) if self.timed_challenge => wrong(
+                remarks,
+                "MS-NLMP section 3.1.5.1.2",
+                "the server's challenge has a MsvAvTimestamp, so the client must send a MIC, and does not",
+            ),
+            _ => {}
+        }
+        match &facts.negotiation {
+            Some(Message::Init { hints: true, .. }) if way == Way::ToServer => wrong(
+                remarks,
+                "MS-SPNG section 3.2.5.2",
+                "a NegTokenInit2 is the server's to send",
+            ),
+            Some(Message::Init { hints: true, .. }) => {}
+            Some(Message::Init { offered, .. }) => {
+                if way == Way::ToClient {
+                    wrong(
+                        remarks,
+                        "RFC 4178 section 4.2.1",
+                        "a NegTokenInit is the client's to send",
+                    );
+                }
+                *self = Self {
+                    offered: offered.clone(),
+                    begun: true,
+                    ..Self::default()
+                };
+            }
+            Some(Message::Resp {
+                state,
+                supported,
+                mic,
+                ..
+            }) if self.begun => {
+                let of_client = match way {
+                    Way::ToServer => true,
+                    Way::ToClient => false,
+                    Way::Unknown => self.clients_turn,
+                };
+                self.clients_turn = !of_client;
+                if of_client {
+                    self.of_client(supported.is_some(), remarks);
+                } else {
+                    self.of_server(*state, supported.as_deref(), *mic, remarks);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn of_client(&self, supported: bool, remarks: &mut Vec<Remark>) {
+        if supported {
+            wrong(
+                remarks,
+                REPLY,
+                "supportedMech is the server's to send, in its first reply",
+            );
+        }
+    }
+
+    fn of_server(
+        &mut self,
+        state: Option<u64>,
+        supported: Option<&[u8]>,
+        mic: bool,
+        remarks: &mut Vec<Remark>,
+    ) {
+        if state == Some(spnego::REJECT) {
+            self.answered = true;
+            return;
+        }
+        if self.answered {
+            if supported.is_some() {
+                wrong(
+                    remarks,
+                    REPLY,
+                    "supportedMech may be in the first reply only; clients ignore it (MS-SPNG section 3.3.5)",
+                );
+            }
+            if state == Some(spnego::REQUEST_MIC) {
+                wrong(remarks, REPLY, "request-mic may be in the first reply only");
+            }
+        } else {
+            self.answered = true;
+            self.request_mic = state == Some(spnego::REQUEST_MIC);
+            match supported {
+                Some(mech) => self.choice(mech, state, remarks),
+                None => wrong(
+                    remarks,
+                    REPLY,
+                    "the first reply lacks supportedMech, the mechanism that was chosen",
+                ),
+            }
+        }
+        if state == Some(spnego::ACCEPT_COMPLETED) && self.request_mic && !mic {
+            wrong(
+                remarks,
+                "RFC 4178 section 5",
+                "the server asked for MICs, and completes without a mechListMIC",
+            );
+        }
+    }
+
+    /// The server's choice among what was offered.
+    fn choice(&self, mech: &[u8], state: Option<u64>, remarks: &mut Vec<Remark>) {
+        let is_it = |other: &Vec<u8>| {
+            other == mech
+                || matches!((Oid::new(other), Oid::new(mech)), (Some(a), Some(b)) if a.same_mech(&b))
+        };
+        let name = names::mech(mech);
+        match self.offered.iter().position(is_it) {
+            None => wrong(
+                remarks,
+                REPLY,
+                format!("{name} was chosen, and was not offered"),
+            ),
+            Some(0) => {}
+            Some(_) if state == Some(spnego::ACCEPT_COMPLETED) => wrong(
+                remarks,
+                "RFC 4178 section 5",
+                format!(
+                    "{name} is not the client's first choice, and the server completes without MICs"
+                ),
+            ),
+            Some(_) if state != Some(spnego::REQUEST_MIC) => wrong(
+                remarks,
+                "RFC 4178 section 3.2",
+                format!(
+                    "{name} is not the client's first choice, so the state must be request-mic"
+                ),
+            ),
+            Some(_) => remarks.push(Remark {
+                level: Level::Note,
+                section: "RFC 4178 section 5",
+                text: format!(
+                    "{name} is not the client's first choice: both must send a mechListMIC"
+                ),
+            }),
+        }
+    }
+}
+
+fn wrong(remarks: &mut Vec<Remark>, section: &'static str, text: impl Into<String>) {
+    remarks.push(Remark {
+        level: Level::Wrong,
+        section,
+        text: text.into(),
+    });
+}
+
+const REPLY: &str = "RFC 4178 section 4.2.2";
