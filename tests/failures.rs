@@ -480,7 +480,7 @@ fn rows() -> Vec<Row> {
             &[
                 (
                     ServerTrace,
-                    "ntlmssp: no credential: no user: NTLM_USER_FILE is not set",
+                    "ntlmssp: dropped: no user: NTLM_USER_FILE is not set",
                     Trouble::NtlmUsers,
                 ),
                 (
