@@ -169,6 +169,10 @@ enum gss_spnego_minor
    */
   GSS_SPNEGO_MINOR_INTERNAL = 536875017,
   /*
+   The configuration forbids what was negotiated.
+   */
+  GSS_SPNEGO_MINOR_FORBIDDEN = 536875018,
+  /*
    HTTP: neither Negotiate nor Nego2 is offered.
    */
   GSS_SPNEGO_MINOR_HTTP_NOT_OFFERED = 536879105,
@@ -196,13 +200,6 @@ typedef enum gss_spnego_minor gss_spnego_minor;
 typedef uint32_t gss_spnego_minor;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
-
-/*
- A major status of RFC 2744 section 3.9.1.
- */
-typedef uint32_t Major;
-
-#define CALL_INACCESSIBLE_READ (1 << 24)
 
 #ifdef __cplusplus
 extern "C" {

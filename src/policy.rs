@@ -72,10 +72,6 @@ pub struct Terms {
     pub ntlm: NtlmProvider,
     /// Whether Kerberos is tried for a target that is an IP address.
     pub kerberos_for_ip: bool,
-    /// Whether the peer must have proved who it is (GSS_C_MUTUAL_FLAG).
-    pub mutual: bool,
-    /// Whether both sides must have bound the context to their channel.
-    pub channel_bindings: bool,
     /// Who set what, for sentences.
     said_by: Vec<(Setting, String)>,
 }
@@ -108,12 +104,31 @@ pub struct Rules {
     pub legacy_windows: bool,
     /// Largest output token in octets, longer ones leave in fragments (MS-SPNG 3.1.5.6); 0: no limit.
     pub max_output_token_size: usize,
-    /// Establish nothing without a mechListMIC of the peer that verified.
-    pub require_mic: bool,
+    /// What must be there when the negotiation ends.
+    pub require: Requirements,
     /// Take another mechanism in the place of Kerberos when that fails.
     pub kerberos_fallback: bool,
     /// What becomes of a negotiation that falls to a weaker mechanism without protection.
     pub downgrade: Downgrade,
+}
+
+/// What must be there when a negotiation ends, or it fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Requirements {
+    /// The peer has proved who it is (GSS_C_MUTUAL_FLAG).
+    pub mutual: bool,
+    /// Both sides have bound the context to their channel.
+    pub channel_bindings: bool,
+    /// The peer has sent a mechListMIC that verified.
+    pub mic: bool,
+}
+
+impl Requirements {
+    /// Whether anything is required.
+    #[inline]
+    pub fn any(self) -> bool {
+        self.mutual | self.channel_bindings | self.mic
+    }
 }
 
 /// What becomes of a negotiation that ends with a weaker mechanism than this side prefers, without
@@ -178,6 +193,11 @@ pub enum TraceFormat {
 /// variable: what is wrong with it is in [`Policy::problems`].
 pub fn examine(file: &Path) -> Policy {
     Policy::read(|name| (name == CONFIG_VARIABLE).then(|| file.as_os_str().to_owned()))
+}
+
+/// Read the text of a configuration that is called `name` in what is wrong with it.
+pub fn read_text(name: &str, text: &[u8]) -> Policy {
+    reading::read_text(name, text)
 }
 
 impl Policy {
@@ -304,8 +324,6 @@ impl Default for Terms {
             mechs: MechPolicy::default(),
             ntlm: NtlmProvider::default(),
             kerberos_for_ip: true,
-            mutual: false,
-            channel_bindings: false,
             said_by: Vec::new(),
         }
     }
@@ -340,7 +358,7 @@ impl Default for Rules {
             optimistic_token: true,
             legacy_windows: false,
             max_output_token_size: 0,
-            require_mic: false,
+            require: Requirements::default(),
             kerberos_fallback: true,
             downgrade: Downgrade::Allow,
         }

@@ -70,7 +70,7 @@ impl End {
     }
 
     fn configured(self, text: &str) -> Self {
-        let file = scratch_file("gss-spnego.conf");
+        let file = scratch_file("spnego.conf");
         std::fs::write(&file, text).unwrap();
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
         let file = file.display().to_string();
@@ -283,7 +283,7 @@ fn a_set_user_id_program_ignores_the_variables() {
     let config = &end.variables["GSS_MECH_CONFIG"];
     std::fs::copy(config, mech_directory.join("mech.d/test.conf")).unwrap();
     std::fs::write(
-        mech_directory.join("gss-spnego.conf"),
+        mech_directory.join("spnego.conf"),
         "max_output_token_size = 9\n",
     )
     .unwrap();

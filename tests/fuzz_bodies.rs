@@ -11,6 +11,8 @@
 mod fragments;
 #[path = "fuzz/bodies/negotiations.rs"]
 mod negotiations;
+#[path = "fuzz/bodies/policy.rs"]
+mod policy;
 #[path = "fuzz/bodies/wire.rs"]
 mod wire;
 
@@ -30,6 +32,11 @@ fn fragments_hold_over_their_corpus_and_mutations() {
 #[test]
 fn negotiations_hold_over_their_corpus_and_mutations() {
     run("negotiations", negotiations::body);
+}
+
+#[test]
+fn policies_hold_over_their_corpus_and_mutations() {
+    run("policy", policy::body);
 }
 
 fn run(target: &str, body: fn(&[u8])) {

@@ -1,9 +1,12 @@
-//! The manual page names what the code has.
+//! The manual page and the example of a configuration say what the code does.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use gss_spnego::error::Minor;
 use gss_spnego::negotiate::fragment::LARGEST_MESSAGE;
-use gss_spnego::policy::{CONFIG_FILE, CONFIG_VARIABLE, Policy};
+use gss_spnego::oid::{KRB5, NTLMSSP};
+use gss_spnego::policy::{CONFIG_FILE, CONFIG_VARIABLE, Policy, Role, examine};
+
+use std::path::Path;
 
 fn manual() -> String {
     std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/gss-spnego.8")).unwrap()
@@ -38,14 +41,18 @@ fn every_documented_key_is_read_and_its_default_is_true() {
         .lines()
         .filter_map(|line| line.strip_prefix(".It Ic ")?.split(' ').next())
         .collect();
+    let (of_rules, settings): (Vec<&str>, Vec<&str>) = keys
+        .iter()
+        .partition(|key| ["role", "target", "program"].contains(key));
+    assert_eq!((settings.len(), of_rules.len()), (11, 3));
+    // A number with a point is wrong for each, and an unknown key would be told in other words.
+    let lines =
+        |keys: &[&str]| -> String { keys.iter().map(|key| format!("{key} = 1.5\n")).collect() };
+    let text = format!("{}[[rule]]\n{}", lines(&settings), lines(&of_rules));
     let path = std::env::temp_dir().join(format!("gss-spnego-manual-{}", std::process::id()));
-    let lines: String = keys.iter().map(|key| format!("{key} = ?\n")).collect();
-    std::fs::write(&path, lines).unwrap();
-    let policy =
-        Policy::read(|name| (name == CONFIG_VARIABLE).then(|| path.clone().into_os_string()));
+    std::fs::write(&path, text).unwrap();
+    let policy = examine(&path);
     std::fs::remove_file(&path).unwrap();
-    assert_eq!(keys.len(), 6);
-    // "?" is wrong for each, and an unknown key would be told in other words.
     assert_eq!(policy.problems.len(), keys.len(), "{:?}", policy.problems);
     let unknown = |problem: &String| problem.contains("no key is called");
     assert!(
@@ -53,6 +60,27 @@ fn every_documented_key_is_read_and_its_default_is_true() {
         "{:?}",
         policy.problems
     );
+}
+
+#[test]
+fn the_example_is_right_and_does_what_its_comments_say() {
+    let example = examine(Path::new(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/doc/spnego.conf"
+    )));
+    assert_eq!(example.problems, Vec::<String>::new());
+    let allowed = |role, target, program| {
+        let found = example.for_target(role, Some(target), Some(program));
+        found.terms.order(vec![KRB5, NTLMSSP])
+    };
+    let (client, server) = (Role::Initiator, Role::Acceptor);
+    assert_eq!(allowed(client, "cifs@attic.corp.example", "x"), [NTLMSSP]);
+    assert_eq!(allowed(client, "HTTP@www.corp.example", "x"), [KRB5]);
+    assert_eq!(
+        allowed(client, "HTTP@www.example.org", "x"),
+        [KRB5, NTLMSSP]
+    );
+    assert_eq!(allowed(server, "HTTP@here", "/usr/sbin/apache2"), [KRB5]);
 }
 
 #[test]

@@ -259,7 +259,7 @@ pub(super) fn init_sec_context(
         // Nothing has been sent yet: no reject is owed, and no context is left.
         let (made, reply) = step(
             Conversation::new(Initiator::default()),
-            Held::default(),
+            Held::begin(glue, side, credential),
             token,
         )
         .map_err(|failure| failure.error)?;
@@ -320,8 +320,8 @@ pub(super) fn accept_sec_context(
         Ok::<_, Failure>((Stepped::of_acceptor(role, reply.complete, held), reply))
     };
     let Some(there) = context.given()? else {
-        let (mut made, reply) = match step(Conversation::new(Acceptor::default()), Held::default())
-        {
+        let held = Held::begin(glue, side, credential);
+        let (mut made, reply) = match step(Conversation::new(Acceptor::default()), held) {
             Ok(made) => made,
             Err(failure) => return outs.fail(failure),
         };

@@ -78,15 +78,37 @@ impl Mech for Inner {
 }
 
 /// What one context holds until it is established: credentials acquired because its caller gave
-/// none, each at most once, the target as a name of the glue's, and what was set for it alone.
-#[derive(Default)]
+/// none, each at most once, the target as a name of the glue's, what was set for it alone, and the
+/// policy.
 pub(crate) struct Held {
     /// The maximum output token size in octets, when the caller set one for this context.
     pub(crate) max_output_token_size: Option<usize>,
     /// The policy that was in force when the context began.
-    in_force: Option<InForce>,
+    in_force: InForce,
+    acquired: Acquisitions,
+}
+
+impl Held {
+    /// What a context holds that begins with this call.
+    pub(crate) fn begin(
+        glue: &'static Mechglue,
+        side: Side<'_>,
+        credential: Option<&Credential>,
+    ) -> Self {
+        let in_force = policy::for_context(side.role(), || side.service(glue, credential));
+        Self {
+            max_output_token_size: None,
+            in_force,
+            acquired: Acquisitions::default(),
+        }
+    }
+}
+
+/// What was acquired for a context, each at most once.
+#[derive(Default)]
+struct Acquisitions {
     creds: Vec<(Oid, Cred)>,
-    users: Option<Users>,
+    users: Option<Box<Users>>,
     target: Option<owned::Name>,
 }
 
@@ -96,8 +118,8 @@ pub(crate) struct Call<'a> {
     side: Side<'a>,
     credential: Option<&'a Credential>,
     bindings: Bindings<'a>,
-    held: &'a mut Held,
-    in_force: InForce,
+    acquired: &'a mut Acquisitions,
+    in_force: &'a InForce,
     rules: Rules,
 }
 
@@ -125,6 +147,7 @@ pub(crate) enum Side<'a> {
 impl<'a> Call<'a> {
     /// A call. Its rules are those of the configuration as the context began, with what the caller set
     /// for this context, or else for its credential, in place of it.
+    #[inline(always)]
     pub(crate) fn new(
         glue: &'static Mechglue,
         side: Side<'a>,
@@ -132,15 +155,7 @@ impl<'a> Call<'a> {
         bindings: Bindings<'a>,
         held: &'a mut Held,
     ) -> Self {
-        let in_force = match &held.in_force {
-            Some(kept) => kept.clone(),
-            None => {
-                let service = || side.service(glue, credential);
-                let begun = policy::for_context(side.role(), service);
-                held.in_force.insert(begun).clone()
-            }
-        };
-        let mut rules = in_force.terms().rules;
+        let mut rules = held.in_force.terms().rules;
         let of_credential = || credential.and_then(Credential::max_output_token_size);
         if let Some(size) = held.max_output_token_size.or_else(of_credential) {
             rules.max_output_token_size = size;
@@ -150,8 +165,8 @@ impl<'a> Call<'a> {
             side,
             credential,
             bindings,
-            held,
-            in_force,
+            acquired: &mut held.acquired,
+            in_force: &held.in_force,
             rules,
         }
     }
@@ -163,7 +178,7 @@ impl<'a> Call<'a> {
 
     /// What is asked of a mechanism: what the caller asks for, and what a rule requires.
     fn asked(&self, flags: u32) -> u32 {
-        let required = if self.in_force.terms().mutual {
+        let required = if self.rules.require.mutual {
             GSS_C_MUTUAL_FLAG
         } else {
             0
@@ -174,7 +189,7 @@ impl<'a> Call<'a> {
     /// Whether an initiator binds its context to its channel, where a rule requires it.
     fn may_begin(&self, mech: &Oid) -> Result<(), MechError> {
         let is_bound = || channel(self.bindings).is_some();
-        if !self.in_force.terms().channel_bindings || is_bound() {
+        if !self.rules.require.channel_bindings || is_bound() {
             return Ok(());
         }
         Err(self.forbidden(
@@ -203,7 +218,7 @@ impl<'a> Call<'a> {
 
     /// Get hold of a credential for a mechanism that shall not look for its default at every leg.
     fn hold(&mut self, mech: &Oid) -> Result<(), MechError> {
-        if self.held.creds.iter().any(|(held, _)| held == mech) {
+        if self.acquired.creds.iter().any(|(held, _)| held == mech) {
             return Ok(());
         }
         let how = Acquire {
@@ -216,14 +231,14 @@ impl<'a> Call<'a> {
             kerberos::default_cache(self.glue)?;
         }
         let acquired = mech::acquire(self.glue, &[*mech], how)?;
-        self.held.creds.push((*mech, acquired.cred));
+        self.acquired.creds.push((*mech, acquired.cred));
         Ok(())
     }
 
     /// Get hold of the users of our own NTLM, once in a context.
     fn hold_users(&mut self) -> Result<(), MechError> {
-        if self.credential.is_none() && self.held.users.is_none() {
-            self.held.users = Some(Users::by_default(self.usage())?);
+        if self.credential.is_none() && self.acquired.users.is_none() {
+            self.acquired.users = Some(Box::new(Users::by_default(self.usage())?));
         }
         Ok(())
     }
@@ -232,7 +247,7 @@ impl<'a> Call<'a> {
     fn users(&self) -> Result<&Users, MechError> {
         let users = match self.credential {
             Some(credential) => credential.users(),
-            None => self.held.users.as_ref(),
+            None => self.acquired.users.as_deref(),
         };
         users.ok_or_else(|| unusable(&oid::NTLMSSP, NOT_FOR_THIS))
     }
@@ -243,25 +258,25 @@ impl<'a> Call<'a> {
             let cred = credential.cred();
             return cred.map(Some).ok_or_else(|| unusable(mech, NOT_FOR_THIS));
         }
-        let mut held = self.held.creds.iter();
+        let mut held = self.acquired.creds.iter();
         Ok(held.find(|(held, _)| held == mech).map(|(_, cred)| cred))
     }
 
     /// The target as a name of the glue's, made once in a context.
     fn hold_target(&mut self, mech: &Oid, target: Option<&Name>) -> Result<(), MechError> {
-        if self.held.target.is_none() {
+        if self.acquired.target.is_none() {
             let target = target.ok_or_else(|| unusable(mech, "the caller names no target"))?;
             let made = target
                 .copy_for_glue(self.glue)
                 .map_err(|error| of_mech(mech, error))?;
-            self.held.target = Some(made);
+            self.acquired.target = Some(made);
         }
         Ok(())
     }
 
     /// What an initiator's leg behind the glue is called with.
     fn initiate(&self, mech: &Oid, flags: u32, lifetime: u32) -> Result<Initiate<'_>, MechError> {
-        let target = self.held.target.as_ref();
+        let target = self.acquired.target.as_ref();
         Ok(Initiate {
             cred: self.cred(mech)?,
             target: target.ok_or_else(|| unusable(mech, "the caller names no target"))?,
@@ -407,7 +422,7 @@ impl Mechs for Call<'_> {
 
     fn candidates(&mut self) -> Arc<[Oid]> {
         match self.credential {
-            Some(credential) => credential.usable_under(&self.in_force),
+            Some(credential) => credential.usable_under(self.in_force),
             None => {
                 let available = own::available(self.glue, self.in_force.policy());
                 self.in_force.order(available).into()
@@ -483,14 +498,15 @@ impl Mechs for Call<'_> {
     }
 
     fn approve(&self, mech: &Inner) -> Result<(), MechError> {
-        let terms = self.in_force.terms();
-        if terms.mutual && mech.flags() & GSS_C_MUTUAL_FLAG == 0 {
+        let required = self.rules.require;
+        if required.mutual && mech.flags() & GSS_C_MUTUAL_FLAG == 0 {
             let what = "mutual authentication is required by";
             return Err(self.forbidden(mech.mech(), what));
         }
         // An initiator's mechanism sends them; an acceptor's tells whether they came.
         let is_acceptor = matches!(self.side, Side::Acceptor { .. });
-        if terms.channel_bindings && is_acceptor && mech.flags() & GSS_C_CHANNEL_BOUND_FLAG == 0 {
+        if required.channel_bindings && is_acceptor && mech.flags() & GSS_C_CHANNEL_BOUND_FLAG == 0
+        {
             let what = "the initiator has not shown channel bindings, which are required by";
             return Err(self.forbidden(mech.mech(), what));
         }

@@ -376,7 +376,7 @@ surface! {
 /// Every glue asks one of the two functions below before any other.
 fn configure() {
     policy::install(environment::variable);
-    policy::follow(environment::milliseconds);
+    policy::follow(environment::seconds);
 }
 
 /// Heimdal asks, with its list of mechanisms locked, for the options of the one it is loading.

@@ -131,14 +131,13 @@ fn answer<S: Mechs>(token: &[u8], mechs: &mut S) -> Result<(Acceptor<S::Mech>, R
         context: Context::Unstarted,
         list: init.mech_types.into_owned(),
         mic: Mic::Optional,
-        verified: false,
         given_up: choice.given_up,
         considered: choice.considered,
     });
     running.note_fallback();
     let rules = mechs.rules();
     let is_guarded = rules.downgrade == Downgrade::Refuse && running.given_up.is_some();
-    let state = if choice.contestable || rules.require_mic || is_guarded {
+    let state = if choice.contestable || rules.require.mic || is_guarded {
         running.mic.require();
         NegState::RequestMic
     } else {
@@ -169,7 +168,7 @@ struct Choice<M, T> {
     /// Whether it is not the first choice of both sides, so that MICs must protect it.
     contestable: bool,
     /// The mechanism that this side prefers to it.
-    given_up: Option<Oid>,
+    given_up: Option<Box<Oid>>,
     considered: Vec<MechError>,
 }
 
@@ -263,10 +262,14 @@ fn prefers_another(
 
 /// The mechanism that this side would rather have than `taken`: the one it puts first, or Kerberos
 /// where it has no order of its own.
-fn better(taken: &Oid, candidates: &[Oid], prefers: bool) -> Option<Oid> {
+#[inline]
+fn better(taken: &Oid, candidates: &[Oid], prefers: bool) -> Option<Box<Oid>> {
+    if let [_only] = candidates {
+        return None;
+    }
     let before = candidates.iter().take_while(|mech| !mech.same_mech(taken));
     let mut better = before.filter(|mech| prefers || (mech.is_krb5() && !taken.is_krb5()));
-    better.next().copied()
+    better.next().copied().map(Box::new)
 }
 
 /// What was offered and is not among the candidates, as reasons why nothing was chosen.

@@ -139,7 +139,7 @@ fn offer<S: Mechs>(
             Err(error) => {
                 trace!("{mech:?}: dropped: {}", error.reason);
                 if offered.is_empty() {
-                    given_up.get_or_insert(mech);
+                    given_up.get_or_insert_with(|| Box::new(mech));
                 }
                 considered.push(error);
             }
@@ -157,12 +157,11 @@ fn offer<S: Mechs>(
         mech: first,
         context: Context::Unstarted,
         list: MechList::encode(&offered),
-        mic: if mechs.rules().require_mic {
+        mic: if mechs.rules().require.mic {
             Mic::Required
         } else {
             Mic::Optional
         },
-        verified: false,
         given_up,
         considered,
     });
@@ -240,7 +239,8 @@ fn reselect<M: Mech>(
 ) -> Result<(), Error> {
     trace!("{:?}: dropped by the acceptor", running.offered);
     running.context = Context::Unstarted;
-    running.given_up.get_or_insert(running.offered);
+    let better = running.offered;
+    running.given_up.get_or_insert_with(|| Box::new(better));
     running.offered = chosen;
     running.mech = chosen;
     running.mic = match state {
@@ -281,11 +281,19 @@ fn proceed<S: Mechs>(
     let verdict = running
         .settle(reply.mech_list_mic, turn, mechs)
         .map_err(|error| fail(reply, error))?;
+    let is_end = match verdict {
+        Verdict::Answer(_) => true,
+        Verdict::Skip | Verdict::Agreed => out.is_none(),
+        Verdict::Wait | Verdict::Ask(_) => false,
+    };
+    if is_end {
+        running.approve(mechs).map_err(|error| fail(reply, error))?;
+    }
     let (neg_state, mic) = match verdict {
         Verdict::Answer(mic) => (NegState::AcceptCompleted, Some(mic)),
         Verdict::Ask(mic) => (NegState::AcceptIncomplete, Some(mic)),
         Verdict::Skip | Verdict::Agreed if out.is_none() => {
-            return established(*running, None, reply, mechs);
+            return established(*running, None);
         }
         // The last token has to be answered, even when nothing but that is missing: peers count
         // on an even number of tokens.
@@ -299,7 +307,7 @@ fn proceed<S: Mechs>(
     }
     .encode();
     match neg_state {
-        NegState::AcceptCompleted => established(*running, Some(encoded), reply, mechs),
+        NegState::AcceptCompleted => established(*running, Some(encoded)),
         _ => Ok((Initiator::Running(running), unfinished(encoded))),
     }
 }
@@ -336,13 +344,11 @@ fn fail(reply: &NegTokenResp<'_>, error: Error) -> Failure {
     }
 }
 
+#[inline(always)]
 fn established<M: Mech>(
-    mut running: Running<M>,
+    running: Running<M>,
     token: Option<Vec<u8>>,
-    reply: &NegTokenResp<'_>,
-    mechs: &impl Mechs<Mech = M>,
 ) -> Result<(Initiator<M>, Reply), Failure> {
-    running.approve(mechs).map_err(|error| fail(reply, error))?;
     let mech = running.into_established()?;
     let complete = true;
     Ok((Initiator::Established(mech), Reply { token, complete }))

@@ -15,6 +15,8 @@ pub(super) enum Mic {
     Required,
     /// Ours has gone out; theirs must come.
     Sent,
+    /// Theirs has verified.
+    Verified,
 }
 
 /// Whose MIC comes first, where this token stands in the exchange.
@@ -73,6 +75,7 @@ impl Mic {
         let Some(theirs) = received else {
             return match (*self, turn) {
                 (Self::Optional, _) => Ok(Verdict::Skip),
+                (Self::Verified, _) => Ok(Verdict::Agreed),
                 (Self::Required, Turn::Ours) => {
                     *self = Self::Sent;
                     sign(mech, list).map(Verdict::Ask)
@@ -85,8 +88,8 @@ impl Mic {
         mech.verify(list, theirs)
             .map_err(|error| Error::PeerMisbehaved(Misbehaviour::WrongMic(error.reason)))?;
         trace!("mechListMIC: verified");
-        match self {
-            Self::Sent => Ok(Verdict::Agreed),
+        match std::mem::replace(self, Self::Verified) {
+            Self::Sent | Self::Verified => Ok(Verdict::Agreed),
             Self::Optional | Self::Required => sign(mech, list).map(Verdict::Answer),
         }
     }

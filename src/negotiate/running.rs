@@ -23,10 +23,8 @@ pub struct Running<M> {
     /// What the MIC is over.
     pub(super) list: MechList<'static>,
     pub(super) mic: Mic,
-    /// The peer's mechListMIC has verified.
-    pub(super) verified: bool,
     /// The mechanism that this side prefers to the one taken.
-    pub(super) given_up: Option<Oid>,
+    pub(super) given_up: Option<Box<Oid>>,
     /// The mechanisms dropped on the way, and why.
     pub(super) considered: Vec<MechError>,
 }
@@ -98,15 +96,13 @@ impl<M: Mech> Running<M> {
         let Context::Established(mech) = &mut self.context else {
             return Ok(Verdict::Wait);
         };
-        match self.mic.settle(mech, self.list.der(), received, turn) {
-            Ok(verdict) => {
-                self.verified |= matches!(verdict, Verdict::Answer(_) | Verdict::Agreed);
-                Ok(verdict)
-            }
-            Err(Error::Mech { error, .. }) => Err(self.failed(error)),
-            Err(Error::PeerMisbehaved(Misbehaviour::MissingMic)) => Err(self.missing_mic(mechs)),
-            Err(other) => Err(other),
-        }
+        self.mic
+            .settle(mech, self.list.der(), received, turn)
+            .map_err(|error| match error {
+                Error::Mech { error, .. } => self.failed(error),
+                Error::PeerMisbehaved(Misbehaviour::MissingMic) => self.missing_mic(mechs),
+                other => other,
+            })
     }
 
     /// Whether what is established may stay: no mechanism without the protection that the rules
@@ -114,18 +110,26 @@ impl<M: Mech> Running<M> {
     ///
     /// # Errors
     /// What the configuration forbids; the negotiation is over then.
+    #[inline]
     pub(super) fn approve(&mut self, mechs: &impl Mechs<Mech = M>) -> Result<(), Error> {
-        if !self.verified {
+        if self.given_up.is_none() && !mechs.rules().require.any() {
+            return Ok(());
+        }
+        self.approve_by(mechs)
+    }
+
+    #[cold]
+    fn approve_by(&mut self, mechs: &impl Mechs<Mech = M>) -> Result<(), Error> {
+        if self.mic != Mic::Verified {
             self.approve_unprotected(mechs)?;
         }
         let approved = self.context().map_or(Ok(()), |mech| mechs.approve(mech));
         approved.map_err(|error| self.failed(error))
     }
 
-    #[inline]
     fn approve_unprotected(&self, mechs: &impl Mechs<Mech = M>) -> Result<(), Error> {
         let rules = mechs.rules();
-        if rules.require_mic {
+        if rules.require.mic {
             return Err(self.missing_mic(mechs));
         }
         let Some(better) = &self.given_up else {
@@ -147,7 +151,7 @@ impl<M: Mech> Running<M> {
 
     /// Why there is no going on without the peer's mechListMIC.
     fn missing_mic(&self, mechs: &impl Mechs<Mech = M>) -> Error {
-        if !mechs.rules().require_mic {
+        if !mechs.rules().require.mic {
             return Error::PeerMisbehaved(Misbehaviour::MissingMic);
         }
         let who = mechs.said_by(Setting::Require);
@@ -200,7 +204,7 @@ impl<M: Mech> Running<M> {
     /// That another mechanism takes the place of one that failed is always an event.
     pub(super) fn note_fallback(&self) {
         let Some(better) = &self.given_up else { return };
-        if let Some(error) = self.considered.iter().find(|error| error.mech == *better) {
+        if let Some(error) = self.considered.iter().find(|error| error.mech == **better) {
             let (mech, reason) = (self.mech, &error.reason);
             trace!("{mech:?}: downgrade from {better:?}, which failed: {reason}");
         }

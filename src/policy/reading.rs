@@ -13,7 +13,7 @@ use super::condition::{Condition, Program, Target};
 use super::trusted::{self, Owner, Stamp, Unreadable};
 use super::{
     CONFIG_FILE, CONFIG_VARIABLE, Downgrade, LONGEST_WORD, MOST_PROBLEMS, MechPolicy, NtlmProvider,
-    Policy, Role, Rule, Rules, Setting, Terms, TraceFormat, TraceTo, excerpt, wrong,
+    Policy, Requirements, Role, Rule, Rules, Setting, Terms, TraceFormat, TraceTo, excerpt, wrong,
 };
 
 /// Where the configuration of this process is, found out once.
@@ -109,6 +109,16 @@ impl Source {
     pub(super) fn stamp_if_at_rest(&self) -> Option<Option<Stamp>> {
         trusted::stamp_if_at_rest(self.file.as_ref()?)
     }
+}
+
+/// The policy of a text alone.
+pub(super) fn read_text(name: &str, text: &[u8]) -> Policy {
+    let mut draft = Draft {
+        file: excerpt(name, LONGEST_PATH),
+        ..Draft::default()
+    };
+    draft.take(text);
+    draft.policy
 }
 
 /// A policy being read.
@@ -357,9 +367,11 @@ impl Terms {
             }
             "require" => {
                 let wanted = each(value, requirement)?;
-                self.mutual = wanted.contains(&Requirement::Mutual);
-                self.channel_bindings = wanted.contains(&Requirement::ChannelBindings);
-                self.rules.require_mic = wanted.contains(&Requirement::Mic);
+                self.rules.require = Requirements {
+                    mutual: wanted.contains(&Requirement::Mutual),
+                    channel_bindings: wanted.contains(&Requirement::ChannelBindings),
+                    mic: wanted.contains(&Requirement::Mic),
+                };
                 self.says(Setting::Require, by);
             }
             "kerberos_fallback" => {

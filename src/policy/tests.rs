@@ -1,3 +1,6 @@
+//! Policies as files and variables make them, right and wrong.
+#![forbid(unsafe_code)]
+
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -84,13 +87,17 @@ fn every_setting_is_read() {
             optimistic_token: false,
             legacy_windows: true,
             max_output_token_size: 16,
-            require_mic: true,
+            require: Requirements {
+                mutual: true,
+                channel_bindings: true,
+                mic: true,
+            },
             kerberos_fallback: false,
             downgrade: Downgrade::Refuse,
         }
     );
     assert_eq!(terms.ntlm, NtlmProvider::Own);
-    assert!(terms.mutual && terms.channel_bindings && !terms.kerberos_for_ip);
+    assert!(!terms.kerberos_for_ip);
     assert_eq!(policy.trace, TraceTo::File("/var/log/spnego.log".into()));
     assert_eq!(policy.trace_format, TraceFormat::Json);
 }
@@ -118,7 +125,7 @@ fn the_first_rule_that_matches_wins() {
     assert_eq!(rule_for(&policy, "HTTP@www.example.org"), 0);
     let found = policy.for_target(Role::Acceptor, None, None);
     assert_eq!(found.rule.unwrap().number, 4);
-    assert!(found.terms.mutual);
+    assert!(found.terms.rules.require.mutual);
     // What a rule does not say is as it is set outside.
     assert_eq!(found.terms.mechs, policy.terms.mechs);
     let found = policy.for_target(Role::Initiator, None, Some("/usr/sbin/sshd"));

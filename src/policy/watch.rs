@@ -31,10 +31,10 @@ pub fn variable(name: &str) -> Option<OsString> {
     ENVIRONMENT.get().and_then(|environment| environment(name))
 }
 
-/// Follow changes of the configuration file, by a clock in milliseconds that never goes back.
+/// Follow changes of the configuration file, by a clock in seconds that never goes back.
 /// Without one, the policy is read once.
-pub fn follow(milliseconds: fn() -> u64) {
-    let _ = CLOCK.set(milliseconds);
+pub fn follow(seconds: fn() -> u64) {
+    let _ = CLOCK.set(seconds);
 }
 
 /// The policy in force. It stays as it is for as long as it is held.
@@ -67,6 +67,7 @@ impl Deref for Current {
 }
 
 /// The policy in force in this process.
+#[inline]
 pub fn current() -> Current {
     if let Some(clock) = CLOCK.get() {
         let now = clock();
@@ -87,26 +88,39 @@ pub fn at_start() -> &'static Policy {
 
 /// What holds for a context that begins now. `target` is asked for only when something depends on
 /// it.
+#[inline]
 pub fn for_context(role: Role, target: impl FnOnce() -> Option<String>) -> InForce {
     let policy = current();
     if policy.rules.is_empty() && policy.terms.kerberos_for_ip {
-        return InForce {
-            policy,
-            rule: None,
-            spares_kerberos: false,
-        };
+        return InForce(Holds::Settings(policy));
     }
     InForce::find(policy, role, target())
 }
 
 /// The policy as one context keeps it from its beginning to its end.
 #[derive(Clone)]
-pub struct InForce {
+pub struct InForce(Holds);
+
+/// Small where no rule is, since contexts that are being negotiated are moved about.
+#[derive(Clone)]
+enum Holds {
+    Settings(Current),
+    Found(Arc<ForOne>),
+}
+
+/// What holds for one context only.
+struct ForOne {
     policy: Current,
     /// The place of the rule that matched among the policy's.
     rule: Option<usize>,
     /// The target is an IP address, for which Kerberos is not tried.
     spares_kerberos: bool,
+}
+
+impl ForOne {
+    fn rule(&self) -> Option<&Rule> {
+        self.rule.and_then(|place| self.policy.rules.get(place))
+    }
 }
 
 impl InForce {
@@ -122,41 +136,58 @@ impl InForce {
         if target.is_none() && policy.rules.iter().any(Rule::asks_for_target) {
             trace!("policy: no name is known here: rules with a target are passed over");
         }
-        Self {
+        Self(Holds::Found(Arc::new(ForOne {
             policy,
             rule,
             spares_kerberos,
-        }
+        })))
     }
 
     /// The rule that matched; `None`: the settings hold.
     pub fn rule(&self) -> Option<&Rule> {
-        self.rule.and_then(|place| self.policy.rules.get(place))
+        match &self.0 {
+            Holds::Settings(_) => None,
+            Holds::Found(found) => found.rule(),
+        }
     }
 
     /// What holds.
     #[inline]
     pub fn terms(&self) -> &Terms {
-        match self.rule() {
-            Some(rule) => &rule.terms,
-            None => &self.policy.terms,
+        match &self.0 {
+            Holds::Settings(policy) => &policy.terms,
+            Holds::Found(found) => found.rule().map_or(&found.policy.terms, |rule| &rule.terms),
         }
     }
 
     /// The policy that this is a part of.
     pub fn policy(&self) -> &Policy {
-        &self.policy
+        match &self.0 {
+            Holds::Settings(policy) => policy,
+            Holds::Found(found) => &found.policy,
+        }
     }
 
     /// Whether the settings of this policy hold, with nothing of this context's own.
+    #[inline]
     pub fn is_only(&self, policy: &Current) -> bool {
-        self.rule.is_none() && !self.spares_kerberos && self.policy.is(policy)
+        match &self.0 {
+            Holds::Settings(mine) => mine.is(policy),
+            Holds::Found(_) => false,
+        }
+    }
+
+    fn spares_kerberos(&self) -> bool {
+        match &self.0 {
+            Holds::Settings(_) => false,
+            Holds::Found(found) => found.spares_kerberos,
+        }
     }
 
     /// Those of `available` that are allowed in this context, best first.
     pub fn order(&self, available: Vec<Oid>) -> Vec<Oid> {
         let mut ordered = self.terms().order(available);
-        if self.spares_kerberos {
+        if self.spares_kerberos() {
             ordered.retain(|mech| !mech.is_krb5());
         }
         ordered
@@ -168,7 +199,7 @@ impl InForce {
     /// Why not, as a sentence that names who says so.
     pub fn allows(&self, mech: &Oid) -> Result<(), String> {
         let terms = self.terms();
-        if self.spares_kerberos && mech.is_krb5() {
+        if self.spares_kerberos() && mech.is_krb5() {
             return Err(format!(
                 "not tried, since the target is an IP address: {}",
                 terms.said_by(Setting::KerberosForIp)
@@ -279,7 +310,7 @@ static CHANGED: AtomicBool = AtomicBool::new(false);
 /// When to look at the file again, by [`CLOCK`].
 static NEXT_LOOK: AtomicU64 = AtomicU64::new(0);
 
-/// How long what was read is believed, in milliseconds, without looking at the file again.
-const LOOK_AGAIN_AFTER: u64 = 1000;
+/// How long what was read is believed, in seconds, without looking at the file again.
+const LOOK_AGAIN_AFTER: u64 = 1;
 /// How often a lock that is held for a few instructions is tried.
 const TRIES: u32 = 1000;

@@ -1,0 +1,5 @@
+#![no_main]
+#[path = "../bodies/policy.rs"]
+mod policy;
+
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| policy::body(octets));
