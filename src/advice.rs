@@ -78,6 +78,8 @@ pub enum Trouble {
     ReplayCache,
     /// The two sides saw different channels.
     ChannelBindings,
+    /// One side gives no channel bindings, which are required.
+    NoChannelBindings,
     /// Kerberos's configuration is missing or malformed.
     KerberosConfiguration,
     /// The acceptor refused without saying why.
@@ -96,6 +98,8 @@ pub enum Trouble {
     ListAltered,
     /// The peer has no mechanism in common with this side.
     NothingInCommon,
+    /// The configuration of this library forbids it.
+    Policy,
     /// The mechanism is not installed.
     NotInstalled,
 }
@@ -132,6 +136,8 @@ impl Trouble {
             }
             (EACCES | EPERM | ENOENT, Side::Acceptor) => Some(keytab(words)),
             (EACCES | EPERM, Side::Initiator) => unreadable_cache(words),
+            // Of Heimdal, whose ticket cache is not there.
+            (ENOENT, Side::Initiator) => Some(Self::NoTicket),
             _ => None,
         }
     }
@@ -218,7 +224,9 @@ impl fmt::Display for Trouble {
                 "remove the damaged ticket cache (kdestroy, or the file itself) and run kinit"
             }
             Self::NoTicket => "get a ticket: run kinit",
-            Self::TicketExpired(Initiator) => "get a new ticket: run kinit",
+            Self::TicketExpired(Initiator) => {
+                "get a new ticket: run kinit; and where it is the server that says so, compare its clock"
+            }
             Self::TicketExpired(Acceptor) => {
                 "have the client get a new ticket (kinit), and compare the clocks of both machines"
             }
@@ -317,6 +325,9 @@ impl fmt::Display for Trouble {
                 "client and server see different TLS connections: take out what ends TLS in between, \
                  or have the server ask for no channel bindings"
             }
+            Self::NoChannelBindings => {
+                "have the client be a program that gives channel bindings, and use TLS; or require none"
+            }
             Self::KerberosConfiguration => "repair krb5.conf (or the file that KRB5_CONFIG names)",
             Self::SeePeer => {
                 "the peer keeps the reason to itself: look into its log, or its trace (GSS_SPNEGO_TRACE)"
@@ -343,6 +354,9 @@ impl fmt::Display for Trouble {
             Self::NothingInCommon => {
                 "allow one of the offered mechanisms here, or have the client get a ticket (kinit) so \
                  that it offers Kerberos"
+            }
+            Self::Policy => {
+                "correct the configuration there, if this is not meant (man gss-spnego; spnego doctor)"
             }
             Self::NotInstalled => "install the mechanism, or its line in /etc/gss/mech.d",
         })
@@ -392,13 +406,16 @@ fn obstacle(file: &Path) -> Option<ErrorKind> {
 }
 
 /// The file in "Keytab FILE:/path is nonexistent or empty", "Key table file '/path' not found", "(default
-/// cache: FILE:/path)" and "(filename: /path)".
+/// cache: FILE:/path)" and "(filename: /path)", and in Heimdal's "keytab /path open failed" and
+/// "get-principal lstat(/path)".
 fn named_file(words: &str) -> Option<&Path> {
-    const FORMS: [(&str, &str); 4] = [
+    const FORMS: [(&str, &str); 6] = [
         ("Keytab FILE:", " is nonexistent"),
         ("Key table file '", "' not found"),
         ("default cache: FILE:", ")"),
         ("filename: ", ")"),
+        ("keytab ", " open failed"),
+        (" lstat(", ")"),
     ];
     FORMS.into_iter().find_map(|(before, after)| {
         let (_, rest) = words.split_once(before)?;

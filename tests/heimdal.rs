@@ -154,7 +154,7 @@ fn every_failure_says_why() {
         (
             "i.env=KRB5CCNAME=FILE:/nonexistent",
             "initiator",
-            "minor: krb5: ",
+            "; get a ticket: run kinit",
         ),
         (
             "target=nosuch@localhost",
@@ -162,9 +162,19 @@ fn every_failure_says_why() {
             "(nosuch/localhost@SPNEGO.TEST)",
         ),
         (
+            "target=nosuch@localhost",
+            "initiator",
+            "; call the server by the name that it is registered under",
+        ),
+        (
             "a.env=KRB5_KTNAME=FILE:/nonexistent",
             "acceptor",
             "minor: krb5: keytab /nonexistent open failed",
+        ),
+        (
+            "a.env=KRB5_KTNAME=FILE:/nonexistent",
+            "acceptor",
+            "; there is no file /nonexistent: export the service's keys into it",
         ),
         (
             "a.env=KRB5_KTNAME=FILE:/nonexistent",

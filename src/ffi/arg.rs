@@ -231,6 +231,19 @@ impl OutOctets<'_> {
         self.write(gss_buffer_desc { length, value });
     }
 
+    /// Hand over text, with an octet of zero behind it that does not count: mod_auth_gssapi, and it is not
+    /// alone, shows whatever stands behind a text up to such a one.
+    pub(crate) fn put_text(&mut self, text: impl Into<Vec<u8>>) {
+        let mut octets = text.into();
+        if octets.is_empty() || self.descriptor.is_null() {
+            return;
+        }
+        let length = octets.len();
+        octets.push(0);
+        let value = Box::into_raw(octets.into_boxed_slice()).cast::<c_void>();
+        self.write(gss_buffer_desc { length, value });
+    }
+
     /// Hand over a buffer that the glue filled.
     pub(crate) fn put_buffer(&mut self, buffer: Buffer) {
         if !self.descriptor.is_null() {
@@ -451,3 +464,27 @@ impl OutSet<'_> {
 
 /// The major status for C.
 pub(crate) type Status = Result<Major, Error>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_has_a_zero_behind_it_that_does_not_count() {
+        let mut buffer = gss_buffer_desc {
+            length: 0,
+            value: std::ptr::null_mut(),
+        };
+        OutOctets {
+            descriptor: &raw mut buffer,
+            caller: PhantomData,
+        }
+        .put_text("text");
+        assert_eq!(buffer.length, 4);
+        // SAFETY: four octets and a zero, made by `put_text` in malloc's memory.
+        let text = unsafe { std::ffi::CStr::from_ptr(buffer.value.cast()) };
+        assert_eq!(text, c"text");
+        // SAFETY: as above, released once.
+        unsafe { libc::free(buffer.value) };
+    }
+}

@@ -10,6 +10,7 @@ use super::handle::{read, write};
 use super::inner::{NOT_FOR_THIS, absent, unusable};
 use super::name::Name;
 use super::own::{self, Users};
+use crate::advice::{Trouble, advised};
 use crate::error::{Cause, Error, MechError, major};
 use crate::glue::mech::{self, Acquire, Acquired, Source};
 use crate::glue::owned::{self, Store};
@@ -17,6 +18,7 @@ use crate::glue::{Mechglue, availability, call, kerberos};
 use crate::oid::{self, Oid};
 use crate::policy::{self, Current, InForce, Rules};
 use crate::sys::{GSS_C_ACCEPT, GSS_C_INITIATE};
+use crate::trace;
 use std::cell::Cell;
 use std::ffi::c_int;
 use std::sync::{Arc, RwLock};
@@ -158,6 +160,7 @@ fn acquire(
             worth_asking(glue, mech, &how).map(|()| true)
         };
         outcome.unwrap_or_else(|error| {
+            trace!("{mech:?}: no credential: {}", error.reason);
             considered.push(error);
             false
         })
@@ -178,7 +181,10 @@ fn acquire(
         (Err(reasons), _) => reasons,
     };
     considered.splice(0..0, reasons);
-    let allows = |mech: &Oid| policy.terms.allows(mech);
+    let allows = |mech: &Oid| {
+        let allowed = policy.terms.allows(mech);
+        allowed.map_err(|words| advised(words, Some(&Trouble::Policy)))
+    };
     considered.extend(absent(&allowed, false, allows));
     Err(Error::NoCred { considered })
 }

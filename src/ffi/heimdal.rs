@@ -87,6 +87,6 @@ pub(super) fn display_status(
     let Some(minor) = minor else {
         return Ok(super::mechanism::BAD_STATUS);
     };
-    text.put(report::all_sentences(minor).into_bytes());
+    text.put_text(report::all_sentences(minor));
     Ok(major::COMPLETE)
 }

@@ -216,7 +216,7 @@ pub(super) fn server_request(
     reason: &mut OutOctets<'_>,
 ) -> Status {
     let mut server = lock(&server.given()?.ok_or(NO_SERVER)?.0)?;
-    let why = |reason: &mut OutOctets<'_>, sentence: &str| reason.put(sentence.into());
+    let why = |reason: &mut OutOctets<'_>, sentence: &str| reason.put_text(sentence);
     server.peer = None;
     let received = match Field::section(section.bytes()) {
         Ok(received) => received,
@@ -278,7 +278,7 @@ impl Facts<'_> {
             return major::NO_CONTEXT;
         };
         if let Some(name) = &peer.peer {
-            self.peer.put(name.clone().into_bytes());
+            self.peer.put_text(name.clone());
         }
         self.mech.put(&peer.mech);
         self.flags.put(peer.flags.0);
@@ -289,7 +289,7 @@ impl Facts<'_> {
 /// Put the failure's sentence where the caller wants it.
 pub(super) fn told(mut reason: OutOctets<'_>, status: Status) -> Status {
     if let Err(error) = &status {
-        reason.put(error.sentences().join("; ").into_bytes());
+        reason.put_text(error.sentences().join("; "));
     }
     status
 }

@@ -195,16 +195,20 @@ impl<'a> Call<'a> {
         Err(self.forbidden(
             mech,
             "the program gives no channel bindings, which are required by",
+            &Trouble::NoChannelBindings,
         ))
     }
 
     /// Why a mechanism's context is not what a rule requires.
-    fn forbidden(&self, mech: &Oid, what: &str) -> MechError {
+    fn forbidden(&self, mech: &Oid, what: &str, trouble: &Trouble) -> MechError {
         MechError {
             mech: *mech,
             major: major::UNAUTHORIZED,
             cause: Cause::Refused,
-            reason: format!("{what} {}", self.said_by(Setting::Require)),
+            reason: advised(
+                format!("{what} {}", self.said_by(Setting::Require)),
+                Some(trouble),
+            ),
             token: None,
         }
     }
@@ -501,14 +505,14 @@ impl Mechs for Call<'_> {
         let required = self.rules.require;
         if required.mutual && mech.flags() & GSS_C_MUTUAL_FLAG == 0 {
             let what = "mutual authentication is required by";
-            return Err(self.forbidden(mech.mech(), what));
+            return Err(self.forbidden(mech.mech(), what, &Trouble::Policy));
         }
         // An initiator's mechanism sends them; an acceptor's tells whether they came.
         let is_acceptor = matches!(self.side, Side::Acceptor { .. });
         if required.channel_bindings && is_acceptor && mech.flags() & GSS_C_CHANNEL_BOUND_FLAG == 0
         {
             let what = "the initiator has not shown channel bindings, which are required by";
-            return Err(self.forbidden(mech.mech(), what));
+            return Err(self.forbidden(mech.mech(), what, &Trouble::NoChannelBindings));
         }
         Ok(())
     }

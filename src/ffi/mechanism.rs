@@ -51,9 +51,9 @@ pub(super) fn inquire_saslname_for_mech(
     if mech.value().is_some_and(|mech| mech != oid::SPNEGO) {
         return Ok(major::BAD_MECH);
     }
-    sasl_name.put(SASL_NAME.to_vec());
-    mech_name.put(b"spnego".to_vec());
-    description.put(b"Simple and Protected GSS-API Negotiation Mechanism".to_vec());
+    sasl_name.put_text(SASL_NAME);
+    mech_name.put_text("spnego");
+    description.put_text("Simple and Protected GSS-API Negotiation Mechanism");
     Ok(major::COMPLETE)
 }
 
@@ -89,7 +89,7 @@ pub(super) fn display_status(
         (_, None) => (format!("gss-spnego has no error code {code:#x}"), false),
     };
     position.put(if more { at.saturating_add(1) } else { 0 });
-    text.put(sentence.into_bytes());
+    text.put_text(sentence);
     Ok(major::COMPLETE)
 }
 

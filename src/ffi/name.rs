@@ -330,7 +330,7 @@ pub(super) fn localname(
 ) -> Status {
     let name = name.given()?.ok_or(NO_NAME)?;
     if let Some(user) = name.user() {
-        account.put(user.user.clone().into_bytes());
+        account.put_text(user.user.clone());
         return Ok(major::COMPLETE);
     }
     account.put_buffer(call::localname(glue, name.for_glue(glue)?)?);

@@ -4,6 +4,7 @@
 
 use std::mem;
 
+use crate::advice::{Trouble, advised};
 use crate::error::{Error, Failure, MechError, Misbehaviour};
 use crate::negotiate::mic::{Mic, Turn, Verdict};
 use crate::negotiate::{Mech, Mechs, Step, silent};
@@ -142,11 +143,12 @@ impl<M: Mech> Running<M> {
         if rules.downgrade == Downgrade::Allow {
             return Ok(());
         }
-        Err(Error::Forbidden(format!(
+        let words = format!(
             "{:?} in the place of {better:?} without a verified mechListMIC is refused by {}",
             self.mech,
             mechs.said_by(Setting::Downgrade)
-        )))
+        );
+        Err(Error::Forbidden(advised(words, Some(&Trouble::Policy))))
     }
 
     /// Why there is no going on without the peer's mechListMIC.
@@ -155,10 +157,11 @@ impl<M: Mech> Running<M> {
             return Error::PeerMisbehaved(Misbehaviour::MissingMic);
         }
         let who = mechs.said_by(Setting::Require);
-        Error::Forbidden(format!(
+        let words = format!(
             "{:?}: the peer sends no mechListMIC, which is required by {who}",
             self.mech
-        ))
+        );
+        Error::Forbidden(advised(words, Some(&Trouble::Policy)))
     }
 
     /// The peer said reject. A token that came with it goes to the mechanism, which may know

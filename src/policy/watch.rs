@@ -12,6 +12,7 @@ use std::sync::{Arc, OnceLock, RwLock, TryLockError};
 use super::condition::is_address;
 use super::reading::{Reading, Source};
 use super::{Policy, Role, Rule, Setting, Terms};
+use crate::advice::{Trouble, advised};
 use crate::oid::Oid;
 use crate::trace;
 
@@ -200,12 +201,15 @@ impl InForce {
     pub fn allows(&self, mech: &Oid) -> Result<(), String> {
         let terms = self.terms();
         if self.spares_kerberos() && mech.is_krb5() {
-            return Err(format!(
+            let words = format!(
                 "not tried, since the target is an IP address: {}",
                 terms.said_by(Setting::KerberosForIp)
-            ));
+            );
+            return Err(advised(words, Some(&Trouble::AddressTarget)));
         }
-        terms.allows(mech)
+        terms
+            .allows(mech)
+            .map_err(|words| advised(words, Some(&Trouble::Policy)))
     }
 }
 

@@ -104,12 +104,28 @@ impl Site {
         self
     }
 
+    /// Without a variable.
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.variables.remove(name);
+        self
+    }
+
     /// Accepting NTLM, for these lines of a user file.
     pub(crate) fn with_ntlm(self, users: &str) -> Self {
         let file = scratch_file("ntlm-users");
         std::fs::write(&file, users).unwrap();
         self.env("NTLM_USER_FILE", file.display())
             .with("GssapiConnectionBound On")
+    }
+
+    /// With this configuration of the plugin.
+    pub(crate) fn policy(self, text: &str) -> Self {
+        self.env("GSS_SPNEGO_CONFIG", policy_file(text).display())
+    }
+
+    /// At another time than everybody else: `+1h`.
+    pub(crate) fn at(self, time: &str) -> Self {
+        self.env("LD_PRELOAD", FAKETIME).env("FAKETIME", time)
     }
 
     /// Start it.
@@ -244,6 +260,13 @@ fn configuration(directory: &Path, keytab: &Path, port: u16, site: &Site) -> Str
     )
 }
 
+/// A configuration file of the plugin, root's.
+fn policy_file(text: &str) -> PathBuf {
+    let file = scratch_file("spnego.conf");
+    std::fs::write(&file, text).unwrap();
+    file
+}
+
 /// Make a file that of Apache's user.
 pub(crate) fn give_to_apache(file: &Path) {
     let output = Command::new("chown").arg("www-data").arg(file).output();
@@ -333,6 +356,11 @@ impl Curl {
     /// At another time than everybody else: `+1h`.
     pub(crate) fn at(self, time: &str) -> Self {
         self.env("LD_PRELOAD", FAKETIME).env("FAKETIME", time)
+    }
+
+    /// With this configuration of the plugin.
+    pub(crate) fn policy(self, text: &str) -> Self {
+        self.env("GSS_SPNEGO_CONFIG", policy_file(text).display())
     }
 
     /// Run by nobody.

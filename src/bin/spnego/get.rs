@@ -152,6 +152,8 @@ struct Plan<'a> {
 
 /// One asker's side of it.
 struct Side {
+    /// Whom it signs in to.
+    service: String,
     client: Client<Observed>,
     seen: Rc<RefCell<Seen>>,
     credentials: Option<Header>,
@@ -375,6 +377,7 @@ impl Plan<'_> {
         };
         let (contexts, seen) = Observed::new(sessions);
         Ok(Side {
+            service,
             client: Client::new(asker, Version::Http1, route, contexts),
             seen,
             credentials: None,
@@ -449,6 +452,8 @@ fn explained(form: Form, error: &Error, side: &Side) -> String {
         "spnego": whose(seen.ours),
     });
     tell(form, &styled(BAD, "= not signed in"), || verdict);
+    let hint = format!("* spnego doctor {} looks for the cause", side.service);
+    tell_text(form, &faint(&hint));
     with_remedy(reason, trouble.as_ref())
 }
 

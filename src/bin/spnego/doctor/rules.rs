@@ -63,9 +63,9 @@ fn terms(terms: &Terms) -> String {
         .to_owned(),
     );
     let required = [
-        (terms.mutual, "mutual authentication"),
-        (terms.channel_bindings, "channel bindings"),
-        (terms.rules.require_mic, "a verified mechListMIC"),
+        (terms.rules.require.mutual, "mutual authentication"),
+        (terms.rules.require.channel_bindings, "channel bindings"),
+        (terms.rules.require.mic, "a verified mechListMIC"),
     ];
     for (_, what) in required.iter().filter(|(is_required, _)| *is_required) {
         said.push(format!("{what} required"));
