@@ -7,6 +7,8 @@
     reason = "a panic is how a test fails"
 )]
 
+#[path = "fuzz/bodies/decode.rs"]
+mod decode;
 #[path = "fuzz/bodies/fragments.rs"]
 mod fragments;
 #[path = "fuzz/bodies/negotiations.rs"]
@@ -22,6 +24,11 @@ use std::path::Path;
 #[test]
 fn wire_holds_over_its_corpus_and_mutations() {
     run("wire", wire::body);
+}
+
+#[test]
+fn the_tools_decoder_holds_over_its_corpus_and_mutations() {
+    run("decode", decode::body);
 }
 
 #[test]

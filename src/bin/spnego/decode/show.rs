@@ -33,7 +33,10 @@ pub(crate) fn text(legs: &[Examined<'_>], octets: bool) {
         ),
     };
     match wrong {
-        0 => print::line(format_args!("{}{doubts}", styled(GOOD, "nothing is wrong"))),
+        0 => print::line(format_args!(
+            "{}{doubts}",
+            styled(GOOD, "nothing is wrong with what was decoded")
+        )),
         _ => print::line(format_args!(
             "{}{doubts}",
             styled(BAD, format_args!("{wrong} wrong"))

@@ -33,9 +33,13 @@ impl<'a> Element<'a> {
         let (content, after) = content.split(length);
         if content.len() < length {
             let there = content.len();
+            let announced = match length {
+                usize::MAX => "more octets than can be".to_owned(),
+                _ => format!("{length} octets"),
+            };
             element.wrong(
                 "X.690 section 8.1.3",
-                format!("{length} octets are announced, {there} are there"),
+                format!("{announced} are announced, {there} are there"),
             );
         }
         element.content = content;

@@ -18,7 +18,14 @@ pub(crate) struct Found {
     /// Empty where there is a scheme and no token.
     pub(crate) octets: Vec<u8>,
     /// What is wrong with how it was written.
-    pub(crate) problem: Option<String>,
+    pub(crate) problem: Option<Problem>,
+}
+
+/// Something that base64 does not have, and the section that says so.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    pub(crate) section: &'static str,
+    pub(crate) text: String,
 }
 
 /// Who sent it.
@@ -168,12 +175,8 @@ fn decoded(text: &str, line: usize) -> Option<Found> {
         None => {
             let compact: String = text.split_whitespace().collect();
             let (octets, problem) = from_base64(&compact);
-            // What is mostly no base64 is something else.
-            if octets.is_empty()
-                || problem
-                    .as_deref()
-                    .is_some_and(|why| why.starts_with(BROKEN))
-            {
+            // Most words are base64 of something.
+            if octets.is_empty() || (problem.is_some() && !super::is_known(&octets)) {
                 return None;
             }
             (octets, problem)
@@ -210,25 +213,29 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 }
 
 /// Base64 as far as it is base64, and what is wrong with it.
-fn from_base64(text: &str) -> (Vec<u8>, Option<String>) {
+fn from_base64(text: &str) -> (Vec<u8>, Option<Problem>) {
     let of_urls = text.contains(['-', '_']);
     let text = text.replace('-', "+").replace('_', "/");
     let is_digit = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/');
     let digits = text.trim_end_matches('=');
-    let end = digits.find(|c| !is_digit(c));
-    let (good, mut problem) = match end {
+    let problem = |section, text: &str| {
+        let text = text.to_owned();
+        Some(Problem { section, text })
+    };
+    let (good, mut wrong) = match digits.find(|c| !is_digit(c)) {
         Some(end) => {
             let good = digits.get(..end).unwrap_or_default();
-            let why = format!("{BROKEN} from character {} on", end + 1);
-            (good, Some(why))
+            let count = good.chars().count() + 1;
+            let why = format!("not base64 from character {count} on");
+            (good, problem("RFC 4648 section 3.3", &why))
         }
         None if of_urls => {
-            let why = "written in the alphabet of URLs (RFC 4648 section 5)";
-            (digits, Some(why.to_owned()))
+            let why = "written in the base64 alphabet of URLs";
+            (digits, problem("RFC 4648 section 5", why))
         }
         None if text.len() % 4 != 0 => {
-            let why = "base64 whose length, with its padding, is no multiple of four (RFC 4648 section 4)";
-            (digits, Some(why.to_owned()))
+            let why = "base64 whose length, with its padding, is no multiple of four";
+            (digits, problem("RFC 4648 section 4", why))
         }
         None => (digits, None),
     };
@@ -238,9 +245,9 @@ fn from_base64(text: &str) -> (Vec<u8>, Option<String>) {
         .get(..whole)
         .and_then(|digits| TOLERANT.decode(digits).ok());
     if octets.is_none() {
-        problem.get_or_insert_with(|| BROKEN.to_owned());
+        wrong = wrong.or_else(|| problem("RFC 4648 section 4", "not base64"));
     }
-    (octets.unwrap_or_default(), problem)
+    (octets.unwrap_or_default(), wrong)
 }
 
 /// Whether octets begin as a token and reach as far as they say.
@@ -249,8 +256,6 @@ fn begins(octets: &[u8]) -> bool {
         || octets.starts_with(super::negoex::SIGNATURE)
         || super::legs::announced(octets).is_some_and(|announced| announced == octets.len())
 }
-
-const BROKEN: &str = "not base64";
 
 /// Longer names first: one ends in another.
 const FIELDS: [(&str, Way); 4] = [
@@ -300,13 +305,8 @@ mod tests {
         assert_eq!(octets("oQUw\nA4AB\nAg=="), [token]);
         let found = find(b"oQUwA4ABAg").unwrap();
         assert_eq!(found[0].octets, token);
-        assert!(
-            found[0]
-                .problem
-                .as_ref()
-                .unwrap()
-                .contains("multiple of four")
-        );
+        let problem = found[0].problem.as_ref().unwrap();
+        assert_eq!(problem.section, "RFC 4648 section 4");
     }
 
     #[test]
@@ -357,13 +357,21 @@ mod tests {
     #[test]
     fn broken_base64_is_read_up_to_where_it_breaks() {
         let found = find(b"WWW-Authenticate: Negotiate oQMwAQA!xyz").unwrap();
-        assert!(found[0].problem.as_ref().unwrap().contains("character 8"));
+        let problem = found[0].problem.as_ref().unwrap();
+        assert!(problem.text.contains("character 8"), "{problem:?}");
         assert_eq!(found[0].octets, [0xa1, 3, 0x30, 1, 0]);
     }
 
     #[test]
     fn what_is_no_token_is_refused() {
-        for text in ["", " \n", "hello, world", "abc!"] {
+        for text in [
+            "",
+            " \n",
+            "hello, world",
+            "abc!",
+            "no token here",
+            "notoken",
+        ] {
             assert!(find(text.as_bytes()).is_err(), "{text:?}");
         }
     }

@@ -10,7 +10,11 @@ use super::names;
 
 /// Whether `token` begins as a message of Kerberos without a header of GSS-API.
 pub(crate) fn begins(token: Octets<'_>) -> bool {
-    token.first().is_some_and(|tag| Schema::of(tag).is_some())
+    let is_message = token.first().is_some_and(|tag| Schema::of(tag).is_some());
+    let mut rest = token;
+    is_message
+        && Element::next(&mut rest)
+            .is_some_and(|element| element.content.first() == Some(der::tag::SEQUENCE))
 }
 
 /// What follows the mechanism's identifier: two octets that say what it is, and a message.

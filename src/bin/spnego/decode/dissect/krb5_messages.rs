@@ -354,7 +354,7 @@ pub(crate) fn say(message: &Field<'_>, facts: &mut Facts) {
     }
 }
 
-static MESSAGES: [(u8, &Schema); 8] = [
+static MESSAGES: [(u8, &Schema); 7] = [
     (0x6a, &AS_REQ),
     (0x6b, &AS_REP),
     (0x6c, &TGS_REQ),
@@ -362,7 +362,6 @@ static MESSAGES: [(u8, &Schema); 8] = [
     (0x6e, &AP_REQ),
     (0x6f, &AP_REP),
     (0x7e, &ERROR),
-    (0x61, &TICKET),
 ];
 
 static AP_REQ: Schema = Schema {

@@ -152,10 +152,15 @@ fn alone(leg: &Leg) -> (Examined<'_>, Option<(Field<'_>, Facts)>) {
         remarks: Vec::new(),
     };
     if let Some(problem) = &leg.found.problem {
+        // What is in a header field came so; what a user gives may have suffered on the way.
+        let level = match leg.found.header {
+            Some(_) => Level::Wrong,
+            None => Level::Doubtful,
+        };
         examined.remarks.push(Remark {
-            level: Level::Wrong,
-            section: "RFC 4559 section 4",
-            text: problem.clone(),
+            level,
+            section: problem.section,
+            text: problem.text.clone(),
         });
     }
     let octets = match &leg.part {

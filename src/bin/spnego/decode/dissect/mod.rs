@@ -53,6 +53,11 @@ pub(crate) fn token(octets: &[u8]) -> (Field<'_>, Facts) {
     (field, facts)
 }
 
+/// Whether octets begin as a token that can be taken apart.
+fn is_known(octets: &[u8]) -> bool {
+    known(Octets::whole(octets), &mut Facts::default()).is_some()
+}
+
 /// Take a token apart that is in another or by itself, and say so when it is none that is known.
 fn inner<'a>(token: Octets<'a>, facts: &mut Facts) -> Field<'a> {
     known(token, facts).unwrap_or_else(|| {

@@ -1,0 +1,1059 @@
+//! `spnego decode` on tokens of the specifications, on tokens made wrong, and on what curl and its
+//! servers send each other in a realm.
+#![cfg(feature = "tool")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first thing that is not as it must be"
+)]
+
+mod support;
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::Value;
+use support::{Environment, Harness, MechConfig, Realm, Side};
+
+// ---------------------------------------------------------------- tokens of the specifications
+
+/// MS-SPNG section 4: the NegTokenInit2 of a local logon, with NEGOEX in it.
+const MS_SPNG_4: &str = "
+    6082015d06062b0601050502a08201513082014da01a3018060a2b06010401823702021e060a2b0601040182370202
+    0aa28201010481fe4e45474f4558545301000000000000006000000070000000cffa11765e12599a347d766852bfce
+    7097458710bb8242b4c7dfbad2da897aa311a7d868463430952562dc13c554f2010000000000000000600000000100
+    000000000000000000005c33530deaf90d4db2ec4ae3786ec3084e45474f455854530300000001000000400000008e
+    000000cffa11765e12599a347d766852bfce705c33530deaf90d4db2ec4ae3786ec308400000004e000000304ca04a
+    3048302a80283026312430220603550403131b584d4c50726f766964657220496e7465726d65646961746520434130
+    1a80183016311430120603550403130b584d4c50726f7669646572a32a3028a0261b246e6f745f646566696e65645f
+    696e5f5246433431373840706c656173655f69676e6f7265";
+
+/// MS-NLMP section 4.2.4.3: the server's message.
+const MS_NLMP_CHALLENGE: &str = "4e544c4d53535000 02000000 0c000c00 38000000 33828ae2
+    0123456789abcdef 0000000000000000 24002400 44000000 060070170000000f 530065007200760065007200
+    02000c0044006f006d00610069006e00 01000c00530065007200760065007200 00000000";
+
+/// MS-NLMP section 4.2.4.3: the client's answer, by NTLMv2.
+const MS_NLMP_AUTHENTICATE: &str = "4e544c4d53535000 03000000 18001800 6c000000 54005400 84000000
+    0c000c00 48000000 08000800 54000000 10001000 5c000000 10001000 d8000000 358288e2
+    0501280a0000000f 44006f006d00610069006e00 5500730065007200 43004f004d0050005500540045005200
+    86c35097ac9cec102554764a57cccc19aaaaaaaaaaaaaaaa 68cd0ab851e51c96aabc927bebef6a1c
+    0101000000000000 0000000000000000 aaaaaaaaaaaaaaaa 00000000 02000c0044006f006d00610069006e00
+    01000c00530065007200760065007200 00000000 00000000 c5dad2544fc9799094ce1ce90bc9d03e";
+
+/// MS-NLMP section 4.2.2.3: the client's answer by NTLMv1, with an LM response beside it.
+const MS_NLMP_V1: &str = "4e544c4d53535000 03000000 18001800 6c000000 18001800 84000000
+    0c000c00 48000000 08000800 54000000 10001000 5c000000 10001000 9c000000 358280e2
+    0501280a0000000f 44006f006d00610069006e00 5500730065007200 43004f004d0050005500540045005200
+    98def7b87f88aa5dafe2df779688a172def11c7d5ccdef13 67c43011f30298a2ad35ece64f16331c44bdbed927841f94
+    518822b1b3f350c8958682ecbb3e3cb7";
+
+#[test]
+fn the_token_of_ms_spng_is_shown_to_its_last_field() {
+    let token = decode(MS_SPNG_4);
+    assert_eq!(token.wrong(), [""; 0]);
+    // Offsets as in the dump of the section.
+    for (name, offset, length) in [
+        ("initial token", 0, 0x161),
+        ("mechTypes", 0x14, 28),
+        ("mechToken", 0x30, 261),
+        ("ACCEPTOR_NEGO", 0x37, 0x70),
+        ("Random", 0x5f, 32),
+        ("ACCEPTOR_META_DATA", 0xa7, 0x8e),
+        ("Exchange", 0xe7, 0x4e),
+        ("hintName", 0x139, 40),
+    ] {
+        let field = token.field(name);
+        assert_eq!(field["offset"], offset, "{name}");
+        assert_eq!(field["length"], length, "{name}");
+    }
+    let mechs = token.all("mechType");
+    assert_eq!(mechs[0]["meaning"], "negoex");
+    assert_eq!(mechs[1]["value"], "1.3.6.1.4.1.311.2.2.10");
+    assert_eq!(token.field("cbMessageLength")["value"], 0x70);
+    assert_eq!(
+        token.field("ConversationId")["value"],
+        "7611facf-125e-9a59-347d-766852bfce70"
+    );
+    assert_eq!(token.field("AuthScheme")["meaning"], "pku2u");
+    assert_eq!(
+        token.field("hintName")["value"],
+        "not_defined_in_RFC4178@please_ignore"
+    );
+}
+
+#[test]
+fn the_messages_of_ms_nlmp_are_shown_to_their_last_field() {
+    let challenge = decode(MS_NLMP_CHALLENGE);
+    assert_eq!(challenge.wrong(), [""; 0]);
+    assert_eq!(challenge.field("TargetName")["value"], "Server");
+    assert_eq!(
+        challenge.field("ServerChallenge")["octets"],
+        "0123456789abcdef"
+    );
+    assert_eq!(challenge.field("MsvAvNbDomainName")["value"], "Domain");
+    assert_eq!(challenge.field("MsvAvNbComputerName")["offset"], 0x54);
+    assert_eq!(
+        challenge.field("Version")["value"],
+        "6.0.6000, NTLM revision 15"
+    );
+    let flags = challenge.field("NegotiateFlags");
+    assert_eq!(flags["value"], 0xe28a_8233_u32);
+    assert_eq!(
+        flags["flags"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|name| name.as_str().unwrap())
+            .collect::<Vec<_>>(),
+        [
+            "UNICODE",
+            "OEM",
+            "SIGN",
+            "SEAL",
+            "NTLM",
+            "ALWAYS_SIGN",
+            "TARGET_TYPE_SERVER",
+            "EXTENDED_SESSIONSECURITY",
+            "TARGET_INFO",
+            "VERSION",
+            "128",
+            "KEY_EXCH",
+            "56"
+        ]
+    );
+
+    let answer = decode_with(&["--octets"], MS_NLMP_AUTHENTICATE);
+    assert_eq!(answer.wrong(), [""; 0]);
+    for (name, value) in [
+        ("DomainName", "Domain"),
+        ("UserName", "User"),
+        ("Workstation", "COMPUTER"),
+    ] {
+        assert_eq!(answer.field(name)["value"], value);
+    }
+    for (name, octets) in [
+        ("NTProofStr", "68cd0ab851e51c96aabc927bebef6a1c"),
+        ("ChallengeFromClient", "aaaaaaaaaaaaaaaa"),
+        (
+            "EncryptedRandomSessionKey",
+            "c5dad2544fc9799094ce1ce90bc9d03e",
+        ),
+    ] {
+        assert_eq!(answer.field(name)["octets"], octets, "{name}");
+    }
+    assert_eq!(
+        answer.field("TimeStamp")["meaning"],
+        "1601-01-01T00:00:00.0000000Z"
+    );
+}
+
+#[test]
+fn weak_responses_are_called_weak() {
+    let token = decode(MS_NLMP_V1);
+    assert_eq!(token.wrong(), [""; 0]);
+    assert_eq!(
+        token.remarks("doubtful"),
+        [
+            "an LM response, which is all but the password itself [MS-NLMP section 2.2.2.3]",
+            "an NTLMv1 response: DES, weak [MS-NLMP section 2.2.2.6]",
+            "without EXTENDED_SESSIONSECURITY signatures are weak [MS-NLMP section 2.2.2.5]",
+        ]
+    );
+}
+
+// ---------------------------------------------------------------- what is wrong, and by which section
+
+const SPNEGO: &[u8] = &[0x06, 6, 0x2b, 6, 1, 5, 5, 2];
+const KRB5: &[u8] = &[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 1, 2, 2];
+const KRB5_MS: &[u8] = &[6, 9, 0x2a, 0x86, 0x48, 0x82, 0xf7, 0x12, 1, 2, 2];
+const NTLMSSP: &[u8] = &[6, 10, 0x2b, 6, 1, 4, 1, 0x82, 0x37, 2, 2, 10];
+
+/// An element of DER.
+fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let content = parts.concat();
+    let mut out = vec![tag];
+    match u8::try_from(content.len()) {
+        Ok(length) if length < 0x80 => out.push(length),
+        Ok(length) => out.extend([0x81, length]),
+        Err(_) => {
+            out.push(0x82);
+            out.extend(u16::try_from(content.len()).unwrap().to_be_bytes());
+        }
+    }
+    out.extend(content);
+    out
+}
+
+fn init(fields: &[&[u8]]) -> Vec<u8> {
+    der(0x60, &[SPNEGO, &der(0xa0, &[&der(0x30, fields)])])
+}
+
+fn resp(fields: &[&[u8]]) -> Vec<u8> {
+    der(0xa1, &[&der(0x30, fields)])
+}
+
+fn mech_types(mechs: &[&[u8]]) -> Vec<u8> {
+    der(0xa0, &[&der(0x30, mechs)])
+}
+
+fn octets(number: u8, content: &[u8]) -> Vec<u8> {
+    der(0xa0 | number, &[&der(4, &[content])])
+}
+
+fn state(state: u8) -> Vec<u8> {
+    vec![0xa0, 3, 0x0a, 1, state]
+}
+
+fn supported(mech: &[u8]) -> Vec<u8> {
+    der(0xa1, &[mech])
+}
+
+#[test]
+fn what_is_wrong_with_a_message_of_spnego_is_said_by_section() {
+    let krb5 = mech_types(&[KRB5]);
+    let whole = init(&[&krb5]);
+    let with_tail = [&whole[..], b"tail"].concat();
+    // A length of two octets where one will do.
+    let long_length = der(0x60, &[SPNEGO, &[0xa0, 0x81, 17], &der(0x30, &[&krb5])]);
+    let ntlm_token = octets(2, &unhex(MS_NLMP_CHALLENGE));
+    for (token, wrong) in [
+        (with_tail, "4 octets after the end [RFC 2743 section 3.1]"),
+        (
+            long_length,
+            "the length is not in its shortest form, which DER wants [X.690 section 10.1]",
+        ),
+        (
+            whole[..20].to_vec(),
+            "27 octets are announced, 18 are there [X.690 section 8.1.3]",
+        ),
+        (
+            der(0xa0, &[&der(0x30, &[&krb5])]),
+            "a NegTokenInit without the header of an initial token (RFC 2743 section 3.1) \
+             [RFC 4178 section 4.2]",
+        ),
+        (
+            init(&[&octets(2, b"x")]),
+            "mechTypes is missing: nothing is offered [RFC 4178 section 4.2.1]",
+        ),
+        (
+            init(&[&mech_types(&[])]),
+            "an empty list: nothing is offered [RFC 4178 section 4.2.1]",
+        ),
+        (
+            init(&[&krb5, &octets(3, b"mic")]),
+            "a mechListMIC without a mechToken: there is no context that could have made it \
+             [RFC 4178 section 5]",
+        ),
+        (
+            init(&[&krb5, &ntlm_token]),
+            "not a token of krb5, the mechanism that it is for [RFC 4178 section 4.2.1]",
+        ),
+        (
+            init(&[&octets(2, b"x"), &krb5]),
+            "field 0 is out of order, or comes twice [RFC 4178 section 4.2.1]",
+        ),
+        (
+            init(&[&krb5, &der(0xa3, &[&der(0x30, &[&octets(1, b"host")])])]),
+            "must be left out [MS-SPNG section 2.2.1]",
+        ),
+        (
+            resp(&[&supported(KRB5)]),
+            "negState is required in the first reply [RFC 4178 section 4.2.2]",
+        ),
+        (
+            resp(&[&state(3)]),
+            "request-mic may be in the first reply only, which has a supportedMech \
+             [RFC 4178 section 4.2.2]",
+        ),
+        (
+            resp(&[&state(4)]),
+            "not one of the four states [RFC 4178 section 4.2.2]",
+        ),
+        (
+            resp(&[&state(2), &octets(3, b"mic")]),
+            "a mechListMIC in a message that ends the negotiation [RFC 4178 section 5]",
+        ),
+        (
+            der(0xa1, &[&state(0)]),
+            "the SEQUENCE around the fields is missing, as in old implementations \
+             [RFC 4178 section 4.2.2]",
+        ),
+        (
+            der(0x60, &[SPNEGO, &resp(&[&state(0)])]),
+            "a NegTokenResp in the header of an initial token, as old initiators of Sun send it \
+             [RFC 4178 section 4.2]",
+        ),
+        (
+            init(&[&mech_types(&[&[6, 3, 0x2b, 0x80, 1]])]),
+            "not an identifier in its shortest form [X.690 section 8.19.2]",
+        ),
+    ] {
+        let shown = decode(&hex(&token));
+        assert!(
+            shown.wrong().iter().any(|found| found == wrong),
+            "{wrong}: {:?}",
+            shown.wrong()
+        );
+        assert_eq!(shown.status, 1);
+    }
+}
+
+#[test]
+fn a_dialect_is_named_and_is_not_wrong() {
+    let token = init(&[
+        &mech_types(&[KRB5_MS, KRB5, NTLMSSP]),
+        &der(0xa1, &[&[3, 2, 1, 0x42]]),
+    ]);
+    let shown = decode(&hex(&token));
+    assert_eq!(shown.wrong(), [""; 0]);
+    assert_eq!(shown.status, 0);
+    let notes = shown.remarks("note");
+    assert!(
+        notes
+            .iter()
+            .any(|note| note.contains("Windows 2000 mis-encoded")),
+        "{notes:?}"
+    );
+    assert_eq!(shown.all("mechType")[0]["value"], "1.2.840.48018.1.2.2");
+    assert_eq!(shown.field("reqFlags")["flags"][0], "mutualFlag");
+}
+
+#[test]
+fn decoding_goes_on_behind_an_error() {
+    // The list holds a number, and the token behind it is shown all the same.
+    let token = init(&[
+        &mech_types(&[KRB5, &[2, 1, 5]]),
+        &octets(2, &unhex(MS_NLMP_AUTHENTICATE)),
+    ]);
+    let shown = decode(&hex(&token));
+    assert!(shown.wrong().len() >= 2, "{:?}", shown.wrong());
+    assert_eq!(shown.field("UserName")["value"], "User");
+}
+
+/// The message with its octets from `at` replaced.
+fn changed(message: &str, at: usize, octets: &[u8]) -> String {
+    let mut message = unhex(message);
+    message[at..at + octets.len()].copy_from_slice(octets);
+    hex(&message)
+}
+
+#[test]
+fn what_is_wrong_with_a_message_of_ntlm_is_said_by_section() {
+    let answer = |at, octets: &[u8]| changed(MS_NLMP_AUTHENTICATE, at, octets);
+    let challenge = |at, octets: &[u8]| changed(MS_NLMP_CHALLENGE, at, octets);
+    for (message, wrong) in [
+        (
+            answer(24, &[0, 1, 0, 0]),
+            "84 octets at offset 256 lie beyond the end of 232 octets [MS-NLMP section 2.2.1.3]",
+        ),
+        (
+            answer(40, &[8, 0, 0, 0]),
+            "it begins at offset 8, inside the message's header [MS-NLMP section 2.2.1.3]",
+        ),
+        (
+            answer(20, &[30, 0]),
+            "30 octets are none of the sizes: 24 for NTLMv1, 44 and more for NTLMv2 \
+             [MS-NLMP section 2.2.2.8]",
+        ),
+        (
+            answer(36, &[7, 0]),
+            "an odd number of octets is not UTF-16 [MS-NLMP section 2.2]",
+        ),
+        (
+            answer(52, &[8, 0]),
+            "8 octets, where KEY_EXCH set wants 16 [MS-NLMP section 2.2.1.3]",
+        ),
+        (
+            // MsvAvFlags in place of the domain's name: there is a MIC.
+            answer(
+                0xb0,
+                &[6, 0, 4, 0, 2, 0, 0, 0, 9, 0, 4, 0, 0x61, 0, 0x62, 0],
+            ),
+            "MsvAvFlags says that there is a MIC, and there is no room for one before the fields \
+             [MS-NLMP section 2.2.1.3]",
+        ),
+        (
+            answer(0xb2, &[0xff, 0]),
+            "255 octets are announced, 36 are there [MS-NLMP section 2.2.2.1]",
+        ),
+        (
+            answer(0x94, &[2]),
+            "both must be 1 [MS-NLMP section 2.2.2.7]",
+        ),
+        (
+            challenge(0x54, &[4]),
+            "MsvAvNbComputerName must be present [MS-NLMP section 2.2.2.1]",
+        ),
+        (
+            challenge(0x54, &[2]),
+            "it comes twice [MS-NLMP section 2.2.2.1]",
+        ),
+        (
+            challenge(20, &[0x30]),
+            "neither UNICODE nor OEM is set [MS-NLMP section 2.2.2.5]",
+        ),
+        (
+            hex(&unhex(MS_NLMP_CHALLENGE)[..22]),
+            "it ends before its NegotiateFlags [MS-NLMP section 2.2.1.2]",
+        ),
+        (
+            challenge(8, &[9]),
+            "there are the message types 1, 2 and 3 [MS-NLMP section 2.2.1]",
+        ),
+    ] {
+        let shown = decode(&message);
+        assert!(
+            shown.wrong().iter().any(|found| found == wrong),
+            "{wrong}: {:?}",
+            shown.wrong()
+        );
+        assert_eq!(shown.status, 1);
+    }
+}
+
+/// A message of NEGOEX as MIT krb5 writes it (negoex_util.c): header, then `body`, the header's
+/// length being what `header` says.
+fn negoex(kind: u32, sequence: u32, header: u32, body: &[&[u8]]) -> Vec<u8> {
+    let body = body.concat();
+    let length = 40 + u32::try_from(body.len()).unwrap();
+    let mut message = b"NEGOEXTS".to_vec();
+    for number in [kind, sequence, header, length] {
+        message.extend(number.to_le_bytes());
+    }
+    message.extend([7; 16]);
+    message.extend(body);
+    message
+}
+
+#[test]
+fn messages_of_negoex_are_shown_and_their_vectors_checked() {
+    let scheme = [9; 16];
+    let alert = negoex(
+        7,
+        0,
+        72,
+        &[
+            &scheme,
+            &[0x6d, 0, 0, 0xc0],
+            &[72, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0],
+            &[1, 0, 0, 0, 84, 0, 0, 0, 8, 0, 0, 0],
+            &[8, 0, 0, 0, 1, 0, 0, 0],
+        ],
+    );
+    let verify = negoex(
+        6,
+        1,
+        80,
+        &[
+            &scheme,
+            &[
+                20, 0, 0, 0, 1, 0, 0, 0, 16, 0, 0, 0, 80, 0, 0, 0, 12, 0, 0, 0,
+            ],
+            &[0; 4],
+            b"checksummmmm",
+        ],
+    );
+    let shown = decode(&hex(&[&alert[..], &verify].concat()));
+    assert_eq!(shown.wrong(), [""; 0]);
+    assert_eq!(shown.field("ErrorCode")["meaning"], "STATUS_LOGON_FAILURE");
+    assert_eq!(
+        shown.field("Reason")["meaning"],
+        "there is no key to verify with"
+    );
+    assert_eq!(
+        shown.field("ChecksumType")["meaning"],
+        "hmac-sha1-96-aes256"
+    );
+    assert_eq!(shown.field("ChecksumValue")["octets"], hex(b"checksummmmm"));
+
+    let nego = |offset: u8, count: u8, extension: u8| {
+        negoex(
+            0,
+            0,
+            96,
+            &[
+                &[3; 32],
+                &[0; 8],
+                &[offset, 0, 0, 0, count, 0],
+                &[112, 0, 0, 0, 1, 0],
+                &[0; 4],
+                &scheme,
+                &[1, 0, 0, 0x80, 124, 0, 0, 0, extension, 0, 0, 0],
+                b"ex",
+            ],
+        )
+    };
+    let shown = decode(&hex(&nego(96, 1, 2)));
+    assert_eq!(shown.wrong(), [""; 0]);
+    assert_eq!(shown.field("ExtensionValue")["octets"], hex(b"ex"));
+    assert_eq!(
+        shown.remarks("note"),
+        ["critical: who does not know it must refuse [MS-NEGOEX section 2.2.6.3]"]
+    );
+    let in_two = |first: u32, second: u32| {
+        let other = negoex(7, second, 72, &[&scheme, &[0; 16]]);
+        [&negoex(7, first, 72, &[&scheme, &[0; 16]])[..], &other].concat()
+    };
+    for (token, wrong) in [
+        (
+            nego(96, 9, 2),
+            "9 elements of 16 octets at offset 96 lie beyond the message's 126 octets \
+             [MS-NEGOEX section 2.2.5.2]",
+        ),
+        (
+            nego(40, 1, 2),
+            "it begins at offset 40, inside the header [MS-NEGOEX section 2.2.5.2]",
+        ),
+        (
+            nego(96, 1, 3),
+            "its ExtensionValue lies beyond the message's 126 octets [MS-NEGOEX section 2.2.5.2.1]",
+        ),
+        (
+            in_two(0, 2),
+            "SequenceNum 0 is followed by 2 [MS-NEGOEX section 2.2.6.2]",
+        ),
+        (
+            negoex(8, 0, 40, &[]),
+            "no message has the type 8 [MS-NEGOEX section 2.2.6.1]",
+        ),
+        (
+            negoex(7, 0, 20, &[&scheme, &[0; 16]]),
+            "cbHeaderLength is 20, where 72 must be, and not more than the message's length \
+             [MS-NEGOEX section 2.2.6.2]",
+        ),
+        (
+            [&verify[..], b"NEGOEXTX"].concat(),
+            "the signature NEGOEXTS is missing [MS-NEGOEX section 2.2.6.2]",
+        ),
+    ] {
+        let shown = decode(&hex(&token));
+        assert!(
+            shown.wrong().iter().any(|found| found == wrong),
+            "{wrong}: {:?}",
+            shown.wrong()
+        );
+    }
+}
+
+#[test]
+fn a_message_to_a_kdc_is_shown_within_iakerb() {
+    let text = |tag: u8, text: &str| der(tag, &[text.as_bytes()]);
+    let name = der(
+        0x30,
+        &[
+            &der(0xa0, &[&[2, 1, 1]]),
+            &der(0xa1, &[&der(0x30, &[&text(0x1b, "user")])]),
+        ],
+    );
+    let body = der(
+        0x30,
+        &[
+            &der(0xa0, &[&[3, 5, 0, 0x40, 0, 0, 0]]),
+            &der(0xa1, &[&name]),
+            &der(0xa2, &[&text(0x1b, "SPNEGO.TEST")]),
+            &der(0xa5, &[&text(0x18, "20261125070502Z")]),
+            &der(0xa7, &[&[2, 1, 5]]),
+            &der(0xa8, &[&der(0x30, &[&[2, 1, 18], &[2, 1, 23]])]),
+        ],
+    );
+    let request = der(
+        0x6a,
+        &[&der(
+            0x30,
+            &[
+                &der(0xa1, &[&[2, 1, 5]]),
+                &der(0xa2, &[&[2, 1, 10]]),
+                &der(0xa4, &[&body]),
+            ],
+        )],
+    );
+    let header = der(0x30, &[&der(0xa1, &[&text(0x0c, "SPNEGO.TEST")])]);
+    let iakerb: &[u8] = &[6, 6, 0x2b, 6, 1, 5, 2, 5];
+    let token = der(0x60, &[iakerb, &[5, 1], &header, &request]);
+    let shown = decode(&hex(&token));
+    assert_eq!(shown.wrong(), [""; 0]);
+    assert_eq!(shown.field("TOK_ID")["meaning"], "IAKERB_PROXY");
+    assert_eq!(shown.field("target-realm")["value"], "SPNEGO.TEST");
+    assert_eq!(shown.field("cname")["value"], "user");
+    assert_eq!(shown.field("till")["value"], "2026-11-25T07:05:02Z");
+    let types = shown.all("etype");
+    assert_eq!(types[1]["meaning"], "aes256-cts-hmac-sha1-96");
+    assert_eq!(
+        shown.remarks("doubtful"),
+        ["RC4, which is no longer to be used [RFC 8429 section 4]"]
+    );
+}
+
+// ---------------------------------------------------------------- legs held against each other
+
+#[test]
+fn what_is_wrong_between_legs_is_said_by_section() {
+    let offer = init(&[&mech_types(&[KRB5, NTLMSSP])]);
+    let scram: &[u8] = &[6, 6, 0x2b, 6, 1, 5, 5, 14];
+    let mic_wanted = resp(&[&state(3), &supported(NTLMSSP)]);
+    for (replies, wrong) in [
+        (
+            vec![resp(&[&state(1), &supported(NTLMSSP)])],
+            "ntlmssp is not the client's first choice, so the state must be request-mic \
+             [RFC 4178 section 3.2]",
+        ),
+        (
+            vec![resp(&[&state(0), &supported(NTLMSSP)])],
+            "ntlmssp is not the client's first choice, and the server completes without MICs \
+             [RFC 4178 section 5]",
+        ),
+        (
+            vec![resp(&[&state(1), &supported(scram)])],
+            "scram-sha-1 was chosen, and was not offered [RFC 4178 section 4.2.2]",
+        ),
+        (
+            vec![resp(&[&state(1), &octets(2, b"x")])],
+            "the first reply lacks supportedMech, the mechanism that was chosen \
+             [RFC 4178 section 4.2.2]",
+        ),
+        (
+            vec![mic_wanted.clone(), resp(&[&state(0)])],
+            "the server asked for MICs, and completes without a mechListMIC [RFC 4178 section 5]",
+        ),
+        (
+            vec![
+                mic_wanted,
+                resp(&[&state(0), &supported(NTLMSSP), &octets(3, b"mic")]),
+            ],
+            "supportedMech may be in the first reply only; clients ignore it \
+             (MS-SPNG section 3.3.5) [RFC 4178 section 4.2.2]",
+        ),
+    ] {
+        let mut log = format!("> Authorization: Negotiate {}\n", base64(&offer));
+        for reply in replies {
+            log += &format!("< WWW-Authenticate: Negotiate {}\n", base64(&reply));
+        }
+        let shown = decode(&log);
+        assert_eq!(shown.wrong(), [wrong]);
+    }
+    // The same with nothing wrong: Kerberos under its other identifier is the first choice.
+    let log = format!(
+        "> Authorization: Negotiate {}\n< WWW-Authenticate: Negotiate {}\n",
+        base64(&init(&[&mech_types(&[KRB5_MS, NTLMSSP])])),
+        base64(&resp(&[&state(1), &supported(KRB5)]))
+    );
+    assert_eq!(decode(&log).wrong(), [""; 0]);
+}
+
+#[test]
+fn a_timed_challenge_needs_a_mic() {
+    // MsvAvTimestamp in place of the domain's name.
+    let timed = changed(
+        MS_NLMP_CHALLENGE,
+        0x44,
+        &[7, 0, 8, 0, 1, 2, 3, 4, 5, 6, 7, 8, 2, 0, 0, 0],
+    );
+    let log = format!(
+        "< WWW-Authenticate: NTLM {}\n> Authorization: NTLM {}\n",
+        base64(&unhex(&timed)),
+        base64(&unhex(MS_NLMP_AUTHENTICATE))
+    );
+    let wrong = decode(&log).wrong();
+    assert!(
+        wrong
+            .iter()
+            .any(|wrong| wrong.ends_with("[MS-NLMP section 3.1.5.1.2]")),
+        "{wrong:?}"
+    );
+}
+
+#[test]
+fn fragments_are_put_together_across_legs() {
+    let token = unhex(MS_SPNG_4);
+    let mut log = String::new();
+    for piece in token.chunks(100) {
+        log += &format!("< WWW-Authenticate: Negotiate {}\n", base64(piece));
+        log += "> Authorization: Negotiate\n";
+    }
+    let shown = decode(&log);
+    assert_eq!(shown.wrong(), [""; 0]);
+    let legs = shown.json["legs"].as_array().unwrap();
+    assert_eq!(legs.len(), 8);
+    assert_eq!(legs[0]["fragment"]["have"], 100);
+    assert_eq!(legs[2]["fragment"]["of"], 353);
+    assert_eq!(legs[6]["fragment"]["pieces"], 4);
+    assert_eq!(legs[6]["token"]["length"], 353);
+    assert_eq!(shown.field("hintName")["offset"], 0x139);
+}
+
+// ---------------------------------------------------------------- the command line
+
+#[test]
+fn a_token_is_taken_from_wherever_it_is() {
+    let token = unhex(MS_NLMP_CHALLENGE);
+    let file = support::scratch_file("token");
+    std::fs::write(&file, &token).unwrap();
+    let file = file.to_str().unwrap();
+    let (base64, hexadecimal) = (base64(&token), hex(&token));
+    let header = format!("WWW-Authenticate: NTLM {base64}");
+    for (arguments, input) in [
+        (vec![base64.as_str()], &b""[..]),
+        (vec![hexadecimal.as_str()], b""),
+        (vec![header.as_str()], b""),
+        (vec!["WWW-Authenticate:", "NTLM", base64.as_str()], b""),
+        (vec!["--file", file], b""),
+        (vec![], base64.as_bytes()),
+        (vec![], header.as_bytes()),
+        (vec![], &token),
+    ] {
+        let shown = Shown::of(&arguments, input);
+        assert_eq!(shown.status, 0, "{arguments:?}");
+        assert_eq!(
+            shown.field("TargetName")["value"],
+            "Server",
+            "{arguments:?}"
+        );
+    }
+}
+
+#[test]
+fn the_example_of_rfc_4559_has_no_token_in_it() {
+    let shown = decode("Authorization: Negotiate a87421000492aa874209af8bc028");
+    assert_eq!(shown.json["legs"][0]["scheme"], "Negotiate");
+    assert_eq!(shown.json["legs"][0]["direction"], "client-to-server");
+    assert_eq!(
+        shown.remarks("doubtful"),
+        ["not a token of SPNEGO, NEGOEX, NTLM or Kerberos []"]
+    );
+}
+
+#[test]
+fn exit_codes_are_those_of_the_manual() {
+    let status = |arguments: &[&str], input: &[u8]| run(arguments, input).0;
+    assert_eq!(status(&["decode", &hex(&unhex(MS_SPNG_4))], b""), 0);
+    assert_eq!(status(&["decode", "a1033001"], b""), 1);
+    for (arguments, input) in [
+        (&["decode"][..], &b""[..]),
+        (&["decode"], b"no token here"),
+        (&["decode", "--file", "/nonexistent"], b""),
+        (&["decode", "--no-such-option"], b""),
+        (&["decode", "--file", "/dev/zero"], b""),
+    ] {
+        let (status, _, errors) = run(arguments, input);
+        assert_eq!(status, 2, "{arguments:?}");
+        assert!(errors.contains("error:"), "{arguments:?}: {errors}");
+    }
+}
+
+#[test]
+fn octets_to_guess_passwords_from_are_shown_on_request_only() {
+    let proof = "68cd0ab851e51c96aabc927bebef6a1c";
+    let message = hex(&unhex(MS_NLMP_AUTHENTICATE));
+    for json in [&[][..], &["--json"]] {
+        let arguments = [&["decode", &message][..], json].concat();
+        let (_, said, _) = run(&arguments, b"");
+        assert!(!said.contains(proof), "{said}");
+        // Inside SPNEGO neither.
+        let inside = hex(&resp(&[
+            &state(1),
+            &octets(2, &unhex(MS_NLMP_AUTHENTICATE)),
+        ]));
+        let (_, said, _) = run(&[&["decode", &inside][..], json].concat(), b"");
+        assert!(!said.contains(proof), "{said}");
+        let (_, said, _) = run(&[&arguments[..], &["--octets"]].concat(), b"");
+        assert!(said.contains(proof), "{said}");
+    }
+}
+
+#[test]
+fn what_a_peer_wrote_does_not_reach_the_terminal_as_commands() {
+    // The user's name is ESC [ 2 J, which clears a screen.
+    let evil = changed(
+        MS_NLMP_AUTHENTICATE,
+        0x54,
+        &[0x1b, 0, 0x5b, 0, 0x32, 0, 0x4a, 0],
+    );
+    let (_, said, _) = run(&["decode", &evil], b"");
+    assert!(said.contains("[2J"), "{said}");
+    assert!(!said.contains('\u{1b}'), "{said:?}");
+}
+
+#[test]
+fn there_are_completions_for_each_shell() {
+    for shell in ["bash", "zsh", "fish"] {
+        let (status, said, _) = run(&["completions", shell], b"");
+        assert_eq!(status, 0);
+        assert!(
+            said.contains("decode") && said.contains("octets"),
+            "{shell}"
+        );
+    }
+}
+
+// ---------------------------------------------------------------- in a realm
+
+/// The realm, or the end of the test.
+macro_rules! realm {
+    () => {
+        match (Realm::shared(), support::plugin()) {
+            (Some(realm), Some(_)) if support::installed(&["curl"]) => realm,
+            _ => return,
+        }
+    };
+}
+
+#[test]
+fn a_log_of_curl_shows_both_legs_of_kerberos() {
+    let realm = realm!();
+    let log = curl(&variables(realm), &variables(realm));
+    let shown = decode(&log);
+    assert_eq!(shown.wrong(), [""; 0], "{log}");
+    let legs = shown.json["legs"].as_array().unwrap();
+    let ways: Vec<_> = legs
+        .iter()
+        .map(|leg| leg["direction"].as_str().unwrap())
+        .collect();
+    assert_eq!(ways, ["client-to-server", "server-to-client"], "{log}");
+    let request = shown.field("AP-REQ");
+    assert_eq!(find(request, "realm").unwrap()["value"], "SPNEGO.TEST");
+    assert_eq!(find(request, "sname").unwrap()["value"], "HTTP/localhost");
+    assert_eq!(
+        find(request, "etype").unwrap()["meaning"],
+        "aes256-cts-hmac-sha1-96"
+    );
+    assert_eq!(find(request, "kvno").unwrap()["value"], 1);
+    assert_eq!(
+        find(request, "ap-options").unwrap()["flags"][0],
+        "mutual-required"
+    );
+    assert_eq!(shown.field("negState")["meaning"], "accept-completed");
+    assert_eq!(shown.field("AP-REP")["fields"][1]["value"], 15);
+}
+
+#[test]
+fn a_log_of_curl_shows_the_error_of_a_server_with_another_key() {
+    let realm = realm!();
+    let mut server = variables(realm);
+    let keytab = realm.keytab("wrong").display().to_string();
+    server.insert("KRB5_KTNAME".into(), keytab);
+    let log = curl(&variables(realm), &server);
+    let shown = decode(&log);
+    assert_eq!(shown.wrong(), [""; 0], "{log}");
+    assert_eq!(shown.field("negState")["meaning"], "reject");
+    let error = shown.field("KRB-ERROR");
+    let code = find(error, "error-code").unwrap();
+    assert_eq!(code["value"], 31, "{error}");
+    assert!(
+        find(error, "stime").unwrap()["value"]
+            .as_str()
+            .unwrap()
+            .ends_with('Z')
+    );
+    assert_eq!(find(error, "realm").unwrap()["value"], "SPNEGO.TEST");
+}
+
+#[test]
+fn a_log_of_curl_shows_all_legs_of_ntlm() {
+    let realm = realm!();
+    let users = support::scratch_file("ntlm-users");
+    std::fs::write(&users, "SPNEGO:user:sesame\n").unwrap();
+    let mut variables = variables(realm);
+    for (name, value) in [
+        ("GSS_SPNEGO_MECHS", "ntlmssp".to_owned()),
+        ("NTLM_USER_FILE", users.display().to_string()),
+    ] {
+        variables.insert(name.to_owned(), value);
+    }
+    let log = curl(&variables, &variables);
+    let shown = decode(&log);
+    assert_eq!(shown.wrong(), [""; 0], "{log}");
+    assert_eq!(shown.field("UserName")["value"], "user");
+    assert_eq!(shown.field("MsvAvTargetName")["value"], "HTTP/localhost");
+    assert_eq!(shown.field("MsvAvFlags")["flags"][0], "there is a MIC");
+    assert_eq!(shown.field("MIC")["length"], 16);
+    for name in [
+        "NEGOTIATE_MESSAGE",
+        "CHALLENGE_MESSAGE",
+        "AUTHENTICATE_MESSAGE",
+        "MsvAvTimestamp",
+    ] {
+        assert!(shown.field(name)["length"].as_u64().unwrap() > 0, "{name}");
+    }
+    let signature = shown.field("NTLM signature");
+    assert_eq!(find(signature, "SeqNum").unwrap()["value"], 0);
+}
+
+fn variables(realm: &Realm) -> Environment {
+    let mut variables = realm.environment();
+    let mechs = MechConfig::new(Side::Ours).write();
+    variables.insert("GSS_MECH_CONFIG".into(), mechs.display().to_string());
+    variables
+}
+
+/// What `curl -v` writes while it signs in, or is refused, at a server of our HTTP library.
+fn curl(client: &Environment, server: &Environment) -> String {
+    let library = Harness::library();
+    let program = Harness::linked(
+        "http_server",
+        &["http_server", "http_message"],
+        &[library.to_str().unwrap(), "-lgssapi_krb5"],
+    );
+    let mut process = Command::new(program.path())
+        .args(["-n", "-c"])
+        .envs(server)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = String::new();
+    let mut said = BufReader::new(process.stdout.take().unwrap());
+    said.read_line(&mut first).unwrap();
+    let server = Stopped(process);
+    let port = first.trim().strip_prefix("port ").unwrap();
+    let output = Command::new("curl")
+        .args(["-q", "-v", "--silent", "--max-time", "20"])
+        .args(["--negotiate", "-u", ":"])
+        .arg(format!("http://localhost:{port}/"))
+        .env("no_proxy", "localhost")
+        .envs(client)
+        .output()
+        .unwrap();
+    drop(server);
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A process that is stopped when dropped.
+struct Stopped(Child);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+// ---------------------------------------------------------------- helpers
+
+/// What the tool said, as JSON.
+struct Shown {
+    status: i32,
+    json: Value,
+}
+
+impl Shown {
+    fn of(arguments: &[&str], input: &[u8]) -> Self {
+        let all = [&["decode", "--json"], arguments].concat();
+        let (status, said, errors) = run(&all, input);
+        let json =
+            serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}{errors}"));
+        Self { status, json }
+    }
+
+    /// The first field of this name.
+    #[track_caller]
+    fn field(&self, name: &str) -> &Value {
+        let found = self.all(name);
+        found
+            .first()
+            .copied()
+            .unwrap_or_else(|| panic!("no {name} in {:#}", self.json))
+    }
+
+    /// All fields of this name, in their order.
+    fn all(&self, name: &str) -> Vec<&Value> {
+        let mut found = Vec::new();
+        for leg in self.json["legs"].as_array().unwrap() {
+            collect(&leg["token"], name, &mut found);
+        }
+        found
+    }
+
+    fn wrong(&self) -> Vec<String> {
+        let wrong = self.remarks("wrong");
+        assert_eq!(self.json["wrong"], wrong.len());
+        wrong
+    }
+
+    /// All remarks of a level: text and section.
+    fn remarks(&self, level: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        for leg in self.json["legs"].as_array().unwrap() {
+            take_remarks(leg, level, &mut found);
+            collect_remarks(&leg["token"], level, &mut found);
+        }
+        found
+    }
+}
+
+fn decode(input: &str) -> Shown {
+    Shown::of(&[], input.as_bytes())
+}
+
+fn decode_with(options: &[&str], input: &str) -> Shown {
+    Shown::of(options, input.as_bytes())
+}
+
+fn find<'a>(field: &'a Value, name: &str) -> Option<&'a Value> {
+    let mut found = Vec::new();
+    collect(field, name, &mut found);
+    found.first().copied()
+}
+
+fn collect<'a>(field: &'a Value, name: &str, found: &mut Vec<&'a Value>) {
+    if field["name"] == name {
+        found.push(field);
+    }
+    for part in field["fields"].as_array().into_iter().flatten() {
+        collect(part, name, found);
+    }
+}
+
+fn collect_remarks(field: &Value, level: &str, found: &mut Vec<String>) {
+    take_remarks(field, level, found);
+    for part in field["fields"].as_array().into_iter().flatten() {
+        collect_remarks(part, level, found);
+    }
+}
+
+fn take_remarks(of: &Value, level: &str, found: &mut Vec<String>) {
+    for remark in of["remarks"].as_array().into_iter().flatten() {
+        if remark["level"] == level {
+            let (text, section) = (remark["text"].as_str(), remark["section"].as_str());
+            found.push(format!("{} [{}]", text.unwrap(), section.unwrap()));
+        }
+    }
+}
+
+/// Run the tool: its status, output and errors.
+fn run(arguments: &[&str], input: &[u8]) -> (i32, String, String) {
+    let mut process = Command::new(env!("CARGO_BIN_EXE_spnego"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A tool that does not read its input is not the worse for it.
+    let _ = process.stdin.take().unwrap().write_all(input);
+    let output = process.wait_with_output().unwrap();
+    (
+        output.status.code().unwrap(),
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
+    digits
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect()
+}
+
+fn base64(octets: &[u8]) -> String {
+    BASE64_STANDARD.encode(octets)
+}
