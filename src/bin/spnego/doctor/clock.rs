@@ -16,8 +16,8 @@ use super::ticket::{context, integer, sequence};
 /// Why it could not be learnt.
 pub(crate) fn offset(kdc: &str, realm: &str) -> Result<i64, String> {
     let address = address(kdc)?;
-    let request = request(realm);
     let before = now();
+    let request = request(realm, before);
     let answer = by_udp(address, &request).or_else(|_| by_tcp(address, &request))?;
     let after = now();
     let theirs = time_of(&answer).ok_or("its answer does not tell the time")?;
@@ -79,7 +79,7 @@ fn by_tcp(kdc: SocketAddr, request: &[u8]) -> Result<Vec<u8>, String> {
 }
 
 /// An AS-REQ (RFC 4120 section 5.4.1).
-fn request(realm: &str) -> Vec<u8> {
+fn request(realm: &str, now: i64) -> Vec<u8> {
     let number = |value: u8| der(0x02, &[value]);
     let string = |text: &str| der(0x1b, text.as_bytes());
     let name = |kind: u8, components: &[&str]| {
@@ -97,7 +97,7 @@ fn request(realm: &str) -> Vec<u8> {
         der(context(2), &string(realm)),
         der(context(3), &name(2, &["krbtgt", realm])),
         der(context(5), &der(0x18, b"19700101000000Z")),
-        der(context(7), &number(1)),
+        der(context(7), &der(0x02, &nonce(now))),
         der(context(8), &der(0x30, &etypes)),
     ];
     let fields = [
@@ -106,6 +106,14 @@ fn request(realm: &str) -> Vec<u8> {
         der(context(4), &der(0x30, &body.concat())),
     ];
     der(0x6a, &der(0x30, &fields.concat()))
+}
+
+/// A number that the last request had not: a KDC gives its last answer again, with the time of that, when
+/// it believes that a request was repeated (MIT's does for two minutes).
+fn nonce(now: i64) -> [u8; 4] {
+    let [.., a, b, c, d] = now.to_be_bytes();
+    // Positive, and in four octets.
+    [a & 0x3f | 0x40, b, c, d]
 }
 
 fn der(tag: u8, content: &[u8]) -> Vec<u8> {
@@ -218,6 +226,14 @@ mod tests {
             assert_eq!(time_of(&error[..length]), None);
         }
         assert_eq!(time_of(&der(0x6b, &der(0x30, &fields.concat()))), None);
+    }
+
+    #[test]
+    fn no_two_requests_are_the_same() {
+        assert_eq!(request("R", 5), request("R", 5));
+        assert_ne!(request("R", 5), request("R", 6));
+        assert_eq!(nonce(-1), [0x7f, 0xff, 0xff, 0xff]);
+        assert_eq!(nonce(0), [0x40, 0, 0, 0]);
     }
 
     #[test]
