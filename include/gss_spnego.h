@@ -25,6 +25,57 @@
 #define GSS_SPNEGO_OPTION_NEG_MECHS "{ 2 25 4014056348 2 }"
 
 /*
+ Questions to this project's SPNEGO, for gss_str_to_oid. The answers are buffer sets, which the
+ caller releases with gss_release_buffer_set. A mechanism is the content octets of its identifier,
+ as the elements of a gss_OID; a number is an OM_uint32 in host order; a text is UTF-8 without a NUL
+ at its end.
+
+ To gss_inquire_sec_context_by_oid, on a context that is established, under way, or failed and not
+ deleted. What is told of an imported context is its mechanism and its state, where the
+ library gives it back to SPNEGO at all.
+
+ The mechanisms that the initiator offered, in its order, each in a buffer: 32 at most. None before
+ an offer was made or received, and none after an acceptor's hints.
+ */
+#define GSS_SPNEGO_INQUIRE_OFFERED "{ 2 25 4014056348 3 1 }"
+/*
+ The mechanism: the one that was chosen, or, while none is, the one whose token went with the
+ offer. No buffer where there is none.
+ */
+#define GSS_SPNEGO_INQUIRE_MECH "{ 2 25 4014056348 3 2 }"
+/*
+ A number, one of GSS_SPNEGO_STATE_*.
+ */
+#define GSS_SPNEGO_INQUIRE_STATE "{ 2 25 4014056348 3 3 }"
+/*
+ A number, one of GSS_SPNEGO_MIC_*.
+ */
+#define GSS_SPNEGO_INQUIRE_MIC "{ 2 25 4014056348 3 4 }"
+/*
+ The mechanisms that could not be used, and why, two buffers for each: the mechanism, and a text in
+ its own words.
+ */
+#define GSS_SPNEGO_INQUIRE_DROPPED "{ 2 25 4014056348 3 5 }"
+/*
+ Three numbers: the calls of GSS_Init_sec_context or GSS_Accept_sec_context, the octets of tokens
+ received, and of tokens sent; 4,294,967,295 for that and more.
+ */
+#define GSS_SPNEGO_INQUIRE_SUMS "{ 2 25 4014056348 3 6 }"
+/*
+ A text, the name of the rule of the configuration that is in force.
+ */
+#define GSS_SPNEGO_INQUIRE_RULE "{ 2 25 4014056348 3 7 }"
+/*
+ Why the negotiation failed: texts, those of gss_display_status; none when it did not.
+ */
+#define GSS_SPNEGO_INQUIRE_REASONS "{ 2 25 4014056348 3 8 }"
+/*
+ To gss_inquire_cred_by_oid, on a credential for SPNEGO alone: the mechanisms that it may
+ negotiate, best first, each in a buffer (RFC 4178 appendix B, GSS_Get_neg_mechs).
+ */
+#define GSS_SPNEGO_INQUIRE_NEG_MECHS "{ 2 25 4014056348 3 9 }"
+
+/*
  The client's side of authentication on one connection (on HTTP/2, of one request) to one server or
  proxy.
  */
@@ -102,6 +153,56 @@ typedef struct gss_spnego_http_server gss_spnego_http_server;
  Instead of a status: reset the stream with HTTP_1_1_REQUIRED (RFC 9113 section 7).
  */
 #define GSS_SPNEGO_HTTP_1_1_REQUIRED 13
+
+/*
+ State of a context: no mechanism has been agreed on.
+ */
+#define GSS_SPNEGO_STATE_PENDING 0
+
+/*
+ State of a context: a mechanism has been agreed on, and is not established.
+ */
+#define GSS_SPNEGO_STATE_CHOSEN 1
+
+/*
+ State of a context: established.
+ */
+#define GSS_SPNEGO_STATE_ESTABLISHED 2
+
+/*
+ State of a context: the negotiation failed.
+ */
+#define GSS_SPNEGO_STATE_FAILED 3
+
+/*
+ Protection of the list of mechanisms: nobody asked for a mechListMIC.
+ */
+#define GSS_SPNEGO_MIC_NOT_NEEDED 0
+
+/*
+ Protection of the list of mechanisms: each side has to send a mechListMIC.
+ */
+#define GSS_SPNEGO_MIC_REQUIRED 1
+
+/*
+ Protection of the list of mechanisms: ours was sent, the peer's is still to come.
+ */
+#define GSS_SPNEGO_MIC_SENT 2
+
+/*
+ Protection of the list of mechanisms: the peer's was verified, and ours was sent.
+ */
+#define GSS_SPNEGO_MIC_VERIFIED 3
+
+/*
+ Protection of the list of mechanisms: asked for, and the mechanism has no integrity.
+ */
+#define GSS_SPNEGO_MIC_IMPOSSIBLE 4
+
+/*
+ Protection of the list of mechanisms: the peer's did not come, or did not verify.
+ */
+#define GSS_SPNEGO_MIC_FAILED 5
 
 /*
  Minor codes. The first five are those of MIT's SPNEGO; the rest follow in a range of our own.

@@ -107,6 +107,42 @@ pub const MAX_OUTPUT_TOKEN_SIZE: Oid = Oid::known([0x69, 0x8e, 0xfa, 0x86, 0xc7,
 /// `gss_set_neg_mechs`.
 pub const SET_NEG_MECHS: Oid = Oid::known([0x69, 0x8e, 0xfa, 0x86, 0xc7, 0x1c, 2]);
 
+/// What is asked of a context or of a credential of ours, below 2.25.4014056348.3.
+pub mod inquiry {
+    use super::Oid;
+
+    const fn numbered(number: u8) -> Oid {
+        Oid::known([0x69, 0x8e, 0xfa, 0x86, 0xc7, 0x1c, 3, number])
+    }
+
+    /// The mechanisms of the initiator's list.
+    pub const OFFERED: Oid = numbered(1);
+    /// The mechanism, pending or chosen.
+    pub const MECH: Oid = numbered(2);
+    /// How far the negotiation is.
+    pub const STATE: Oid = numbered(3);
+    /// How far the protection of the list is.
+    pub const MIC: Oid = numbered(4);
+    /// The mechanisms that were dropped, and why.
+    pub const DROPPED: Oid = numbered(5);
+    /// Calls and octets.
+    pub const SUMS: Oid = numbered(6);
+    /// The rule of the configuration.
+    pub const RULE: Oid = numbered(7);
+    /// Why the negotiation failed.
+    pub const REASONS: Oid = numbered(8);
+    /// The mechanisms that a credential may negotiate.
+    pub const NEG_MECHS: Oid = numbered(9);
+}
+
+/// Whether it is one of [`inquiry`], or may become one.
+pub fn is_inquiry(object: &Oid) -> bool {
+    object.content().starts_with(INQUIRIES)
+}
+
+/// The content octets of 2.25.4014056348.3.
+const INQUIRIES: &[u8] = &[0x69, 0x8e, 0xfa, 0x86, 0xc7, 0x1c, 3];
+
 const NAMES: [(Oid, &str); 8] = [
     (SPNEGO, "spnego"),
     (KRB5, "krb5"),
@@ -211,6 +247,28 @@ mod tests {
     fn options_are_below_our_identifier() {
         assert_eq!(MAX_OUTPUT_TOKEN_SIZE.to_string(), "2.25.4014056348.1");
         assert_eq!(SET_NEG_MECHS.to_string(), "2.25.4014056348.2");
+        assert_eq!(inquiry::OFFERED.to_string(), "2.25.4014056348.3.1");
+        assert!(is_inquiry(&inquiry::NEG_MECHS) && !is_inquiry(&SET_NEG_MECHS));
+    }
+
+    #[test]
+    fn questions_are_those_of_the_header() {
+        let header = include_str!("../include/gss_spnego.h");
+        for (name, question) in [
+            ("OFFERED", inquiry::OFFERED),
+            ("MECH", inquiry::MECH),
+            ("STATE", inquiry::STATE),
+            ("MIC", inquiry::MIC),
+            ("DROPPED", inquiry::DROPPED),
+            ("SUMS", inquiry::SUMS),
+            ("RULE", inquiry::RULE),
+            ("REASONS", inquiry::REASONS),
+            ("NEG_MECHS", inquiry::NEG_MECHS),
+        ] {
+            let arcs = question.to_string().replace('.', " ");
+            let line = format!("#define GSS_SPNEGO_INQUIRE_{name} \"{{ {arcs} }}\"\n");
+            assert!(header.contains(&line), "{line}");
+        }
     }
 
     #[test]

@@ -61,6 +61,16 @@ pub enum Role {
     Acceptor,
 }
 
+impl Role {
+    /// The word for it, in the configuration and in the trace.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Initiator => "initiator",
+            Self::Acceptor => "acceptor",
+        }
+    }
+}
+
 /// What is allowed and required in one negotiation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Terms {

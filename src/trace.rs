@@ -1,27 +1,34 @@
-//! Why each mechanism was taken or dropped: one line per event, where `GSS_SPNEGO_TRACE` or the
-//! configuration says. Never a token's octets, a password or a key; off costs one load.
+//! What happens in a negotiation, one line for each [`Event`], where `GSS_SPNEGO_TRACE` or the
+//! configuration says, else in the file of libkrb5's own trace. Never a token's octets, a password
+//! or a key; off costs one load.
 #![forbid(unsafe_code)]
 
-use std::fmt::{self, Write as _};
+mod event;
+mod line;
+
+pub use event::{By, Event, Sums};
+
+use std::cell::Cell;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::policy::{self, TraceTo};
+use crate::policy::{self, Role, TraceFormat, TraceTo};
+use line::{Format, Line};
 
-/// `trace!("krb5: dropped: {reason}")`: an event; its arguments are looked at only when tracing
-/// is on.
+/// `trace!(Dropped { mech, reason })`: an [`Event`]; its fields are looked at only when tracing is
+/// on.
 #[macro_export]
 macro_rules! trace {
-    ($($part:tt)*) => {
+    ($($event:tt)*) => {
         if $crate::trace::on() {
-            $crate::trace::event(format_args!($($part)*));
+            $crate::trace::tell(&$crate::trace::Event::$($event)*);
         }
     };
 }
@@ -36,79 +43,227 @@ pub fn on() -> bool {
     }
 }
 
-/// Write one event, when tracing is on. An event that cannot be written is lost: the host
-/// program has no use for that error.
-pub fn event(what: fmt::Arguments<'_>) {
+/// Write one event, when tracing is on. One that cannot be written is lost: the host program has no
+/// use for that error.
+#[cold]
+pub fn tell(event: &Event<'_>) {
     if !on() {
         return;
     }
-    let tracer = TRACER.get_or_init(|| Tracer::new(&policy::at_start().trace));
-    let _ = tracer.write(what);
+    if matches!(event, Event::Failed { .. }) {
+        // A thread that is ending has no storage any more, and then no scope.
+        let _ = VERDICT.try_with(|told| told.set(true));
+    }
+    let tracer = TRACER.get_or_init(|| Tracer::new(Settings::in_force().to));
+    let _ = tracer.write(event, Scope::current());
+}
+
+/// Whether this thread has told of a context that failed since it was last asked.
+pub fn verdict_was_told() -> bool {
+    VERDICT.try_with(|told| told.replace(false)) == Ok(true)
+}
+
+/// A security context as events name it: its number in this process, and which side it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Context {
+    /// Its number, from 1.
+    pub number: u32,
+    /// Its side.
+    pub role: Role,
+}
+
+impl Context {
+    /// The next one of this process.
+    pub fn next(role: Role) -> Self {
+        let number = NEXT_CONTEXT.fetch_add(1, Ordering::Relaxed);
+        Self { number, role }
+    }
+}
+
+/// While it lives, what this thread tells is of one security context.
+#[derive(Debug)]
+pub struct Scope {
+    outer: Option<Option<Context>>,
+}
+
+impl Scope {
+    /// Enter a context; none when nothing is traced, which touches nothing.
+    #[inline]
+    pub fn of(context: Option<Context>) -> Self {
+        let outer = match context {
+            None => None,
+            inner => SCOPE.try_with(|scope| scope.replace(inner)).ok(),
+        };
+        Self { outer }
+    }
+
+    fn current() -> Option<Context> {
+        SCOPE.try_with(Cell::get).ok().flatten()
+    }
+}
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        if let Some(outer) = self.outer {
+            let _ = SCOPE.try_with(|scope| scope.set(outer));
+        }
+    }
 }
 
 #[cold]
 fn settle() -> bool {
-    let policy = policy::current();
-    let on = policy.trace != TraceTo::Off;
+    let settings = Settings::in_force();
+    let on = settings.to != Destination::Off;
     let before = STATE.swap(if on { ON } else { OFF }, Ordering::Relaxed);
     if before == UNKNOWN {
-        for problem in &policy.problems {
-            event(format_args!("configuration: {problem}"));
+        for problem in &settings.problems {
+            tell(&Event::Misconfigured { problem });
         }
     }
     on
 }
 
-/// Where lines go, with what stays the same from line to line.
-enum Tracer<'p> {
-    Stderr {
-        program: String,
-    },
-    Syslog {
-        program: String,
-        socket: &'p Path,
-    },
-    File {
-        program: String,
-        path: &'p Path,
-        opened: OnceLock<Opened>,
-    },
-    Nowhere,
+/// What the configuration and the environment say of tracing: the only place that asks them.
+struct Settings {
+    to: Destination,
+    problems: Vec<String>,
 }
 
-impl<'p> Tracer<'p> {
-    fn new(to: &'p TraceTo) -> Self {
-        let program = program();
+impl Settings {
+    fn in_force() -> Self {
+        let policy = policy::at_start();
+        Self {
+            to: Destination::chosen(&policy.trace, policy.trace_format, policy::variable),
+            problems: policy.problems.clone(),
+        }
+    }
+}
+
+/// Where events go, and what a line of them looks like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Destination {
+    Off,
+    Stderr(Format),
+    Syslog(Format),
+    File(PathBuf, Format),
+    /// The file that libkrb5 traces to, among its lines and in their form.
+    Joined(PathBuf),
+}
+
+impl Destination {
+    fn chosen(
+        to: &TraceTo,
+        format: TraceFormat,
+        variable: impl Fn(&str) -> Option<std::ffi::OsString>,
+    ) -> Self {
+        let format = match variable(FORMAT_VARIABLE) {
+            Some(value) if value == "json" => Format::Json,
+            Some(value) if value == "text" => Format::Text,
+            _ if format == TraceFormat::Json => Format::Json,
+            _ => Format::Text,
+        };
         match to {
-            TraceTo::Off => Self::Nowhere,
-            TraceTo::Stderr => Self::Stderr { program },
-            TraceTo::Syslog => Self::Syslog {
-                program,
-                socket: Path::new(SYSLOG_SOCKET),
+            TraceTo::Off => match variable(KRB5_VARIABLE).filter(|path| !path.is_empty()) {
+                Some(path) => Self::Joined(path.into()),
+                None => Self::Off,
             },
-            TraceTo::File(path) => Self::File {
-                program,
-                path,
-                opened: OnceLock::new(),
-            },
+            TraceTo::Stderr => Self::Stderr(format),
+            TraceTo::Syslog => Self::Syslog(format),
+            TraceTo::File(path) => Self::File(path.clone(), format),
+        }
+    }
+}
+
+/// Where lines go, with what stays the same from line to line.
+struct Tracer {
+    program: String,
+    to: Destination,
+    opened: OnceLock<Opened>,
+}
+
+impl Tracer {
+    fn new(to: Destination) -> Self {
+        Self {
+            program: program(),
+            to,
+            opened: OnceLock::new(),
         }
     }
 
-    fn write(&self, what: fmt::Arguments<'_>) -> io::Result<()> {
-        match self {
-            Self::Nowhere => Ok(()),
+    fn write(&self, event: &Event<'_>, context: Option<Context>) -> io::Result<()> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let happened = Happened {
+            since_1970: now.unwrap_or_default(),
+            pid: std::process::id(),
+            program: &self.program,
+            context,
+            event,
+        };
+        match &self.to {
+            Destination::Off => Ok(()),
             // Through a descriptor of its own: no lock that a fork could leave locked.
-            Self::Stderr { program } => {
+            Destination::Stderr(format) => {
                 let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
-                write_once(&stderr, &line(program, what))
+                write_once(&stderr, &happened.line(*format))
             }
-            Self::Syslog { program, socket } => send(socket, program, what),
-            Self::File {
-                program,
-                path,
-                opened,
-            } => append(path, opened, &line(program, what)),
+            Destination::Syslog(format) => send(Path::new(SYSLOG_SOCKET), &happened, *format),
+            Destination::File(path, format) => {
+                append(path, Trust::Plain, &self.opened, &happened.line(*format))
+            }
+            Destination::Joined(path) => {
+                append(path, Trust::Joined, &self.opened, &happened.line_of_krb5())
+            }
         }
+    }
+}
+
+/// An event with its circumstances.
+struct Happened<'a> {
+    since_1970: Duration,
+    pid: u32,
+    program: &'a str,
+    context: Option<Context>,
+    event: &'a Event<'a>,
+}
+
+impl Happened<'_> {
+    /// A whole line, with its line feed.
+    fn line(&self, format: Format) -> String {
+        let mut line = Line::new(format);
+        let Self {
+            since_1970,
+            pid,
+            program,
+            ..
+        } = self;
+        line.value("time", &Utc(*since_1970)).say(" ");
+        line.number("pid", *pid).say(" ").text("program", program);
+        self.tell(line.say(": ")).finish() + "\n"
+    }
+
+    /// A line as libkrb5 writes its own: `[4711] 1772366400.000001: what`.
+    fn line_of_krb5(&self) -> String {
+        let mut line = Line::new(Format::Text);
+        let Self {
+            since_1970, pid, ..
+        } = self;
+        let (seconds, micros) = (since_1970.as_secs(), since_1970.subsec_micros());
+        line.value("", &format_args!("[{pid}] {seconds}.{micros:06}: SPNEGO "));
+        self.tell(&mut line).finish() + "\n"
+    }
+
+    /// What syslog gets, which adds time, program and process itself.
+    fn message(&self, format: Format) -> String {
+        self.tell(&mut Line::new(format)).finish()
+    }
+
+    fn tell<'l>(&self, line: &'l mut Line) -> &'l mut Line {
+        if let Some(context) = self.context {
+            line.say("#").number("context", context.number).say(" ");
+            line.text("role", context.role.name()).say(": ");
+        }
+        self.event.tell(line);
+        line
     }
 }
 
@@ -118,17 +273,30 @@ struct Opened {
     identity: (u64, u64),
 }
 
+/// What a trace file may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    /// A regular file under its own name. A pipe whose reader is gone would kill the host program
+    /// by SIGPIPE.
+    Plain,
+    /// Whatever libkrb5 opens and writes to as well, `/dev/stderr` for one.
+    Joined,
+}
+
 impl Opened {
-    fn new(path: &Path) -> io::Result<Self> {
+    fn new(path: &Path, trust: Trust) -> io::Result<Self> {
+        let unfollowed = match trust {
+            Trust::Plain => libc::O_NOFOLLOW,
+            Trust::Joined => 0,
+        };
         let file = OpenOptions::new()
             .append(true)
             .create(true)
             .mode(0o600)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY)
+            .custom_flags(unfollowed | libc::O_NONBLOCK | libc::O_NOCTTY)
             .open(path)?;
         let metadata = file.metadata()?;
-        // A pipe whose reader is gone would kill the host program by SIGPIPE.
-        if !metadata.is_file() {
+        if trust == Trust::Plain && !metadata.is_file() {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         Ok(Self {
@@ -145,15 +313,15 @@ impl Opened {
     }
 }
 
-fn append(path: &Path, opened: &OnceLock<Opened>, line: &str) -> io::Result<()> {
+fn append(path: &Path, trust: Trust, opened: &OnceLock<Opened>, line: &str) -> io::Result<()> {
     if let Some(opened) = opened.get() {
         if opened.is_still_ours() {
             return write_once(&opened.file, line);
         }
         // Lost for good; from here on, open it for each line.
-        return write_once(&Opened::new(path)?.file, line);
+        return write_once(&Opened::new(path, trust)?.file, line);
     }
-    let new = Opened::new(path)?;
+    let new = Opened::new(path, trust)?;
     write_once(&new.file, line)?;
     // When another thread was faster, this descriptor is one too many and is closed.
     let _ = opened.set(new);
@@ -165,65 +333,22 @@ fn write_once(mut file: &File, line: &str) -> io::Result<()> {
     file.write_all(line.as_bytes())
 }
 
-fn send(socket: &Path, program: &str, what: fmt::Arguments<'_>) -> io::Result<()> {
-    let mut message = Printable::new();
-    let pid = std::process::id();
+fn send(socket: &Path, happened: &Happened<'_>, format: Format) -> io::Result<()> {
+    let (program, pid) = (happened.program, happened.pid);
     // RFC 3164: the receiver supplies the time.
-    let _ = write!(message, "<{AUTHPRIV_INFO}>{program}[{pid}]: {what}");
+    let mut message = Line::new(Format::Text);
+    message.value("", &format_args!("<{AUTHPRIV_INFO}>{program}[{pid}]: "));
+    let message = message.finish() + &happened.message(format);
     let sender = UnixDatagram::unbound()?;
     sender.set_nonblocking(true)?;
-    sender.send_to(message.text.as_bytes(), socket).map(drop)
-}
-
-/// "2026-03-01T12:00:00.000001Z 4711 sshd: what", with its line feed.
-fn line(program: &str, what: fmt::Arguments<'_>) -> String {
-    let mut line = Printable::new();
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
-    let pid = std::process::id();
-    // An error here says that the line is full: it is cut.
-    let _ = write!(
-        line,
-        "{} {pid} {program}: {what}",
-        Utc(since_1970.unwrap_or_default())
-    );
-    let mut text = line.text;
-    text.push('\n');
-    text
-}
-
-/// Text in which nothing a peer wrote can end the line or drive a terminal; bounded.
-struct Printable {
-    text: String,
-}
-
-impl Printable {
-    fn new() -> Self {
-        Self {
-            text: String::with_capacity(160),
-        }
-    }
-}
-
-impl fmt::Write for Printable {
-    fn write_str(&mut self, part: &str) -> fmt::Result {
-        for c in part.chars() {
-            if self.text.len() >= LONGEST_LINE {
-                return Err(fmt::Error);
-            }
-            match c {
-                '"' | '\'' => self.text.push(c),
-                _ => self.text.extend(c.escape_debug()),
-            }
-        }
-        Ok(())
-    }
+    sender.send_to(message.as_bytes(), socket).map(drop)
 }
 
 /// A time since 1970, shown as RFC 3339 in UTC.
 struct Utc(Duration);
 
-impl fmt::Display for Utc {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl std::fmt::Display for Utc {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (seconds, micros) = (self.0.as_secs(), self.0.subsec_micros());
         let (year, month, day) = date(seconds / 86_400);
         let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
@@ -269,18 +394,28 @@ const UNKNOWN: u8 = 0;
 const OFF: u8 = 1;
 const ON: u8 = 2;
 
-static TRACER: OnceLock<Tracer<'static>> = OnceLock::new();
+static TRACER: OnceLock<Tracer> = OnceLock::new();
+static NEXT_CONTEXT: AtomicU32 = AtomicU32::new(1);
+
+thread_local! {
+    static SCOPE: Cell<Option<Context>> = const { Cell::new(None) };
+    static VERDICT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The variable that makes every line an object of JSON, as the value `json`.
+const FORMAT_VARIABLE: &str = "GSS_SPNEGO_TRACE_FORMAT";
+/// The variable that names the file of libkrb5's trace.
+const KRB5_VARIABLE: &str = "KRB5_TRACE";
 
 const SYSLOG_SOCKET: &str = "/dev/log";
 /// RFC 3164 4.1.1: facility 10 (authpriv), severity 6 (informational).
 const AUTHPRIV_INFO: u8 = 10 * 8 + 6;
-/// A line holds what was said of a dozen mechanisms; a longer one is a peer's doing.
-const LONGEST_LINE: usize = 4096;
 const DAYS_IN_400_YEARS: u64 = 146_097;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oid::KRB5;
     use std::ffi::OsString;
     use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
@@ -302,23 +437,110 @@ mod tests {
         }
     }
 
+    /// An event of the second of March 2026 in the process 4711.
+    fn happened<'a>(event: &'a Event<'a>, context: Option<Context>) -> Happened<'a> {
+        Happened {
+            since_1970: Duration::from_micros(1_772_366_400_000_001),
+            pid: 4711,
+            program: "sshd",
+            context,
+            event,
+        }
+    }
+
+    const ACCEPTOR: Option<Context> = Some(Context {
+        number: 3,
+        role: Role::Acceptor,
+    });
+    const NO_TICKET: Event<'static> = Event::Dropped {
+        mech: &KRB5,
+        reason: "no ticket",
+    };
+
     #[test]
     fn nothing_configured_is_off() {
         policy::install(|name| (name == policy::CONFIG_VARIABLE).then(OsString::new));
         assert!(!on());
         let looked_at = std::cell::Cell::new(false);
-        let look = || looked_at.replace(true);
-        trace!("{}", look());
+        let look = || {
+            looked_at.set(true);
+            "looked at"
+        };
+        trace!(Misconfigured { problem: look() });
         assert!(!looked_at.get());
     }
 
     #[test]
-    fn a_line_has_time_process_and_program() {
-        let line = line("sshd", format_args!("krb5: dropped: {}", "no ticket"));
-        let words: Vec<&str> = line.splitn(3, ' ').collect();
-        assert_eq!(words[0].len(), "2026-03-01T12:00:00.000001Z".len());
-        assert_eq!(words[1], std::process::id().to_string());
-        assert_eq!(words[2], "sshd: krb5: dropped: no ticket\n");
+    fn one_event_is_a_line_of_each_format() {
+        let event = happened(&NO_TICKET, ACCEPTOR);
+        assert_eq!(
+            event.line(Format::Text),
+            "2026-03-01T12:00:00.000001Z 4711 sshd: #3 acceptor: krb5: dropped: no ticket\n"
+        );
+        assert_eq!(
+            event.line(Format::Json),
+            "{\"time\":\"2026-03-01T12:00:00.000001Z\",\"pid\":4711,\"program\":\"sshd\",\
+             \"context\":3,\"role\":\"acceptor\",\"event\":\"drop\",\"mech\":\"krb5\",\
+             \"reason\":\"no ticket\"}\n"
+        );
+        assert_eq!(
+            event.line_of_krb5(),
+            "[4711] 1772366400.000001: SPNEGO #3 acceptor: krb5: dropped: no ticket\n"
+        );
+        assert_eq!(
+            happened(&NO_TICKET, None).message(Format::Text),
+            "krb5: dropped: no ticket"
+        );
+    }
+
+    #[test]
+    fn a_scope_ends_where_it_began() {
+        let [outer, inner] = [Role::Initiator, Role::Acceptor].map(Context::next);
+        assert_ne!(outer.number, inner.number);
+        let (outer, inner) = (Some(outer), Some(inner));
+        let scope = Scope::of(outer);
+        {
+            let _inner = Scope::of(inner);
+            assert_eq!(Scope::current(), inner);
+            drop(Scope::of(None));
+            assert_eq!(Scope::current(), inner);
+        }
+        assert_eq!(Scope::current(), outer);
+        drop(scope);
+        assert_eq!(Scope::current(), None);
+    }
+
+    #[test]
+    fn trace_of_krb5_is_joined_where_ours_is_off() {
+        let variable = |name: &str| match name {
+            KRB5_VARIABLE => Some(OsString::from("/krb5")),
+            FORMAT_VARIABLE => Some(OsString::from("json")),
+            _ => None,
+        };
+        let off = TraceTo::Off;
+        assert_eq!(
+            Destination::chosen(&off, TraceFormat::Text, variable),
+            Destination::Joined("/krb5".into())
+        );
+        assert_eq!(
+            Destination::chosen(&off, TraceFormat::Text, |_| None),
+            Destination::Off
+        );
+        let json = Destination::chosen(&TraceTo::Stderr, TraceFormat::Json, |_| None);
+        assert_eq!(json, Destination::Stderr(Format::Json));
+        let empty = |_: &str| Some(OsString::new());
+        assert_eq!(
+            Destination::chosen(&off, TraceFormat::Text, empty),
+            Destination::Off
+        );
+        assert_eq!(
+            Destination::chosen(&TraceTo::Stderr, TraceFormat::Text, variable),
+            Destination::Stderr(Format::Json)
+        );
+        assert_eq!(
+            Destination::chosen(&TraceTo::Syslog, TraceFormat::Text, |_| None),
+            Destination::Syslog(Format::Text)
+        );
     }
 
     #[test]
@@ -335,23 +557,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_a_peer_wrote_ends_the_line_or_drives_a_terminal() {
-        let text = "a\nb\r\u{1b}[31m \u{202e}\0 \\n \"c\"";
-        let line = line("p", format_args!("{text}"));
-        assert!(
-            line.ends_with(": a\\nb\\r\\u{1b}[31m \\u{202e}\\0 \\\\n \"c\"\n"),
-            "{line}"
-        );
-        let long = super::line("p", format_args!("{}", "x".repeat(100_000)));
-        assert!(long.len() <= LONGEST_LINE + 1 && long.ends_with("x\n"));
-    }
-
-    #[test]
     fn file_is_appended_to_and_private() {
         let scratch = Scratch::new("file");
-        let to = TraceTo::File(scratch.0.clone());
-        for text in ["one", "two"] {
-            Tracer::new(&to).write(format_args!("{text}")).unwrap();
+        let to = Destination::File(scratch.0.clone(), Format::Text);
+        for problem in ["one", "two"] {
+            let event = Event::Misconfigured { problem };
+            Tracer::new(to.clone()).write(&event, None).unwrap();
         }
         let text = std::fs::read_to_string(&scratch.0).unwrap();
         assert_eq!(text.lines().count(), 2);
@@ -363,14 +574,14 @@ mod tests {
     #[test]
     fn descriptor_that_became_another_file_is_left_alone() {
         let scratch = Scratch::new("identity");
-        let mut opened = Opened::new(&scratch.0).unwrap();
+        let mut opened = Opened::new(&scratch.0, Trust::Plain).unwrap();
         assert!(opened.is_still_ours());
         let other = Scratch::new("identity-other");
         opened.file = File::create(&other.0).unwrap();
         assert!(!opened.is_still_ours());
         let lost = OnceLock::new();
         assert!(lost.set(opened).is_ok());
-        append(&scratch.0, &lost, "line\n").unwrap();
+        append(&scratch.0, Trust::Plain, &lost, "line\n").unwrap();
         assert_eq!(std::fs::read_to_string(&scratch.0).unwrap(), "line\n");
         assert_eq!(std::fs::read_to_string(&other.0).unwrap(), "");
     }
@@ -378,25 +589,35 @@ mod tests {
     #[test]
     fn file_that_cannot_be_opened_loses_the_line_only() {
         for path in ["/no/such/directory/trace", "/dev/null", "/tmp"] {
-            let to = TraceTo::File(path.into());
-            assert!(
-                Tracer::new(&to).write(format_args!("lost")).is_err(),
-                "{path}"
-            );
+            let to = Destination::File(path.into(), Format::Text);
+            assert!(Tracer::new(to).write(&NO_TICKET, None).is_err(), "{path}");
         }
-        assert!(Tracer::new(&TraceTo::Off).write(format_args!("x")).is_ok());
+        let nowhere = Tracer::new(Destination::Off);
+        assert!(nowhere.write(&NO_TICKET, None).is_ok());
+    }
+
+    #[test]
+    fn what_krb5_writes_to_is_written_to() {
+        let scratch = Scratch::new("joined");
+        let link = Scratch::new("joined-link");
+        std::os::unix::fs::symlink(&scratch.0, &link.0).unwrap();
+        let joined = Tracer::new(Destination::Joined(link.0.clone()));
+        joined.write(&NO_TICKET, ACCEPTOR).unwrap();
+        joined.write(&NO_TICKET, ACCEPTOR).unwrap();
+        let text = std::fs::read_to_string(&scratch.0).unwrap();
+        assert_eq!(text.matches(": SPNEGO #3 acceptor: ").count(), 2, "{text}");
     }
 
     #[test]
     fn syslog_gets_one_datagram() {
         let scratch = Scratch::new("syslog");
         let receiver = UnixDatagram::bind(&scratch.0).unwrap();
-        send(&scratch.0, "sshd", format_args!("ntlmssp: off")).unwrap();
+        let event = happened(&NO_TICKET, None);
+        send(&scratch.0, &event, Format::Text).unwrap();
         let mut datagram = [0; 200];
         let length = receiver.recv(&mut datagram).unwrap();
         let text = std::str::from_utf8(&datagram[..length]).unwrap();
-        let pid = std::process::id();
-        assert_eq!(text, format!("<86>sshd[{pid}]: ntlmssp: off"));
-        assert!(send(Path::new("/no/such"), "sshd", format_args!("x")).is_err());
+        assert_eq!(text, "<86>sshd[4711]: krb5: dropped: no ticket");
+        assert!(send(Path::new("/no/such"), &event, Format::Text).is_err());
     }
 }

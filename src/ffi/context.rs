@@ -8,6 +8,7 @@ use super::handle::{lock, read};
 use super::inner::{Call, Held, Inner, Side, Token};
 use super::name::Name;
 use super::own::{self, Own};
+use super::telling;
 use crate::advice::Trouble;
 use crate::error::{Error, Failure, Major, major};
 use crate::glue::Mechglue;
@@ -15,9 +16,9 @@ use crate::glue::call::{self, ContextFacts};
 use crate::glue::mech::GlueMech;
 use crate::glue::owned::{self, Bindings};
 use crate::negotiate::conversation::Conversation;
-use crate::negotiate::{Acceptor, Initiator, Reply};
+use crate::negotiate::{Acceptor, Initiator, Record, Reply};
 use crate::oid::{self, Oid};
-use crate::policy::Rules;
+use crate::policy::{Role, Rules};
 use crate::sys::{GSS_C_DELEG_FLAG, GSS_C_PROT_READY_FLAG, GSS_C_TRANS_FLAG};
 use crate::trace;
 use std::ffi::c_int;
@@ -27,18 +28,34 @@ use std::sync::{Mutex, OnceLock};
 /// mechanism's context without a lock.
 pub(crate) struct Context {
     locally_initiated: bool,
-    negotiation: Mutex<Negotiation>,
+    progress: Mutex<Progress>,
     established: OnceLock<Inner>,
 }
 
-/// How far the negotiation is. What is spent is gone: a step that fails leaves [`Self::Over`].
+/// The negotiation, and what it has come to, which stays when it is over.
+struct Progress {
+    negotiation: Negotiation,
+    record: Record,
+}
+
+/// How far the negotiation is. What is spent is gone: a step that fails leaves [`Self::Failed`].
 enum Negotiation {
     /// An initiator that waits for the acceptor.
     Initiating(Box<Negotiating<Conversation<Initiator<Inner>>>>),
     /// An acceptor that waits for the initiator.
     Accepting(Box<Negotiating<Conversation<Acceptor<Inner>>>>),
-    /// Established, or failed.
+    /// Established; or a call was cut short.
     Over,
+    /// Failed.
+    Failed(Box<Failed>),
+}
+
+/// What is left of a negotiation that failed.
+struct Failed {
+    /// The mechanism that it had come to.
+    mech: Option<Oid>,
+    /// Why.
+    sentences: Vec<String>,
 }
 
 /// One role's state between two tokens.
@@ -53,24 +70,40 @@ impl Negotiation {
         match self {
             Self::Initiating(negotiating) => negotiating.role.role().mech(),
             Self::Accepting(negotiating) => negotiating.role.role().mech(),
+            Self::Over | Self::Failed(_) => None,
+        }
+    }
+
+    /// The mechanism that is being negotiated, as it was offered.
+    fn pending(&self) -> Option<Oid> {
+        match self {
+            Self::Initiating(negotiating) => negotiating.role.role().offered(),
+            Self::Accepting(negotiating) => negotiating.role.role().offered(),
+            Self::Failed(failed) => failed.mech,
             Self::Over => None,
         }
     }
 }
 
 impl Context {
-    fn negotiating(negotiation: Negotiation) -> Self {
+    fn negotiating(negotiation: Negotiation, record: Record) -> Self {
         Self {
             locally_initiated: matches!(negotiation, Negotiation::Initiating(_)),
-            negotiation: Mutex::new(negotiation),
+            progress: Mutex::new(Progress {
+                negotiation,
+                record,
+            }),
             established: OnceLock::new(),
         }
     }
 
-    fn of_established(inner: Inner, locally_initiated: bool) -> Self {
+    fn of_established(inner: Inner, record: Record, locally_initiated: bool) -> Self {
         Self {
             locally_initiated,
-            negotiation: Mutex::new(Negotiation::Over),
+            progress: Mutex::new(Progress {
+                negotiation: Negotiation::Over,
+                record,
+            }),
             established: OnceLock::from(inner),
         }
     }
@@ -89,8 +122,8 @@ impl Context {
         if let Some(inner) = self.established.get() {
             return Ok(inner);
         }
-        Err(match *lock(&self.negotiation)? {
-            Negotiation::Over => FAILED,
+        Err(match lock(&self.progress)?.negotiation {
+            Negotiation::Over | Negotiation::Failed(_) => FAILED,
             Negotiation::Initiating(_) | Negotiation::Accepting(_) => UNFINISHED,
         })
     }
@@ -98,17 +131,25 @@ impl Context {
     /// Trace that the program gives a negotiation up that waits for the peer: neither it nor the mechanism
     /// need have said a word.
     fn note_abandoned(&self) {
-        let Ok(negotiation) = lock(&self.negotiation) else {
+        let Ok(mut progress) = lock(&self.progress) else {
             return;
         };
-        let Negotiation::Accepting(negotiating) = &*negotiation else {
+        let Progress {
+            negotiation: Negotiation::Accepting(negotiating),
+            record,
+        } = &mut *progress
+        else {
             return;
         };
+        let _scope = record.scope(Role::Acceptor);
         if let Some(mech) = negotiating.role.role().offered() {
-            trace!(
-                "{mech:?}: given up by the program while the initiator's next token was to come; {}",
-                Trouble::Abandoned
-            );
+            trace!(Warned {
+                mech: &mech,
+                reason: &format!(
+                    "given up by the program while the initiator's next token was to come; {}",
+                    Trouble::Abandoned
+                ),
+            });
         }
     }
 
@@ -120,11 +161,59 @@ impl Context {
         if let Some(inner) = self.established.get() {
             return Ok(look(Some(inner)));
         }
-        match &*lock(&self.negotiation)? {
-            Negotiation::Over => Err(FAILED),
+        match &lock(&self.progress)?.negotiation {
+            Negotiation::Over | Negotiation::Failed(_) => Err(FAILED),
             negotiation => Ok(look(negotiation.inner())),
         }
     }
+
+    /// Look at what the negotiation has come to.
+    ///
+    /// # Errors
+    /// `Internal` after a panic in a call.
+    pub(super) fn with_story<R>(&self, look: impl FnOnce(&Story<'_>) -> R) -> Result<R, Error> {
+        let Progress {
+            negotiation,
+            record,
+        } = &*lock(&self.progress)?;
+        let established = self.established.get().map(Inner::mech).copied();
+        let (stage, sentences) = match (negotiation, established) {
+            (_, Some(_)) => (Stage::Established, &[][..]),
+            (Negotiation::Failed(failed), None) => (Stage::Failed, &failed.sentences[..]),
+            (Negotiation::Over, None) => (Stage::Failed, &[][..]),
+            _ if record.is_chosen() => (Stage::Chosen, &[][..]),
+            _ => (Stage::Pending, &[][..]),
+        };
+        Ok(look(&Story {
+            mech: established.or_else(|| negotiation.pending()),
+            stage,
+            sentences,
+            record,
+        }))
+    }
+}
+
+/// What a context can tell of its negotiation.
+pub(super) struct Story<'a> {
+    /// The mechanism that was taken, or the one whose token went with the offer.
+    pub(super) mech: Option<Oid>,
+    pub(super) stage: Stage,
+    /// Why it failed.
+    pub(super) sentences: &'a [String],
+    pub(super) record: &'a Record,
+}
+
+/// How far a negotiation has come, as programs are told of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// No mechanism has been agreed on.
+    Pending,
+    /// One has, and is not established.
+    Chosen,
+    /// It is established.
+    Established,
+    /// The negotiation failed.
+    Failed,
 }
 
 /// What a step leaves.
@@ -154,10 +243,10 @@ impl Stepped {
         inner.map_or(Self::Negotiating(Negotiation::Over), Self::Established)
     }
 
-    fn into_context(self, locally_initiated: bool) -> Context {
+    fn into_context(self, record: Record, locally_initiated: bool) -> Context {
         match self {
-            Self::Negotiating(negotiation) => Context::negotiating(negotiation),
-            Self::Established(inner) => Context::of_established(inner, locally_initiated),
+            Self::Negotiating(negotiation) => Context::negotiating(negotiation, record),
+            Self::Established(inner) => Context::of_established(inner, record, locally_initiated),
         }
     }
 
@@ -249,38 +338,52 @@ pub(super) fn init_sec_context(
         lifetime,
     };
     let credential = cred.as_deref();
-    let step = |role: Conversation<_>, mut held: Held, token: Option<&[u8]>| {
-        let mut call = Call::new(glue, side, credential, bindings, &mut held);
+    let step = |role: Conversation<_>, mut held: Held, record: &mut Record, token| {
+        let mut call = Call::new(glue, side, credential, bindings, &mut held, record);
         let (role, reply) = role.step(token, &mut call)?;
         Ok::<_, Failure>((Stepped::of_initiator(role, reply.complete, held), reply))
     };
     let Some(there) = context.given()? else {
+        let mut record = Record::default();
+        let held = Held::begin(glue, side, credential);
+        let _scope = telling::begin(glue, &mut record, &held, side);
         let token = token.given().filter(|token| !token.is_empty());
         // Nothing has been sent yet: no reject is owed, and no context is left.
-        let (made, reply) = step(
-            Conversation::new(Initiator::default()),
-            Held::begin(glue, side, credential),
-            token,
-        )
-        .map_err(|failure| failure.error)?;
+        let begun = Conversation::new(Initiator::default());
+        let (made, reply) = step(begun, held, &mut record, token).map_err(|failure| {
+            telling::failed(&record, &failure.error);
+            failure.error
+        })?;
+        made.tell(glue, &record);
         let status = outs.settle(&made, reply)?;
-        context.put(made.into_context(true));
+        context.put(made.into_context(record, true));
         return Ok(status);
     };
-    let mut negotiation = lock(&there.negotiation)?;
-    let Negotiating { role, held } = match std::mem::replace(&mut *negotiation, Negotiation::Over) {
+    let Progress {
+        negotiation,
+        record,
+    } = &mut *lock(&there.progress)?;
+    let Negotiating { role, held } = match std::mem::replace(negotiation, Negotiation::Over) {
         Negotiation::Initiating(negotiating) => *negotiating,
-        other => return Err(there.misused(&mut negotiation, other)),
+        other => return Err(there.misused(negotiation, other)),
     };
-    match step(role, held, Some(token.bytes())) {
+    let _scope = record.scope(Role::Initiator);
+    let offered = role.role().offered();
+    match step(role, held, record, Some(token.bytes())) {
         Ok((next, reply)) => {
+            next.tell(glue, record);
             let status = outs.settle(&next, reply)?;
-            next.store(there, &mut negotiation);
+            next.store(there, negotiation);
             Ok(status)
         }
-        // Heimdal forgets an initiator's token with the error, and its memory.
-        Err(failure) if glue.is_heimdal() => Err(failure.error),
-        Err(failure) => outs.fail(failure),
+        Err(failure) => {
+            *negotiation = Negotiation::failed(offered, record, &failure.error);
+            // Heimdal forgets an initiator's token with the error, and its memory.
+            if glue.is_heimdal() {
+                return Err(failure.error);
+            }
+            outs.fail(failure)
+        }
     }
 }
 
@@ -314,46 +417,82 @@ pub(super) fn accept_sec_context(
         wants_delegated: delegated.is_wanted(),
     };
     let credential = cred.as_deref();
-    let step = |role: Conversation<_>, mut held: Held| {
-        let mut call = Call::new(glue, side, credential, bindings, &mut held);
+    let step = |role: Conversation<_>, mut held: Held, record: &mut Record| {
+        let mut call = Call::new(glue, side, credential, bindings, &mut held, record);
         let (role, reply) = role.step(Some(token.bytes()), &mut call)?;
         Ok::<_, Failure>((Stepped::of_acceptor(role, reply.complete, held), reply))
     };
     let Some(there) = context.given()? else {
+        let mut record = Record::default();
         let held = Held::begin(glue, side, credential);
-        let (mut made, reply) = match step(Conversation::new(Acceptor::default()), held) {
+        let _scope = telling::begin(glue, &mut record, &held, side);
+        let begun = Conversation::new(Acceptor::default());
+        let (mut made, reply) = match step(begun, held, &mut record) {
             Ok(made) => made,
-            Err(failure) => return outs.fail(failure),
+            Err(failure) => {
+                telling::failed(&record, &failure.error);
+                return outs.fail(failure);
+            }
         };
+        made.tell(glue, &record);
         hand_over(&mut made, &mut source, &mut delegated)?;
         let status = outs.settle(&made, reply)?;
-        context.put(made.into_context(false));
+        context.put(made.into_context(record, false));
         return Ok(status);
     };
-    let mut negotiation = lock(&there.negotiation)?;
-    let Negotiating { role, held } = match std::mem::replace(&mut *negotiation, Negotiation::Over) {
+    let Progress {
+        negotiation,
+        record,
+    } = &mut *lock(&there.progress)?;
+    let Negotiating { role, held } = match std::mem::replace(negotiation, Negotiation::Over) {
         Negotiation::Accepting(negotiating) => *negotiating,
-        other => return Err(there.misused(&mut negotiation, other)),
+        other => return Err(there.misused(negotiation, other)),
     };
-    match step(role, held) {
+    let _scope = record.scope(Role::Acceptor);
+    let offered = role.role().offered();
+    match step(role, held, record) {
         Ok((mut next, reply)) => {
+            next.tell(glue, record);
             hand_over(&mut next, &mut source, &mut delegated)?;
             let status = outs.settle(&next, reply)?;
-            next.store(there, &mut negotiation);
+            next.store(there, negotiation);
             Ok(status)
         }
-        Err(failure) => outs.fail(failure),
+        Err(failure) => {
+            *negotiation = Negotiation::failed(offered, record, &failure.error);
+            outs.fail(failure)
+        }
+    }
+}
+
+impl Negotiation {
+    /// A step failed; what can be told of it stays until the context is deleted.
+    #[cold]
+    fn failed(mech: Option<Oid>, record: &Record, error: &Error) -> Self {
+        telling::failed(record, error);
+        let sentences = error.sentences();
+        Self::Failed(Box::new(Failed { mech, sentences }))
+    }
+}
+
+impl Stepped {
+    /// Trace the end of a negotiation that has come to it.
+    #[inline]
+    fn tell(&self, glue: &'static Mechglue, record: &Record) {
+        if let Self::Established(inner) = self {
+            telling::established(glue, inner, record);
+        }
     }
 }
 
 impl Context {
     /// Set the maximum output token size, in octets, for the tokens that are still to be sent.
     fn limit_tokens(&self, size: usize) -> Status {
-        let held = &mut lock(&self.negotiation)?;
-        let held = match &mut **held {
+        let progress = &mut lock(&self.progress)?;
+        let held = match &mut progress.negotiation {
             Negotiation::Initiating(negotiating) => &mut negotiating.held,
             Negotiation::Accepting(negotiating) => &mut negotiating.held,
-            Negotiation::Over => {
+            Negotiation::Over | Negotiation::Failed(_) => {
                 return Err(Error::CallerMisused(
                     "no token is left to be sent on this context",
                 ));
@@ -369,7 +508,7 @@ impl Context {
             Negotiation::Initiating(_) => Error::CallerMisused("the context is an initiator's"),
             Negotiation::Accepting(_) => Error::CallerMisused("the context is an acceptor's"),
             Negotiation::Over if self.established.get().is_some() => ESTABLISHED,
-            Negotiation::Over => FAILED,
+            Negotiation::Over | Negotiation::Failed(_) => FAILED,
         };
         *negotiation = found;
         error
@@ -500,7 +639,11 @@ pub(super) fn export_sec_context(
     };
     let (exported, left) = inner.export();
     if let Some(inner) = left {
-        context.put(Context::of_established(inner, taken.locally_initiated));
+        context.put(Context::of_established(
+            inner,
+            Record::default(),
+            taken.locally_initiated,
+        ));
     }
     match exported? {
         Token::Glue(exported) => token.put_buffer(exported),
@@ -518,7 +661,11 @@ pub(super) fn import_sec_context(
     if let Some(imported) = Own::import(glue, token) {
         let locally_initiated = imported.is_initiator();
         let inner = Inner::Ntlm(Box::new(imported));
-        context.put(Context::of_established(inner, locally_initiated));
+        context.put(Context::of_established(
+            inner,
+            Record::default(),
+            locally_initiated,
+        ));
         return Ok(major::COMPLETE);
     }
     if own::is_enveloped(token) {
@@ -528,7 +675,11 @@ pub(super) fn import_sec_context(
     let facts = call::inquire_context(&imported, false, false)?;
     let mech = facts.mech.unwrap_or(oid::KRB5);
     let inner = Inner::Glue(GlueMech::imported(&mech, imported, facts.flags));
-    context.put(Context::of_established(inner, facts.locally_initiated));
+    context.put(Context::of_established(
+        inner,
+        Record::default(),
+        facts.locally_initiated,
+    ));
     Ok(major::COMPLETE)
 }
 
@@ -543,9 +694,9 @@ pub(super) fn import_sec_context_by_mech(
 
 /// What can be told of an inner context.
 #[derive(Default)]
-struct Facts {
-    source: Option<Name>,
-    target: Option<Name>,
+pub(super) struct Facts {
+    pub(super) source: Option<Name>,
+    pub(super) target: Option<Name>,
     /// Seconds left.
     lifetime: u32,
     mech: Option<Oid>,
@@ -586,7 +737,7 @@ impl Inner {
         }
     }
 
-    fn facts(&self, wants_source: bool, wants_target: bool) -> Result<Facts, Error> {
+    pub(super) fn facts(&self, wants_source: bool, wants_target: bool) -> Result<Facts, Error> {
         match self {
             Self::Glue(mech) => {
                 let facts = match mech.context() {

@@ -10,6 +10,7 @@ use super::handle::{read, write};
 use super::inner::{NOT_FOR_THIS, absent, unusable};
 use super::name::Name;
 use super::own::{self, Users};
+use super::telling;
 use crate::advice::{Trouble, advised};
 use crate::error::{Cause, Error, MechError, major};
 use crate::glue::mech::{self, Acquire, Acquired, Source};
@@ -42,6 +43,8 @@ pub(crate) struct Credential {
     asks_integrity: bool,
     max_output_token_size: Option<usize>,
     tells_name: bool,
+    /// Where it came from, when that is traced and not the default.
+    source: Option<Box<str>>,
 }
 
 /// A credential as C holds it: several contexts may be made with it at once.
@@ -66,7 +69,13 @@ impl Credential {
             asks_integrity: true,
             max_output_token_size: None,
             tells_name: true,
+            source: None,
         }
+    }
+
+    /// Where it came from, when that is traced and not the default.
+    pub(super) fn source(&self) -> Option<&str> {
+        self.source.as_deref()
     }
 
     /// The glue's credential; `None` when this is one for our own NTLM alone.
@@ -91,6 +100,12 @@ impl Credential {
             return Arc::clone(&self.usable);
         }
         in_force.order(self.wanted.clone()).into()
+    }
+
+    /// The mechanisms that it can be used for where no rule holds, in the order in which they are
+    /// preferred.
+    pub(super) fn usable(&self) -> &[Oid] {
+        &self.usable
     }
 
     /// The service that it is to accept for, where the caller named one.
@@ -160,7 +175,10 @@ fn acquire(
             worth_asking(glue, mech, &how).map(|()| true)
         };
         outcome.unwrap_or_else(|error| {
-            trace!("{mech:?}: no credential: {}", error.reason);
+            trace!(Dropped {
+                mech,
+                reason: &error.reason,
+            });
             considered.push(error);
             false
         })
@@ -288,7 +306,10 @@ impl Wanted<'_> {
             usage: self.usage,
             source: self.source,
         };
-        let (credential, lifetime) = acquire(glue, mechs, name, how)?;
+        let (mut credential, lifetime) = acquire(glue, mechs, name, how)?;
+        if trace::on() {
+            credential.source = telling::acquired(&credential.mechs, &how);
+        }
         if actual.is_wanted() {
             actual.put(call::oid_set(glue, &[oid::SPNEGO])?);
         }
@@ -647,6 +668,7 @@ impl Credential {
         let tells_name = !nameless(cred.glue(), facts.usage);
         let mut made = Self::new(Some(cred), negotiable, None);
         made.tells_name = tells_name;
+        made.source = trace::on().then(|| "the caller's own".into());
         Ok(made)
     }
 

@@ -6,14 +6,15 @@ use super::arg::channel;
 use super::credential::Credential;
 use super::name::Name;
 use super::own::{self, Own, Users};
+use super::telling;
 use crate::advice::{Trouble, advised};
 use crate::error::{Cause, Error, MechError, major};
 use crate::glue::mech::{self, Accept, Acquire, GlueMech, Initiate, Source};
 use crate::glue::owned::{self, Bindings, Buffer, Cred, Store};
 use crate::glue::{Mechglue, availability, kerberos};
-use crate::negotiate::{Mech, Mechs, Step};
+use crate::negotiate::{Mech, Mechs, Record, Step};
 use crate::oid::{self, Oid};
-use crate::policy::{self, InForce, Role, Rules, Setting};
+use crate::policy::{self, InForce, Role, Rule, Rules, Setting};
 use crate::sys::{
     GSS_C_ACCEPT, GSS_C_CHANNEL_BOUND_FLAG, GSS_C_DELEG_FLAG, GSS_C_INITIATE, GSS_C_INTEG_FLAG,
     GSS_C_MUTUAL_FLAG,
@@ -102,6 +103,12 @@ impl Held {
             acquired: Acquisitions::default(),
         }
     }
+
+    /// The rule of the configuration that is in force; `None`: its settings are.
+    #[inline]
+    pub(super) fn rule(&self) -> Option<&Rule> {
+        self.in_force.rule()
+    }
 }
 
 /// What was acquired for a context, each at most once.
@@ -120,6 +127,7 @@ pub(crate) struct Call<'a> {
     bindings: Bindings<'a>,
     acquired: &'a mut Acquisitions,
     in_force: &'a InForce,
+    record: &'a mut Record,
     rules: Rules,
 }
 
@@ -154,6 +162,7 @@ impl<'a> Call<'a> {
         credential: Option<&'a Credential>,
         bindings: Bindings<'a>,
         held: &'a mut Held,
+        record: &'a mut Record,
     ) -> Self {
         let mut rules = held.in_force.terms().rules;
         let of_credential = || credential.and_then(Credential::max_output_token_size);
@@ -167,6 +176,7 @@ impl<'a> Call<'a> {
             bindings,
             acquired: &mut held.acquired,
             in_force: &held.in_force,
+            record,
             rules,
         }
     }
@@ -211,6 +221,15 @@ impl<'a> Call<'a> {
             ),
             token: None,
         }
+    }
+
+    /// Where the credential comes from that a mechanism is tried with, for the trace.
+    fn source(&self, mech: &Oid) -> String {
+        let of_caller = self.credential.and_then(Credential::source);
+        of_caller.map_or_else(
+            || telling::default_source(&[*mech], self.usage()),
+            ToOwned::to_owned,
+        )
     }
 
     fn usage(&self) -> u32 {
@@ -341,20 +360,24 @@ impl<'a> Call<'a> {
             Step::Done(token) => token.as_ref(),
         };
         if flags & GSS_C_DELEG_FLAG & !started.flags() != 0 && started.mech().is_krb5() {
-            trace!(
-                "{:?}: nothing is delegated, though it was asked for; {}",
-                started.mech(),
-                Trouble::NotForwardable
-            );
+            trace!(Warned {
+                mech: started.mech(),
+                reason: &format!(
+                    "nothing is delegated, though it was asked for; {}",
+                    Trouble::NotForwardable
+                ),
+            });
         }
         if let Some(octets) = token.map(|token| token.as_ref().len()) {
             if octets > LARGE_TOKEN {
-                trace!(
-                    "{:?}: a token of {octets} octets, more than most servers take in a header field \
-                     of HTTP; {}",
-                    started.mech(),
-                    Trouble::LargeToken
-                );
+                trace!(Warned {
+                    mech: started.mech(),
+                    reason: &format!(
+                        "a token of {octets} octets, more than most servers take in a header field \
+                         of HTTP; {}",
+                        Trouble::LargeToken
+                    ),
+                });
             }
         }
     }
@@ -445,6 +468,10 @@ impl Mechs for Call<'_> {
     }
 
     fn vouch(&mut self, mech: &Oid) -> Result<(), MechError> {
+        trace!(Tried {
+            mech,
+            source: &self.source(mech),
+        });
         if let Some(credential) = self.credential {
             return credential.covers(mech);
         }
@@ -466,6 +493,10 @@ impl Mechs for Call<'_> {
         mech: &Oid,
         token: Option<&[u8]>,
     ) -> Result<(Inner, Step<Token>), MechError> {
+        trace!(Tried {
+            mech,
+            source: &self.source(mech),
+        });
         self.may_begin(mech)?;
         if *mech == oid::NTLMSSP && self.speaks_ntlm() {
             let (started, step) = self.run_own(token)?;
@@ -516,10 +547,14 @@ impl Mechs for Call<'_> {
         }
         Ok(())
     }
+
+    fn record(&mut self) -> &mut Record {
+        self.record
+    }
 }
 
 impl Side<'_> {
-    fn role(&self) -> Role {
+    pub(super) fn role(&self) -> Role {
         match self {
             Self::Initiator { .. } => Role::Initiator,
             Self::Acceptor { .. } => Role::Acceptor,

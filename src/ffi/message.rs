@@ -331,7 +331,7 @@ pub(super) fn gss_inquire_sec_context_by_oid(
     let answer = Secret::new(answer.ok_or(Error::Unavailable(
         "our own NTLM does not know the object that is asked for",
     ))?);
-    data.put(call::buffer_set(glue, answer.expose())?);
+    data.put(call::buffer_set(glue, &[answer.expose()])?);
     Ok(major::COMPLETE)
 }
 

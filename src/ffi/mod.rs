@@ -8,6 +8,7 @@ mod handle;
 mod heimdal;
 mod http;
 mod inner;
+mod inquiry;
 mod mechanism;
 mod message;
 mod name;
@@ -15,6 +16,7 @@ mod own;
 pub(crate) mod public;
 mod report;
 mod table;
+mod telling;
 
 use crate::error::{Error, Minor, major};
 use arg::{Argument, Out, Status};

@@ -90,6 +90,11 @@ impl Name {
         Ok((text.text(), kind))
     }
 
+    /// The name as text, if it can be had.
+    pub(super) fn text(&self, glue: &'static Mechglue) -> Option<String> {
+        self.shown(glue).ok().map(|(text, _)| text)
+    }
+
     /// The user that NTLM understands by this name: `DOMAIN\user`, `user` or `user@domain`; a
     /// service is no user.
     ///

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use crate::error::{Error, Minor};
+use crate::trace::{self, Event};
 use std::cell::RefCell;
 
 thread_local! {
@@ -13,7 +14,13 @@ thread_local! {
 pub(super) fn keep(error: &Error) -> Minor {
     let minor = error.minor();
     let sentences = error.sentences();
-    crate::trace!("failed: {}", sentences.join("; "));
+    if trace::on() && !trace::verdict_was_told() {
+        trace::tell(&Event::CallFailed {
+            reason: &sentences.join("; "),
+            major: error.major(),
+            minor: minor.code(),
+        });
+    }
     // A thread that is ending has no storage any more: the code's own sentence serves then.
     let _ = LATEST.try_with(|latest| {
         let mut latest = latest.borrow_mut();

@@ -1,6 +1,7 @@
 //! Every entry point of the C surface, one row each, with its name on the face of each glue. A row
 //! with a body calls it; a row that forwards lends the inner handle to the glue's function of the
-//! same name; one for a message does so as well, and goes to our own NTLM when that has the context.
+//! same name; one for a message does so as well, and goes to our own NTLM when that has the context;
+//! one that asks does either, unless the question is ours to answer.
 
 use super::arg::{
     Argument, In, InOut, InOutHandle, Iov, More, Octets, OidIn, OidSetIn, Out, OutHandle,
@@ -10,7 +11,7 @@ use super::context::Context;
 use super::credential::Shared;
 use super::handle::{Lend, Lent, Refuse};
 use super::name::Name;
-use super::{context, credential, guard, heimdal, mechanism, message, name};
+use super::{context, credential, guard, heimdal, inquiry, mechanism, message, name};
 use crate::error::{Error, major};
 use crate::glue::owned::{Bindings, LentOid, Store};
 use crate::glue::{Mechglue, call, catalog, environment, statics, takeover};
@@ -69,6 +70,23 @@ macro_rules! surface {
         let glue = $glue;
         surface!(@lend $place, glue, $function, $handle, ($($argument),*),
             aside($place, move || message::$function(glue, $handle $(, $argument)*)))
+    }};
+    // A question that is ours to answer, or else one for the mechanism, as a message or forwarded.
+    (@ask_context $place:ident, $glue:expr, $function:ident, $handle:ident, $object:ident,
+        $data:ident) => {{
+        if inquiry::is_ours(&$object) {
+            Argument::clear(&mut $data);
+            return aside($place, move || inquiry::$function($glue, $handle, $object, $data));
+        }
+        surface!(@message $place, $glue, $function, $handle, $object, $data)
+    }};
+    (@ask_cred $place:ident, $glue:expr, $function:ident, $handle:ident, $object:ident,
+        $data:ident) => {{
+        if inquiry::is_ours(&$object) {
+            Argument::clear(&mut $data);
+            return aside($place, move || inquiry::$function($glue, $handle, $object, $data));
+        }
+        surface!(@forward $place, $glue, $function, $handle, $object, $data)
     }};
     // The way of every message: nothing here may panic before the glue has answered, so there is
     // nothing to guard until it reports a failure. The glue's function clears the outs itself.
@@ -153,7 +171,7 @@ surface! {
     ) as gss_inquire_cred_by_mech => body {credential::inquire_cred_by_mech};
     [mit gssi_inquire_cred_by_oid, heimdal gss_inquire_cred_by_oid](
         cred: In<'_, Shared>, object: OidIn<'_>, data: OutSet<'_>,
-    ) as gss_inquire_cred_by_oid => forward {gss_inquire_cred_by_oid};
+    ) as gss_inquire_cred_by_oid => ask_cred {gss_inquire_cred_by_oid};
     [mit gssi_set_cred_option, heimdal gssspi_set_cred_option](
         cred: InOutHandle<'_, Shared>, option: OidIn<'_>, value: Octets<'_>,
     ) as gss_set_cred_option => body {credential::set_cred_option};
@@ -258,7 +276,7 @@ surface! {
     ) as gss_inquire_context => body {context::inquire_context};
     [mit gssi_inquire_sec_context_by_oid, heimdal gss_inquire_sec_context_by_oid](
         context: In<'_, Context>, object: OidIn<'_>, data: OutSet<'_>,
-    ) as gss_inquire_sec_context_by_oid => message {gss_inquire_sec_context_by_oid};
+    ) as gss_inquire_sec_context_by_oid => ask_context {gss_inquire_sec_context_by_oid};
     [mit gssi_set_sec_context_option, heimdal gss_set_sec_context_option](
         context: InOutHandle<'_, Context>, option: OidIn<'_>, value: Octets<'_>,
     ) as gss_set_sec_context_option => body {context::set_sec_context_option};

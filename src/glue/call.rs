@@ -416,19 +416,24 @@ pub(crate) fn oid_set(glue: &'static Mechglue, members: &[Oid]) -> Result<OidSet
     Ok(made)
 }
 
-/// A set of one buffer made by the glue, which its caller will release.
-pub(crate) fn buffer_set(glue: &'static Mechglue, member: &[u8]) -> Result<BufferSet, Error> {
+/// A set of buffers made by the glue, which its caller will release.
+pub(crate) fn buffer_set(
+    glue: &'static Mechglue,
+    members: &[impl AsRef<[u8]>],
+) -> Result<BufferSet, Error> {
     let (mut minor, mut set) = (0, ptr::null_mut());
     // SAFETY: the result is a local.
     let status = unsafe { glue.gss_create_empty_buffer_set(&raw mut minor, &raw mut set) };
     let made = BufferSet::take(glue, set).filter(|_| status == major::COMPLETE);
     let made = made.ok_or(Error::Internal("out of memory"))?;
-    let (mut lent, mut set) = (LentBuffer::new(member), made.raw());
-    // SAFETY: the member is lent and copied, the set is alive and stays where it is.
-    let status =
-        unsafe { glue.gss_add_buffer_set_member(&raw mut minor, lent.raw(), &raw mut set) };
-    if status != major::COMPLETE {
-        return Err(Error::Internal("out of memory"));
+    for member in members {
+        let (mut lent, mut set) = (LentBuffer::new(member.as_ref()), made.raw());
+        // SAFETY: the member is lent and copied, the set is alive and stays where it is.
+        let status =
+            unsafe { glue.gss_add_buffer_set_member(&raw mut minor, lent.raw(), &raw mut set) };
+        if status != major::COMPLETE {
+            return Err(Error::Internal("out of memory"));
+        }
     }
     Ok(made)
 }

@@ -9,6 +9,7 @@ use crate::error::{Cause, Major, MechError, major};
 use crate::negotiate::{Mech, Step};
 use crate::oid::{self, Oid};
 use crate::sys::*;
+use crate::trace;
 use std::ffi::c_int;
 use std::ptr;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -305,7 +306,14 @@ impl GlueMech {
             )
         };
         match status {
-            major::COMPLETE | major::UNAVAILABLE => Ok(()),
+            major::COMPLETE => {
+                trace!(Restored {
+                    mech: &self.mech,
+                    after: if after_verify { "verifying" } else { "signing" },
+                });
+                Ok(())
+            }
+            major::UNAVAILABLE => Ok(()),
             failure => Err(failed(glue, &self.mech, failure, minor)),
         }
     }

@@ -12,6 +12,7 @@ pub(crate) mod kerberos;
 pub(crate) mod mech;
 pub(crate) mod owned;
 pub(crate) mod session;
+pub(crate) mod source;
 pub(crate) mod statics;
 pub(crate) mod takeover;
 

@@ -126,10 +126,10 @@ impl<S: Contexts> Client<S> {
             Exchange::Running(running) => {
                 let established = finish(running, fields, self.asker)?;
                 self.persistent = self.persists(&established, fields);
-                trace!(
-                    "http: authenticated by {:?}, persistent: {}",
-                    established.mech, self.persistent
-                );
+                trace!(HttpAuthenticated {
+                    mech: &established.mech,
+                    persistent: self.persistent,
+                });
                 Ok(Verdict::Authenticated(established))
             }
         }
@@ -182,7 +182,7 @@ impl<S: Contexts> Client<S> {
         token: Option<&[u8]>,
         began: Began,
     ) -> Result<Header, Error> {
-        trace!("http: starting with {scheme}");
+        trace!(HttpStarted { scheme: &scheme });
         let running = Running {
             scheme,
             context: self.contexts.start().map_err(Error::Context)?,

@@ -214,7 +214,7 @@ impl<S: Contexts> Server<S> {
                 "the client did not bind its authentication to the TLS channel".to_owned(),
             ));
         }
-        trace!("http: signed in by {:?}", client.mech);
+        trace!(HttpSignedIn { mech: &client.mech });
         let mut fields = Vec::new();
         if token.is_some() {
             fields.push(self.field(running.scheme, token));
@@ -232,7 +232,9 @@ impl<S: Contexts> Server<S> {
 
     /// The credentials are no good: tell the peer what the mechanism has to tell, else offer anew.
     fn refuse(&mut self, scheme: Scheme, refusal: Refusal) -> Answer {
-        trace!("http: refused: {}", refusal.reason);
+        trace!(HttpRefused {
+            reason: &refusal.reason,
+        });
         match refusal.token.filter(|token| !token.is_empty()) {
             Some(token) => Answer::Challenge {
                 fields: vec![self.field(scheme, Some(&token))],
@@ -261,7 +263,7 @@ impl<S: Contexts> Server<S> {
                 reason,
             },
             Some(hindrance) => {
-                trace!("http: Nego2 is not offered: {hindrance}");
+                trace!(HttpNotOffered { reason: &hindrance });
                 Answer::Challenge { fields, reason }
             }
             None => Answer::Challenge { fields, reason },

@@ -4,11 +4,13 @@
 use crate::advice::{Trouble, advised};
 use crate::error::{Cause, Error, Failure, MechError, Misbehaviour, major};
 use crate::negotiate::mic::{Mic, Turn, Verdict};
-use crate::negotiate::running::{Context, Running, final_failure, is_final};
+use crate::negotiate::record::MOST_TOLD;
+use crate::negotiate::running::{Context, Running, failed, final_failure, is_final};
 use crate::negotiate::{Mech, Mechs, Reply, Step, refuse, silent};
 use crate::oid::Oid;
 use crate::policy::Downgrade;
 use crate::trace;
+use crate::trace::By;
 use crate::wire::framing;
 use crate::wire::spnego::{MechList, NegState, NegTokenInit, NegTokenResp};
 
@@ -93,23 +95,26 @@ impl<M: Mech> Acceptor<M> {
 /// No optimistic token goes with it (MS-SPNG 2.2.1 has room for one): an acceptor's mechanism would
 /// have to begin without a token, and the glue takes an empty one for SPNEGO's.
 fn invite<S: Mechs>(mechs: &mut S) -> Result<(Acceptor<S::Mech>, Reply), Failure> {
-    let mut considered = Vec::new();
     let mut usable = mechs.candidates().to_vec();
     usable.retain(|mech| match mechs.vouch(mech) {
         Ok(()) => true,
         Err(error) => {
-            trace!("{mech:?}: dropped: {}", error.reason);
-            considered.push(error);
+            mechs.record().drops(error);
             false
         }
     });
     if usable.is_empty() {
+        let mut considered = mechs.record().dropped().to_vec();
         considered.extend(mechs.absent());
         return Err(silent(Error::NoMech {
             considered,
             summary: "no mechanism is available to be accepted; see the configuration of GSS-API",
         }));
     }
+    trace!(Invited {
+        by: By::Us,
+        mechs: &usable,
+    });
     let hints = NegTokenInit {
         mech_types: MechList::encode(&usable),
         mech_token: None,
@@ -122,30 +127,40 @@ fn invite<S: Mechs>(mechs: &mut S) -> Result<(Acceptor<S::Mech>, Reply), Failure
 /// for it.
 fn answer<S: Mechs>(token: &[u8], mechs: &mut S) -> Result<(Acceptor<S::Mech>, Reply), Failure> {
     let init = NegTokenInit::decode(token).map_err(|malformed| refuse(malformed.into()))?;
+    trace!(Offered {
+        by: By::Peer,
+        mechs: &init.mech_types.known(MOST_TOLD),
+    });
     let choice = choose(&init, mechs).map_err(refuse)?;
-    trace!("{:?}: chosen", choice.common.offered);
-
+    let record = mechs.record();
+    record.chooses(By::Us, &choice.common.offered, choice.reason());
+    record.keep(init.mech_types.into_owned());
     let mut running = Box::new(Running {
         offered: choice.common.offered,
         mech: choice.common.mech,
         context: Context::Unstarted,
-        list: init.mech_types.into_owned(),
         mic: Mic::Optional,
         given_up: choice.given_up,
-        considered: choice.considered,
     });
-    running.note_fallback();
     let rules = mechs.rules();
     let is_guarded = rules.downgrade == Downgrade::Refuse && running.given_up.is_some();
-    let state = if choice.contestable || rules.require.mic || is_guarded {
-        running.mic.require();
+    let why = if choice.contestable {
+        Some("it is not the first choice of both sides (request-mic)")
+    } else if rules.require.mic || is_guarded {
+        Some("the configuration asks for it (request-mic)")
+    } else {
+        None
+    };
+    let record = mechs.record();
+    let state = if let Some(why) = why {
+        running.require_mic(why, record);
         NegState::RequestMic
     } else {
         NegState::AcceptIncomplete
     };
     let out = choice
         .begun
-        .and_then(|(mech, step)| running.note(mech, step));
+        .and_then(|(mech, step)| running.note(mech, step, record));
     conclude(running, out, init.mech_list_mic, Some(state), mechs)
 }
 
@@ -169,7 +184,16 @@ struct Choice<M, T> {
     contestable: bool,
     /// The mechanism that this side prefers to it.
     given_up: Option<Box<Oid>>,
-    considered: Vec<MechError>,
+}
+
+impl<M, T> Choice<M, T> {
+    fn reason(&self) -> &'static str {
+        match (self.common.position, self.contestable) {
+            (0, false) => "the initiator's first choice",
+            (0, true) => "the initiator's first choice, not ours",
+            _ => "the best of the initiator's list that can be used here",
+        }
+    }
 }
 
 fn choose<S: Mechs>(
@@ -178,7 +202,6 @@ fn choose<S: Mechs>(
 ) -> Result<Choice<S::Mech, S::Token>, Error> {
     let candidates = mechs.candidates();
     let prefers = mechs.prefers();
-    let mut considered = Vec::new();
     for common in in_common(&init.mech_types, &candidates, prefers) {
         // No mechanism of the glue can begin with an empty token, so it counts as none.
         let optimistic = init
@@ -200,23 +223,16 @@ fn choose<S: Mechs>(
                     begun,
                     contestable,
                     given_up: better(&common.mech, &candidates, prefers),
-                    considered,
                 });
             }
             Err(error) if error.cause == Cause::Refused && optimistic.is_some() => {
-                trace!("{:?}: failed: {}", common.mech, error.reason);
-                return Err(Error::Mech { error, considered });
+                return Err(failed(error, mechs.record()));
             }
-            Err(error) if is_final(&error, mechs) => {
-                let error = final_failure(error, mechs);
-                return Err(Error::Mech { error, considered });
-            }
-            Err(error) => {
-                trace!("{:?}: dropped: {}", common.mech, error.reason);
-                considered.push(error);
-            }
+            Err(error) if is_final(&error, mechs) => return Err(final_failure(error, mechs)),
+            Err(error) => mechs.record().drops(error),
         }
     }
+    let mut considered = mechs.record().dropped().to_vec();
     considered.extend(not_accepted(&init.mech_types, &candidates));
     Err(Error::NoMech {
         considered,
@@ -315,7 +331,7 @@ fn proceed<S: Mechs>(
     let out = match token {
         Some(token) => running
             .feed(Some(token), mechs)
-            .map_err(|error| refuse(running.failed(error)))?,
+            .map_err(|error| refuse(failed(error, mechs.record())))?,
         None => None,
     };
     conclude(running, out, response.mech_list_mic, None, mechs)
@@ -359,7 +375,7 @@ fn conclude<M: Mech, T: AsRef<[u8]>>(
     out: Option<T>,
     received: Option<&[u8]>,
     first: Option<NegState>,
-    mechs: &impl Mechs<Mech = M>,
+    mechs: &mut impl Mechs<Mech = M>,
 ) -> Result<(Acceptor<M>, Reply), Failure> {
     // RFC 4178 section 5: when the optimistic token was also the last one, the MIC that the
     // initiator did not know it owed is preceded by ours.

@@ -4,11 +4,16 @@
 use crate::error::{Error, Failure, Misbehaviour};
 use crate::negotiate::fragment::{Assembled, Assembler, Fragmenter};
 use crate::negotiate::{Acceptor, Initiator, Mech, Mechs, Reply, refuse, reject};
+use crate::policy;
+use crate::trace;
 
 /// One side of the negotiation, as fragmentation sees it: whole tokens in, whole tokens out.
 pub trait Role: Sized {
     /// The context of an inner mechanism.
     type Mech: Mech;
+
+    /// Which side it is.
+    const SIDE: policy::Role;
 
     /// Consume one whole token of the peer, and the state with it; `None` for an initiator that
     /// has none.
@@ -25,6 +30,8 @@ pub trait Role: Sized {
 impl<M: Mech> Role for Initiator<M> {
     type Mech = M;
 
+    const SIDE: policy::Role = policy::Role::Initiator;
+
     fn step(
         self,
         token: Option<&[u8]>,
@@ -37,6 +44,8 @@ impl<M: Mech> Role for Initiator<M> {
 
 impl<M: Mech> Role for Acceptor<M> {
     type Mech = M;
+
+    const SIDE: policy::Role = policy::Role::Acceptor;
 
     fn step(
         self,
@@ -97,15 +106,19 @@ impl<R: Role> Conversation<R> {
         mechs: &mut impl Mechs<Mech = R::Mech>,
     ) -> Result<(Self, Reply), Failure> {
         let arrived = token.unwrap_or_default();
+        mechs.record().arrives(arrived);
         let stepped = match self.pending {
             None => match Assembler::begin(arrived) {
                 Ok(None) => whole(self.role, token, mechs),
-                Ok(Some(begun)) => Ok(wait(self.role, begun)),
+                Ok(Some(begun)) => Ok(wait(self.role, begun, arrived)),
                 Err(error) => Err(refuse(error)),
             },
             Some(pending) => more(self.role, *pending, arrived, mechs),
         };
-        stepped.map_err(|failure| shorten(failure, mechs.rules().max_output_token_size))
+        let stepped =
+            stepped.map_err(|failure| shorten::<R>(failure, mechs.rules().max_output_token_size));
+        mechs.record().leaves(&stepped);
+        stepped
     }
 }
 
@@ -116,7 +129,19 @@ fn whole<R: Role>(
     token: Option<&[u8]>,
     mechs: &mut impl Mechs<Mech = R::Mech>,
 ) -> Result<(Conversation<R>, Reply), Failure> {
+    if let Some(token) = token {
+        trace!(Received {
+            kind: kind(token, R::SIDE == policy::Role::Acceptor),
+            octets: token.len(),
+        });
+    }
     let (role, reply) = role.step(token, mechs)?;
+    if let Some(token) = &reply.token {
+        trace!(Sent {
+            kind: kind(token, R::SIDE == policy::Role::Initiator),
+            octets: token.len(),
+        });
+    }
     let largest = mechs.rules().max_output_token_size;
     match reply.token {
         Some(token) if is_over(&token, largest) => Ok(send_next(
@@ -139,7 +164,7 @@ fn more<R: Role>(
 ) -> Result<(Conversation<R>, Reply), Failure> {
     match pending {
         Pending::Receiving(assembler) => match assembler.take(piece).map_err(refuse)? {
-            Assembled::Waiting(assembler) => Ok(wait(role, assembler)),
+            Assembled::Waiting(assembler) => Ok(wait(role, assembler, piece)),
             Assembled::Whole(token) => whole(role, Some(&token), mechs),
         },
         Pending::Sending { rest, complete } if piece.is_empty() => {
@@ -153,7 +178,11 @@ fn more<R: Role>(
 }
 
 #[cold]
-fn wait<R>(role: R, assembler: Assembler) -> (Conversation<R>, Reply) {
+fn wait<R>(role: R, assembler: Assembler, piece: &[u8]) -> (Conversation<R>, Reply) {
+    trace!(PieceReceived {
+        octets: piece.len(),
+        so_far: assembler.arrived(),
+    });
     let waiting = Reply {
         token: None,
         complete: false,
@@ -169,6 +198,10 @@ fn send_next<R>(
     largest: usize,
 ) -> (Conversation<R>, Reply) {
     let (piece, rest) = message.next(largest);
+    trace!(PieceSent {
+        octets: piece.len(),
+        left: rest.as_ref().map_or(0, Fragmenter::left),
+    });
     let reply = Reply {
         token: Some(piece),
         complete: complete && rest.is_none(),
@@ -178,12 +211,29 @@ fn send_next<R>(
 }
 
 #[cold]
-fn shorten(mut failure: Failure, largest: usize) -> Failure {
+fn shorten<R: Role>(mut failure: Failure, largest: usize) -> Failure {
     failure.reject = failure.reject.and_then(|whole| {
         let mut sizes = [whole, reject(None)].into_iter();
         sizes.find(|reject| !is_over(reject, largest))
     });
+    if let Some(reject) = &failure.reject {
+        trace!(Sent {
+            kind: kind(reject, R::SIDE == policy::Role::Initiator),
+            octets: reject.len(),
+        });
+    }
     failure
+}
+
+/// What a token looks like, by its first octet, to a person who reads the trace.
+fn kind(token: &[u8], of_initiator: bool) -> &'static str {
+    match token.first() {
+        None => "an empty token",
+        Some(0x60 | 0xa0) if of_initiator => "NegTokenInit",
+        Some(0x60 | 0xa0) => "NegTokenInit2",
+        Some(0xa1) => "NegTokenResp",
+        Some(_) => "no token of SPNEGO",
+    }
 }
 
 fn is_over(token: &[u8], largest: usize) -> bool {
@@ -201,7 +251,7 @@ fn with<R>(role: R, pending: Option<Pending>) -> Conversation<R> {
 mod tests {
     use super::*;
     use crate::error::MechError;
-    use crate::negotiate::Step;
+    use crate::negotiate::{Record, Step};
     use crate::oid::Oid;
     use crate::policy::Rules;
 
@@ -222,6 +272,8 @@ mod tests {
 
     impl Role for Scripted {
         type Mech = NoMech;
+
+        const SIDE: policy::Role = policy::Role::Acceptor;
 
         fn step(
             mut self,
@@ -252,14 +304,15 @@ mod tests {
         }
     }
 
-    struct NoMechs(Rules);
+    struct NoMechs(Rules, Record);
 
     impl NoMechs {
         fn with_largest(max_output_token_size: usize) -> Self {
-            Self(Rules {
+            let rules = Rules {
                 max_output_token_size,
                 ..Rules::default()
-            })
+            };
+            Self(rules, Record::default())
         }
     }
 
@@ -288,6 +341,9 @@ mod tests {
         }
         fn rules(&self) -> &Rules {
             &self.0
+        }
+        fn record(&mut self) -> &mut Record {
+            &mut self.1
         }
     }
 

@@ -63,6 +63,11 @@ impl Assembler {
         }
     }
 
+    /// How many octets have arrived.
+    pub fn arrived(&self) -> usize {
+        self.received.len()
+    }
+
     #[cold]
     fn wait(announced: Announced, received: Vec<u8>) -> Result<Self, Error> {
         match announced {
@@ -130,6 +135,11 @@ impl Fragmenter {
     /// Begin with a message that is larger than a piece may be.
     pub fn new(message: Vec<u8>) -> Self {
         Self { message, sent: 0 }
+    }
+
+    /// How many octets are still to be sent.
+    pub fn left(&self) -> usize {
+        self.message.len().saturating_sub(self.sent)
     }
 
     /// The next piece, of at most `largest` octets (0: no limit), and what is left after it.

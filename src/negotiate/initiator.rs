@@ -3,11 +3,13 @@
 
 use crate::error::{Cause, Error, Failure, Misbehaviour};
 use crate::negotiate::mic::{Mic, Turn, Verdict};
-use crate::negotiate::running::{Context, Running, final_failure, is_final};
-use crate::negotiate::{Mech, Mechs, Reply, refuse, silent};
+use crate::negotiate::record::MOST_TOLD;
+use crate::negotiate::running::{Context, Running, failed, final_failure, is_final};
+use crate::negotiate::{Mech, Mechs, Record, Reply, refuse, silent};
 use crate::oid::{self, Oid};
 use crate::policy::Rules;
 use crate::trace;
+use crate::trace::By;
 use crate::wire::spnego::{MechList, NegState, NegTokenInit, NegTokenResp};
 
 /// An initiator's negotiation.
@@ -46,7 +48,9 @@ impl<M: Mech> Initiator<M> {
                 if reply.neg_state == Some(NegState::Reject) {
                     return Err(running.rejected(reply.response_token, false, mechs));
                 }
-                choose(&mut running, &reply, mechs.rules()).map_err(|error| fail(&reply, error))?;
+                let rules = *mechs.rules();
+                choose(&mut running, &reply, &rules, mechs.record())
+                    .map_err(|error| fail(&reply, error))?;
                 proceed(running, &reply, mechs)
             }
             Self::Running(running) => {
@@ -112,8 +116,10 @@ fn offer<S: Mechs>(
     let hints = NegTokenInit::decode(invitation).ok();
     let mut begun = None;
     let mut offered = Vec::with_capacity(candidates.len());
-    let mut considered = Vec::new();
     let mut given_up = None;
+    if let Some(hints) = &hints {
+        invited(hints);
+    }
     for mech in candidates.iter().copied() {
         let starts = optimistic && offered.is_empty() && welcomes(hints.as_ref(), &mech);
         let usable = if starts {
@@ -122,30 +128,25 @@ fn offer<S: Mechs>(
             mechs.vouch(&mech)
         };
         match usable {
-            Ok(()) => {
-                trace!("{mech:?}: offered");
-                offered.push(mech);
-            }
+            Ok(()) => offered.push(mech),
             // What was tried and says no is the answer: with another mechanism, the same wrong
             // password would only be tried again.
             Err(error) if starts && error.cause == Cause::Refused => {
-                trace!("{mech:?}: failed: {}", error.reason);
-                return Err(silent(Error::Mech { error, considered }));
+                return Err(silent(failed(error, mechs.record())));
             }
             Err(error) if offered.is_empty() && is_final(&error, mechs) => {
-                let error = final_failure(error, mechs);
-                return Err(silent(Error::Mech { error, considered }));
+                return Err(silent(final_failure(error, mechs)));
             }
             Err(error) => {
-                trace!("{mech:?}: dropped: {}", error.reason);
                 if offered.is_empty() {
                     given_up.get_or_insert_with(|| Box::new(mech));
                 }
-                considered.push(error);
+                mechs.record().drops(error);
             }
         }
     }
     let Some(first) = offered.first().copied() else {
+        let mut considered = mechs.record().dropped().to_vec();
         considered.extend(mechs.absent());
         return Err(silent(Error::NoMech {
             considered,
@@ -156,23 +157,28 @@ fn offer<S: Mechs>(
         offered: first,
         mech: first,
         context: Context::Unstarted,
-        list: MechList::encode(&offered),
-        mic: if mechs.rules().require.mic {
-            Mic::Required
-        } else {
-            Mic::Optional
-        },
+        mic: Mic::Optional,
         given_up,
-        considered,
     });
-    running.note_fallback();
-    let token = begun.map(|(mech, step)| running.note(mech, step));
-    let mic = match running.settle(None, Turn::Ours, mechs).map_err(silent)? {
+    trace!(Offered {
+        by: By::Us,
+        mechs: &offered,
+    });
+    let must_prove = mechs.rules().require.mic;
+    let record = mechs.record();
+    record.keep(MechList::encode(&offered));
+    if must_prove {
+        running.require_mic("the configuration asks for it", record);
+    }
+    let token = begun.map(|(mech, step)| running.note(mech, step, record));
+    let settled = running.settle(None, Turn::Ours, mechs).map_err(silent)?;
+    let record = mechs.record();
+    let mic = match settled {
         Verdict::Ask(mic) => Some(mic),
         _ => None,
     };
     let encoded = NegTokenInit {
-        mech_types: running.list.borrow(),
+        mech_types: record.list().map_err(silent)?.borrow(),
         // A mechanism that begins with an empty token, or with none, has begun all the same.
         mech_token: token
             .as_ref()
@@ -188,9 +194,16 @@ fn offer<S: Mechs>(
 fn welcomes(hints: Option<&NegTokenInit<'_>>, mech: &Oid) -> bool {
     let welcome = hints.is_none_or(|hints| hints.mech_types.find(mech).is_some());
     if !welcome {
-        trace!("the acceptor's hints do not have {mech:?}: its token is saved, the offer is whole");
+        trace!(Unwelcome { mech });
     }
     welcome
+}
+
+fn invited(hints: &NegTokenInit<'_>) {
+    trace!(Invited {
+        by: By::Peer,
+        mechs: &hints.mech_types.known(MOST_TOLD),
+    });
 }
 
 /// Follow the acceptor's choice, which its first reply makes.
@@ -198,35 +211,37 @@ fn choose<M: Mech>(
     running: &mut Running<M>,
     reply: &NegTokenResp<'_>,
     rules: &Rules,
+    record: &mut Record,
 ) -> Result<(), Error> {
     let optimistic = !matches!(running.context, Context::Unstarted);
     let chosen = match reply.supported_mech {
-        Some(content) => find_offered(running, content)?,
+        Some(content) => find_offered(record, content)?,
         // Some Java acceptors send a responseToken only.
         None if optimistic => running.offered,
         None => return Err(Error::PeerMisbehaved(Misbehaviour::NoMechFromAcceptor)),
     };
     // RFC 4178 appendix C, behaviour of Samba: either identifier of Kerberos may come back.
-    if !chosen.same_mech(&running.offered) {
-        reselect(running, chosen, reply.neg_state, rules)?;
-    }
+    let why = if chosen.same_mech(&running.offered) {
+        "our first choice"
+    } else {
+        reselect(running, chosen, reply.neg_state, rules, record)?;
+        "another one than our first choice"
+    };
+    record.chooses(By::Peer, &chosen, why);
     if reply.neg_state == Some(NegState::RequestMic) {
-        running.mic.require();
+        running.require_mic("the acceptor asks for it (request-mic)", record);
     }
-    trace!("{:?}: chosen by the acceptor", running.offered);
     Ok(())
 }
 
-fn find_offered<M: Mech>(running: &Running<M>, content: &[u8]) -> Result<Oid, Error> {
+fn find_offered(record: &Record, content: &[u8]) -> Result<Oid, Error> {
     let Some(mech) = Oid::new(content) else {
         return Err(Error::PeerMisbehaved(Misbehaviour::Other(
             "the acceptor chose a mechanism that was not offered: an identifier too long to be one",
         )));
     };
-    running
-        .list
-        .find(&mech)
-        .ok_or(Error::PeerMisbehaved(Misbehaviour::NotOffered(mech)))
+    let offered = record.list()?.find(&mech);
+    offered.ok_or(Error::PeerMisbehaved(Misbehaviour::NotOffered(mech)))
 }
 
 /// Turn to another mechanism of the list. It was not the first choice, so a MIC has to protect it
@@ -236,22 +251,22 @@ fn reselect<M: Mech>(
     chosen: Oid,
     state: Option<NegState>,
     rules: &Rules,
+    record: &mut Record,
 ) -> Result<(), Error> {
-    trace!("{:?}: dropped by the acceptor", running.offered);
     running.context = Context::Unstarted;
     let better = running.offered;
     running.given_up.get_or_insert_with(|| Box::new(better));
     running.offered = chosen;
     running.mech = chosen;
-    running.mic = match state {
-        Some(NegState::RequestMic) => Mic::Required,
+    running.mic = Mic::Optional;
+    match state {
+        Some(NegState::RequestMic) => {}
         // Windows 2003 and older follow RFC 2478 and fall back to NTLM without a word.
         Some(NegState::AcceptIncomplete) if chosen == oid::NTLMSSP => {
             if rules.legacy_windows {
-                trace!("{chosen:?}: downgrade without protection, allowed by legacy_windows");
-                Mic::Optional
+                record.unprotected(&chosen, "no mechListMIC, allowed by legacy_windows");
             } else {
-                Mic::Required
+                running.require_mic("our first choice was not taken", record);
             }
         }
         _ => {
@@ -260,7 +275,7 @@ fn reselect<M: Mech>(
                  mechListMIC (RFC 4178 section 4.2.2)",
             )));
         }
-    };
+    }
     Ok(())
 }
 
@@ -273,7 +288,7 @@ fn proceed<S: Mechs>(
     let token = expected_token(&running, reply).map_err(|error| fail(reply, error))?;
     let out = running
         .feed(token, mechs)
-        .map_err(|error| fail(reply, running.failed(error)))?;
+        .map_err(|error| fail(reply, failed(error, mechs.record())))?;
     let turn = match out {
         Some(_) => Turn::Ours,
         None => Turn::Theirs,

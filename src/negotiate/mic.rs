@@ -67,9 +67,6 @@ impl Mic {
         turn: Turn,
     ) -> Result<Verdict, Error> {
         if !mech.integrity() {
-            if *self != Self::Optional {
-                trace!("mechListMIC: impossible without integrity, the choice is unprotected");
-            }
             return Ok(Verdict::Skip);
         }
         let Some(theirs) = received else {
@@ -85,9 +82,15 @@ impl Mic {
                 }
             };
         };
-        mech.verify(list, theirs)
-            .map_err(|error| Error::PeerMisbehaved(Misbehaviour::WrongMic(error.reason)))?;
-        trace!("mechListMIC: verified");
+        mech.verify(list, theirs).map_err(|error| {
+            trace!(MicWrong {
+                reason: &error.reason,
+            });
+            Error::PeerMisbehaved(Misbehaviour::WrongMic(error.reason))
+        })?;
+        trace!(MicVerified {
+            octets: theirs.len(),
+        });
         match std::mem::replace(self, Self::Verified) {
             Self::Sent | Self::Verified => Ok(Verdict::Agreed),
             Self::Optional | Self::Required => sign(mech, list).map(Verdict::Answer),
@@ -96,8 +99,10 @@ impl Mic {
 }
 
 fn sign(mech: &mut impl Mech, list: &[u8]) -> Result<Vec<u8>, Error> {
-    mech.sign(list).map_err(|error| Error::Mech {
+    let mic = mech.sign(list).map_err(|error| Error::Mech {
         error,
         considered: Vec::new(),
-    })
+    })?;
+    trace!(MicSent { octets: mic.len() });
+    Ok(mic)
 }

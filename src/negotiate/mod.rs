@@ -7,6 +7,7 @@ pub mod conversation;
 pub mod fragment;
 mod initiator;
 mod mic;
+mod record;
 mod running;
 #[doc(hidden)]
 pub mod script;
@@ -15,6 +16,7 @@ mod tests;
 
 pub use acceptor::Acceptor;
 pub use initiator::Initiator;
+pub use record::{MicState, Record};
 pub use running::Running;
 
 use crate::error::{Error, Failure, MechError};
@@ -120,6 +122,9 @@ pub trait Mechs {
     fn approve(&self, _: &Self::Mech) -> Result<(), MechError> {
         Ok(())
     }
+
+    /// What the negotiation has come to: one and the same for all of its calls.
+    fn record(&mut self) -> &mut Record;
 }
 
 /// What a successful step hands back.

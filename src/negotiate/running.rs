@@ -1,5 +1,4 @@
-//! A negotiation under way, in either role: the mechanism taken, how far it has come, the list
-//! it was taken from, and what became of the others.
+//! A negotiation under way, in either role: the mechanism taken, and how far it has come.
 #![forbid(unsafe_code)]
 
 use std::mem;
@@ -7,11 +6,10 @@ use std::mem;
 use crate::advice::{Trouble, advised};
 use crate::error::{Error, Failure, MechError, Misbehaviour};
 use crate::negotiate::mic::{Mic, Turn, Verdict};
-use crate::negotiate::{Mech, Mechs, Step, silent};
+use crate::negotiate::{Mech, Mechs, MicState, Record, Step, silent};
 use crate::oid::Oid;
 use crate::policy::{Downgrade, Setting};
 use crate::trace;
-use crate::wire::spnego::MechList;
 
 /// A negotiation between its first token and its last.
 #[derive(Debug)]
@@ -21,13 +19,9 @@ pub struct Running<M> {
     /// The same, as this side's candidates name it.
     pub(super) mech: Oid,
     pub(super) context: Context<M>,
-    /// What the MIC is over.
-    pub(super) list: MechList<'static>,
     pub(super) mic: Mic,
     /// The mechanism that this side prefers to the one taken.
     pub(super) given_up: Option<Box<Oid>>,
-    /// The mechanisms dropped on the way, and why.
-    pub(super) considered: Vec<MechError>,
 }
 
 /// How far the mechanism has come.
@@ -62,14 +56,19 @@ impl<M: Mech> Running<M> {
                 return Ok(None);
             }
         };
-        Ok(self.note(mech, step))
+        Ok(self.note(mech, step, mechs.record()))
     }
 
     /// Note what a leg produced. What comes back has to go to the peer: an empty last token is
     /// none, an empty token before that is one.
-    pub(super) fn note<T: AsRef<[u8]>>(&mut self, mut mech: M, step: Step<T>) -> Option<T> {
+    pub(super) fn note<T: AsRef<[u8]>>(
+        &mut self,
+        mut mech: M,
+        step: Step<T>,
+        record: &mut Record,
+    ) -> Option<T> {
         if mech.demands_mic() {
-            self.mic.require();
+            self.require_mic("the mechanism demands it", record);
         }
         match step {
             Step::Continue(token) => {
@@ -77,11 +76,20 @@ impl<M: Mech> Running<M> {
                 Some(token)
             }
             Step::Done(token) => {
-                trace!("{:?}: established", self.mech);
+                trace!(MechDone { mech: &self.mech });
                 self.context = Context::Established(mech);
                 token.filter(|token| !token.as_ref().is_empty())
             }
         }
+    }
+
+    /// Demand the exchange of MICs, if there has been none.
+    pub(super) fn require_mic(&mut self, reason: &'static str, record: &mut Record) {
+        if self.mic == Mic::Optional {
+            trace!(MicRequired { reason });
+            record.set_mic(MicState::Required);
+        }
+        self.mic.require();
     }
 
     /// Settle the MICs, when the mechanism is established.
@@ -92,18 +100,29 @@ impl<M: Mech> Running<M> {
         &mut self,
         received: Option<&[u8]>,
         turn: Turn,
-        mechs: &impl Mechs<Mech = M>,
+        mechs: &mut impl Mechs<Mech = M>,
     ) -> Result<Verdict, Error> {
         let Context::Established(mech) = &mut self.context else {
             return Ok(Verdict::Wait);
         };
-        self.mic
-            .settle(mech, self.list.der(), received, turn)
-            .map_err(|error| match error {
-                Error::Mech { error, .. } => self.failed(error),
-                Error::PeerMisbehaved(Misbehaviour::MissingMic) => self.missing_mic(mechs),
-                other => other,
-            })
+        let record = mechs.record();
+        let settled = self.mic.settle(mech, record.list()?.der(), received, turn);
+        match &settled {
+            Ok(Verdict::Wait) => {}
+            Ok(Verdict::Skip) if self.mic == Mic::Optional => {}
+            Ok(Verdict::Skip) => {
+                record.set_mic(MicState::Impossible);
+                record.unprotected(&self.mech, "a mechListMIC is impossible without integrity");
+            }
+            Ok(Verdict::Ask(_)) => record.set_mic(MicState::Sent),
+            Ok(Verdict::Answer(_) | Verdict::Agreed) => record.set_mic(MicState::Verified),
+            Err(_) => record.set_mic(MicState::Failed),
+        }
+        settled.map_err(|error| match error {
+            Error::Mech { error, .. } => failed(error, mechs.record()),
+            Error::PeerMisbehaved(Misbehaviour::MissingMic) => self.missing_mic(mechs),
+            other => other,
+        })
     }
 
     /// Whether what is established may stay: no mechanism without the protection that the rules
@@ -112,7 +131,7 @@ impl<M: Mech> Running<M> {
     /// # Errors
     /// What the configuration forbids; the negotiation is over then.
     #[inline]
-    pub(super) fn approve(&mut self, mechs: &impl Mechs<Mech = M>) -> Result<(), Error> {
+    pub(super) fn approve(&mut self, mechs: &mut impl Mechs<Mech = M>) -> Result<(), Error> {
         if self.given_up.is_none() && !mechs.rules().require.any() {
             return Ok(());
         }
@@ -120,26 +139,27 @@ impl<M: Mech> Running<M> {
     }
 
     #[cold]
-    fn approve_by(&mut self, mechs: &impl Mechs<Mech = M>) -> Result<(), Error> {
+    fn approve_by(&mut self, mechs: &mut impl Mechs<Mech = M>) -> Result<(), Error> {
         if self.mic != Mic::Verified {
             self.approve_unprotected(mechs)?;
         }
         let approved = self.context().map_or(Ok(()), |mech| mechs.approve(mech));
-        approved.map_err(|error| self.failed(error))
+        approved.map_err(|error| failed(error, mechs.record()))
     }
 
-    fn approve_unprotected(&self, mechs: &impl Mechs<Mech = M>) -> Result<(), Error> {
-        let rules = mechs.rules();
+    fn approve_unprotected(&self, mechs: &mut impl Mechs<Mech = M>) -> Result<(), Error> {
+        let rules = *mechs.rules();
         if rules.require.mic {
             return Err(self.missing_mic(mechs));
         }
         let Some(better) = &self.given_up else {
             return Ok(());
         };
-        trace!(
-            "{:?}: downgrade from {better:?} without a verified mechListMIC",
-            self.mech
-        );
+        trace!(Downgraded {
+            mech: &self.mech,
+            from: better,
+            reason: "without a verified mechListMIC",
+        });
         if rules.downgrade == Downgrade::Allow {
             return Ok(());
         }
@@ -175,23 +195,16 @@ impl<M: Mech> Running<M> {
         let token = token.filter(|token| !token.is_empty());
         if let (Some(token), Context::Waiting(_)) = (token, &self.context) {
             if let Err(error) = self.feed(Some(token), mechs) {
-                return silent(self.failed(error));
+                return silent(failed(error, mechs.record()));
             }
         }
-        trace!("{:?}: rejected by the peer", self.offered);
+        trace!(Rejected {
+            mech: &self.offered,
+        });
         silent(Error::Rejected {
             negotiated,
-            considered: self.considered,
+            considered: mechs.record().dropped().to_vec(),
         })
-    }
-
-    /// The mechanism failed for good.
-    pub(super) fn failed(&mut self, error: MechError) -> Error {
-        trace!("{:?}: failed: {}", self.mech, error.reason);
-        Error::Mech {
-            error,
-            considered: mem::take(&mut self.considered),
-        }
     }
 
     /// Keep the established mechanism only.
@@ -201,15 +214,6 @@ impl<M: Mech> Running<M> {
             Context::Unstarted | Context::Waiting(_) => Err(silent(Error::Internal(
                 "a negotiation ended before its mechanism was established",
             ))),
-        }
-    }
-
-    /// That another mechanism takes the place of one that failed is always an event.
-    pub(super) fn note_fallback(&self) {
-        let Some(better) = &self.given_up else { return };
-        if let Some(error) = self.considered.iter().find(|error| error.mech == **better) {
-            let (mech, reason) = (self.mech, &error.reason);
-            trace!("{mech:?}: downgrade from {better:?}, which failed: {reason}");
         }
     }
 
@@ -234,13 +238,12 @@ pub(super) fn is_final(error: &MechError, mechs: &impl Mechs) -> bool {
 }
 
 /// Such a failure, with who says that it is one.
-pub(super) fn final_failure(mut error: MechError, mechs: &impl Mechs) -> MechError {
-    trace!("{:?}: failed: {}", error.mech, error.reason);
+pub(super) fn final_failure(mut error: MechError, mechs: &mut impl Mechs) -> Error {
     if let Some(who) = forbids_fallback(mechs) {
         let note = format!("; no other mechanism is taken in its place: {who}");
         error.reason.push_str(&note);
     }
-    error
+    failed(error, mechs.record())
 }
 
 /// Who forbids another mechanism in the place of Kerberos.
@@ -250,5 +253,18 @@ fn forbids_fallback(mechs: &impl Mechs) -> Option<&str> {
         (true, Downgrade::Allow) => None,
         (true, Downgrade::Refuse) => Some(mechs.said_by(Setting::Downgrade)),
         (false, _) => Some(mechs.said_by(Setting::KerberosFallback)),
+    }
+}
+
+/// A mechanism failed for good.
+#[cold]
+pub(super) fn failed(error: MechError, record: &Record) -> Error {
+    trace!(Refused {
+        mech: &error.mech,
+        reason: &error.reason,
+    });
+    Error::Mech {
+        error,
+        considered: record.dropped().to_vec(),
     }
 }

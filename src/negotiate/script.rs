@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::error::{Cause, Error, Failure, MechError, major};
-use crate::negotiate::{Acceptor, Initiator, Mech, Mechs, Reply, Step};
+use crate::negotiate::{Acceptor, Initiator, Mech, Mechs, Record, Reply, Step};
 use crate::oid::Oid;
 use crate::policy::Rules;
 
@@ -205,6 +205,8 @@ pub struct Side {
     pub rules: Rules,
     /// What has been asked of it.
     pub log: Log,
+    /// What its negotiation has come to.
+    pub record: Record,
 }
 
 impl Side {
@@ -216,6 +218,7 @@ impl Side {
             prefers: false,
             rules: Rules::default(),
             log: Log::default(),
+            record: Record::default(),
         }
     }
 
@@ -282,6 +285,10 @@ impl Mechs for Side {
 
     fn rules(&self) -> &Rules {
         &self.rules
+    }
+
+    fn record(&mut self) -> &mut Record {
+        &mut self.record
     }
 }
 

@@ -335,10 +335,10 @@ impl Ntlm {
         };
         let (authenticate, agreement) = offered.answer(token, call, fresh)?;
         let initiator = call.credential.name.clone();
-        trace!(
-            "ntlm: answered the challenge as {initiator:?}, MIC {}",
-            agreement.mic
-        );
+        trace!(NtlmAnswered {
+            user: &initiator,
+            mic: agreement.mic,
+        });
         self.stage = Stage::Established(agreement.established(Role::Initiator, initiator));
         Ok(Step::Done(Some(authenticate)))
     }
@@ -358,12 +358,15 @@ impl Ntlm {
             initiator,
             target,
         } = challenged.judge(token, call, now).inspect_err(|error| {
-            trace!("ntlm: refused: {}", error.reason);
+            trace!(NtlmRefused {
+                reason: &error.reason,
+            });
         })?;
-        trace!(
-            "ntlm: accepted {initiator:?}, MIC {}, bound {}",
-            agreement.mic, agreement.bound
-        );
+        trace!(NtlmAccepted {
+            user: &initiator,
+            mic: agreement.mic,
+            bound: agreement.bound,
+        });
         self.target = target;
         self.stage = Stage::Established(agreement.established(Role::Acceptor, initiator));
         Ok(Step::Done(None))
@@ -383,12 +386,21 @@ impl Mech for Ntlm {
     fn sign(&mut self, message: &[u8]) -> Result<Vec<u8>, MechError> {
         let session = self.session().map_err(for_mech)?;
         let mic = session.sign_mech_list(message).map_err(for_mech)?;
+        trace!(Restored {
+            mech: &NTLMSSP,
+            after: "signing",
+        });
         Ok(mic.to_vec())
     }
 
     fn verify(&mut self, message: &[u8], mic: &[u8]) -> Result<(), MechError> {
         let session = self.session().map_err(for_mech)?;
-        session.verify_mech_list(message, mic).map_err(for_mech)
+        session.verify_mech_list(message, mic).map_err(for_mech)?;
+        trace!(Restored {
+            mech: &NTLMSSP,
+            after: "verifying",
+        });
+        Ok(())
     }
 
     fn integrity(&self) -> bool {

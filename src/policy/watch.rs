@@ -131,11 +131,8 @@ impl InForce {
         let rule = found.rule.map(|rule| rule.number.saturating_sub(1));
         let by_address = role == Role::Initiator && target.as_deref().is_some_and(is_address);
         let spares_kerberos = by_address && !found.terms.kerberos_for_ip;
-        if let Some(rule) = found.rule {
-            trace!("policy: {rule} is in force");
-        }
         if target.is_none() && policy.rules.iter().any(Rule::asks_for_target) {
-            trace!("policy: no name is known here: rules with a target are passed over");
+            trace!(RulesPassedOver);
         }
         Self(Holds::Found(Arc::new(ForOne {
             policy,
@@ -266,9 +263,9 @@ fn look(now: u64) {
     let read = Arc::new(source().reading().or_keep(known));
     if put(&read) {
         for problem in &read.policy.problems {
-            trace!("configuration: {problem}");
+            trace!(Misconfigured { problem });
         }
-        trace!("configuration: read again");
+        trace!(ReadAgain);
     }
 }
 

@@ -69,6 +69,11 @@ impl<'a> MechList<'a> {
         self.iter().next().flatten()
     }
 
+    /// The first entries that may be known here, at most so many.
+    pub fn known(&self, most: usize) -> Vec<Oid> {
+        self.iter().flatten().take(most).collect()
+    }
+
     /// The entry that names the same mechanism, as it stands in the list.
     pub fn find(&self, mech: &Oid) -> Option<Oid> {
         self.iter().flatten().find(|entry| entry.same_mech(mech))

@@ -19,6 +19,7 @@
  *   count=yes        show how many tokens were sent, not each
  *   inquire=yes      look into the context after every leg
  *   ask_target=no    ... without its target name, which kills gss-ntlmssp's acceptor
+ *   ask=yes          ask the plugin's own questions after every leg, and of the credential
  *   early=yes        try messages while incomplete
  *   delete_after=N   delete the context after leg N
  *   export=initiator|acceptor|both   messages=no|few   order=kept
@@ -81,6 +82,85 @@ static void set_environment(const char *role)
     free(copy);
 }
 
+/* ---- what the plugin tells of itself ---- */
+
+static OM_uint32 number_in(const gss_buffer_desc *buffer)
+{
+    OM_uint32 number = 0;
+
+    if (buffer->length != sizeof(number))
+        stop("a number of %zu octets", buffer->length);
+    memcpy(&number, buffer->value, sizeof(number));
+    return number;
+}
+
+static const char *mech_in(const gss_buffer_desc *buffer)
+{
+    gss_OID_desc mech = {(OM_uint32)buffer->length, buffer->value};
+
+    return mech_text(&mech);
+}
+
+static void show_answer(const char *what, const char *shape, const gss_buffer_set_t set)
+{
+    char line[4096] = "";
+    size_t used = 0, kinds = strlen(shape);
+
+    for (size_t i = 0; i < set->count && used < sizeof(line) - 1; i++) {
+        const gss_buffer_desc *buffer = &set->elements[i];
+        char *place = line + used;
+        size_t room = sizeof(line) - used;
+
+        if (shape[i % kinds] == 'm')
+            used += (size_t)snprintf(place, room, " %s", mech_in(buffer));
+        else if (shape[i % kinds] == 'n')
+            used += (size_t)snprintf(place, room, " %u", number_in(buffer));
+        else
+            used += (size_t)snprintf(place, room, " \"%.*s\"", (int)buffer->length,
+                                     (char *)buffer->value);
+    }
+    show("asked %s:%s", what, line);
+}
+
+/* Questions are numbered below 2.25.4014056348.3; see include/gss_spnego.h. */
+static void ask(gss_ctx_id_t context)
+{
+    static const struct {
+        const char *what, *shape;
+    } questions[] = {{"offered", "m"}, {"mech", "m"},  {"state", "n"}, {"mic", "n"},
+                     {"dropped", "mt"}, {"sums", "n"}, {"rule", "t"},  {"reasons", "t"},
+                     {"credential", "m"}};
+
+    for (unsigned char i = 0; i < sizeof(questions) / sizeof(questions[0]); i++) {
+        unsigned char octets[] = {0x69, 0x8e, 0xfa, 0x86, 0xc7, 0x1c, 3, (unsigned char)(i + 1)};
+        gss_OID_desc question = {sizeof(octets), octets};
+        gss_buffer_set_t set = GSS_C_NO_BUFFER_SET;
+        OM_uint32 major, minor;
+
+        major = gss_inquire_sec_context_by_oid(&minor, context, &question, &set);
+        if (major == GSS_S_COMPLETE)
+            show_answer(questions[i].what, questions[i].shape, set);
+        else
+            show("asked %s: %s", questions[i].what, major_text(major));
+        gss_release_buffer_set(&minor, &set);
+    }
+}
+
+static void ask_cred(gss_cred_id_t cred)
+{
+    gss_OID_desc question = {8, "\x69\x8e\xfa\x86\xc7\x1c\x03\x09"};
+    gss_OID_desc unknown = {8, "\x69\x8e\xfa\x86\xc7\x1c\x03\x01"};
+    gss_buffer_set_t set = GSS_C_NO_BUFFER_SET;
+    OM_uint32 major, minor;
+
+    SHOW("ask credential", gss_inquire_cred_by_oid(&minor, cred, &question, &set));
+    if (major == GSS_S_COMPLETE)
+        show_answer("neg mechs", "m", set);
+    gss_release_buffer_set(&minor, &set);
+    SHOW("ask credential, unknown", gss_inquire_cred_by_oid(&minor, cred, &unknown, &set));
+    gss_release_buffer_set(&minor, &set);
+}
+
 /* ---- credentials ---- */
 
 static OM_uint32 acquire(struct end *end, OM_uint32 *minor)
@@ -139,6 +219,8 @@ static int prepare_cred(struct end *end)
         SHOW("no_ci", gss_set_cred_option(&minor, &end->cred,
                                           (gss_OID)GSS_KRB5_CRED_NO_CI_FLAGS_X, &empty));
     }
+    if (yes(end, "ask") && end->cred != GSS_C_NO_CREDENTIAL)
+        ask_cred(end->cred);
     return 1;
 }
 
@@ -352,6 +434,8 @@ static OM_uint32 step(struct end *end, gss_buffer_desc *input)
     gss_release_buffer(&ignored, &output);
     if (yes(end, "inquire") && end->context != GSS_C_NO_CONTEXT)
         inquire(end->context);
+    if (yes(end, "ask") && end->context != GSS_C_NO_CONTEXT)
+        ask(end->context);
     if (yes(end, "early") && major == GSS_S_CONTINUE_NEEDED)
         try_early(end->context);
     return major;
@@ -457,6 +541,8 @@ static int through_export(struct end *end)
     if (GSS_ERROR(major))
         return 0;
     inquire(end->context);
+    if (yes(end, "ask"))
+        ask(end->context);
     return 1;
 }
 
