@@ -110,8 +110,9 @@ impl Trouble {
     /// The words only tell which file a message of Kerberos is about; what a peer can put into them
     /// decides nothing.
     pub fn of(mech: &Oid, side: Side, major: Major, minor: u32, words: &str) -> Option<Self> {
-        if minor == 0 {
-            return (major & ROUTINE_ERRORS == BAD_BINDINGS).then_some(Self::ChannelBindings);
+        // Kerberos has no error code for it.
+        if major & ROUTINE_ERRORS == BAD_BINDINGS {
+            return Some(Self::ChannelBindings);
         }
         if mech.is_krb5() || *mech == oid::IAKERB {
             return Self::of_kerberos(minor, side, words);

@@ -657,7 +657,13 @@ fn cause(mech: &Oid, status: Major, minor: u32) -> Cause {
 /// The sentences of the glue for a failure: the mechanism's, or the major status's where the
 /// mechanism has none.
 fn reason(glue: &'static Mechglue, mech: &Oid, status: Major, minor: u32) -> String {
-    let (code, kind) = if minor == 0 { (status, 1) } else { (minor, 2) };
+    // Kerberos has no code of its own for wrong channel bindings, and MIT's glue makes one of none.
+    let has_none = mech.is_krb5() && status & ROUTINE_ERRORS == BAD_BINDINGS;
+    let (code, kind) = if minor == 0 || has_none {
+        (status, 1)
+    } else {
+        (minor, 2)
+    };
     let mut lent = LentOid::new(mech);
     let mut sentences: Vec<String> = Vec::new();
     let mut more = 0;

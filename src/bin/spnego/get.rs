@@ -2,11 +2,12 @@
 //! standard output; as JSON, legs and verdict go to standard output, and the page to a file if at all.
 #![forbid(unsafe_code)]
 
+mod show;
 mod url;
 
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -15,18 +16,19 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use gss_spnego::advice::Trouble;
 use gss_spnego::http::client::{Client, Error, Route, Verdict as Said};
-use gss_spnego::http::header::{Challenges, Header, Offer};
-use gss_spnego::http::{Asker, Flags, Scheme, Version, binding};
+use gss_spnego::http::header::Header;
+use gss_spnego::http::{Asker, Flags, Version, binding};
 use gss_spnego::oid;
 use gss_spnego::secret::Secret;
 use gss_spnego::system::{Library, Sessions, User};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::http::stream::Stream;
 use crate::http::tls::{self, Trust};
 use crate::http::{Connection, Response};
-use crate::leg::{self, Observed, Seen, Summary};
-use crate::print::{self, BAD, FAINT, Form, GOOD, Verdict, harmless, styled};
+use crate::leg::{self, Observed, Seen};
+use crate::print::{self, BAD, Form, GOOD, Verdict, harmless, styled};
+use show::{faint, tell, tell_text};
 use url::Url;
 
 /// Get a page, and show each leg of the sign-in
@@ -152,6 +154,8 @@ struct Plan<'a> {
 
 /// One asker's side of it.
 struct Side {
+    /// Whom it signs in to.
+    service: String,
     client: Client<Observed>,
     seen: Rc<RefCell<Seen>>,
     credentials: Option<Header>,
@@ -172,17 +176,22 @@ impl Plan<'_> {
             let fields = [Some(&server), proxy.as_ref()].into_iter().flatten();
             let credentials = fields.filter_map(|side| side.credentials.as_ref());
             let credentials: Vec<&Header> = credentials.collect();
-            show_request(form, number, "GET", &self.url.to_string(), &credentials);
-            connection.send(self.request(&credentials).as_bytes())?;
-            let response = final_response(&mut connection)?;
-            show_response(form, number, &response);
-            server.credentials = None;
+            show::request(form, number, "GET", &self.url.to_string(), &credentials);
+            let request = self.request(&credentials);
+            let mut response = exchange(&mut connection, &request);
+            // A server may have closed a kept connection in the meantime (RFC 9112 section 9.6).
+            if number > 1 && matches!(response, Ok(None)) {
+                connection = self.again(form, &mut proxy, certificate.as_deref())?;
+                response = exchange(&mut connection, &request);
+            }
+            let response = response?.ok_or(CLOSED)?;
+            show::response(form, number, &response);
             let repeat = if response.status == Asker::Proxy.status() && self.forwards() {
+                // The server has not seen the request, which is repeated as it was.
                 let side = self.proxy_side(&mut proxy)?;
                 side.next(form, &response)?
             } else {
-                let side = proxy.as_mut().filter(|_| self.forwards());
-                if let Some(side) = side {
+                if let Some(side) = proxy.as_mut().filter(|_| self.forwards()) {
                     side.next(form, &response)?;
                 }
                 server.next(form, &response)?
@@ -191,15 +200,7 @@ impl Plan<'_> {
                 return self.finish(form, &mut connection, &response);
             }
             if closes(&response) {
-                tell(
-                    form,
-                    &faint("* the peer closes the connection; once more"),
-                    || json!({"event": "reconnect"}),
-                );
-                connection = self.connect(form, &mut proxy)?;
-                if connection.stream().peer_certificate() != certificate {
-                    return Err("the server has another certificate now".to_owned());
-                }
+                connection = self.again(form, &mut proxy, certificate.as_deref())?;
             } else {
                 let body = response.body("GET")?;
                 connection.body(body, SKIPPED_MAX, &mut io::sink())?;
@@ -298,6 +299,22 @@ impl Plan<'_> {
         Ok(Connection::new(stream))
     }
 
+    /// A new connection in the place of one that the peer has closed.
+    fn again(
+        &self,
+        form: Form,
+        proxy: &mut Option<Side>,
+        certificate: Option<&[u8]>,
+    ) -> Result<Connection, String> {
+        let text = faint("* the peer has closed the connection; once more");
+        tell(form, &text, || json!({"event": "reconnect"}));
+        let mut connection = self.connect(form, proxy)?;
+        if connection.stream().peer_certificate().as_deref() != certificate {
+            return Err("the server has another certificate now".to_owned());
+        }
+        Ok(connection)
+    }
+
     /// CONNECT (RFC 9110 section 9.3.6), with a sign-in to the proxy where it asks for one.
     fn tunnel(
         &self,
@@ -310,14 +327,13 @@ impl Plan<'_> {
             let credentials = proxy.as_mut().and_then(|side| side.credentials.take());
             let credentials: Vec<&Header> = credentials.iter().collect();
             let target = format!("{}:{}", self.url.host, self.url.port);
-            show_request(form, number, "CONNECT", &target, &credentials);
+            show::request(form, number, "CONNECT", &target, &credentials);
             let mut request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n");
             for header in &credentials {
                 request += &format!("{}: {}\r\n", header.name, header.value);
             }
-            connection.send((request + "\r\n").as_bytes())?;
-            let response = final_response(&mut connection)?;
-            show_response(form, number, &response);
+            let response = exchange(&mut connection, &(request + "\r\n"))?.ok_or(CLOSED)?;
+            show::response(form, number, &response);
             let asks = response.status == Asker::Proxy.status();
             let repeat = match (asks, proxy.as_mut()) {
                 (true, _) => self.proxy_side(proxy)?.next(form, &response)?,
@@ -375,6 +391,7 @@ impl Plan<'_> {
         };
         let (contexts, seen) = Observed::new(sessions);
         Ok(Side {
+            service,
             client: Client::new(asker, Version::Http1, route, contexts),
             seen,
             credentials: None,
@@ -393,6 +410,7 @@ impl Plan<'_> {
 impl Side {
     /// Judge a response; whether the request has to be repeated.
     fn next(&mut self, form: Form, response: &Response) -> Result<bool, String> {
+        self.credentials = None;
         match self
             .client
             .response(response.status, &response.fields.lent())
@@ -449,6 +467,8 @@ fn explained(form: Form, error: &Error, side: &Side) -> String {
         "spnego": whose(seen.ours),
     });
     tell(form, &styled(BAD, "= not signed in"), || verdict);
+    let hint = format!("* spnego doctor {} looks for the cause", side.service);
+    tell_text(form, &faint(&hint));
     with_remedy(reason, trouble.as_ref())
 }
 
@@ -480,11 +500,14 @@ fn reach(url: &Url, time: Duration) -> Result<TcpStream, String> {
     Err(failure)
 }
 
-fn final_response(connection: &mut Connection) -> Result<Response, String> {
+/// Send a request, and have its final response; `None` when the server has closed the connection.
+fn exchange(connection: &mut Connection, request: &str) -> Result<Option<Response>, String> {
+    connection.send(request.as_bytes())?;
     for _ in 0..INTERIM_MAX {
-        let response = connection.response()?;
-        if !(100..200).contains(&response.status) {
-            return Ok(response);
+        match connection.response()? {
+            None => return Ok(None),
+            Some(response) if (100..200).contains(&response.status) => {}
+            Some(response) => return Ok(Some(response)),
         }
     }
     Err(format!("more than {INTERIM_MAX} interim responses"))
@@ -496,96 +519,7 @@ fn closes(response: &Response) -> bool {
         || response.body("GET") == Ok(crate::http::Body::UntilClose)
 }
 
-fn show_request(form: Form, number: usize, method: &str, target: &str, credentials: &[&Header]) {
-    let tokens: Vec<(&str, &str, Option<Vec<u8>>)> = credentials
-        .iter()
-        .filter_map(|header| {
-            let (scheme, token) = header.value.split_once(' ')?;
-            Some((header.name, scheme, crate::http::decode(token)))
-        })
-        .collect();
-    let mut text = format!("> {number} {method} {}", harmless(target));
-    for (name, scheme, token) in &tokens {
-        let token = token.as_deref().map(|token| Summary::of(token).text());
-        text += &format!("\n>   {name}: {scheme}, {}", token.unwrap_or_default());
-    }
-    tell(form, &text, || {
-        let tokens = tokens.iter().map(|(name, scheme, token)| {
-            let token = token.as_deref().map(|token| Summary::of(token).json());
-            json!({"field": name, "scheme": scheme, "token": token})
-        });
-        let tokens: Vec<Value> = tokens.collect();
-        json!({
-            "event": "request", "leg": number, "method": method, "target": target,
-            "credentials": tokens,
-        })
-    });
-}
-
-fn show_response(form: Form, number: usize, response: &Response) {
-    let mut text = format!(
-        "< {number} {} {}",
-        response.status,
-        harmless(&response.reason)
-    );
-    let mut shown = Vec::new();
-    for asker in [Asker::Server, Asker::Proxy] {
-        let challenges = match Challenges::read(&response.fields.lent(), asker) {
-            Ok(challenges) => challenges,
-            Err(malformed) => {
-                text += &format!("\n<   {}: {malformed}", asker.challenge_field());
-                continue;
-            }
-        };
-        for scheme in [Scheme::Nego2, Scheme::Negotiate] {
-            let token = match challenges.offer(scheme) {
-                Offer::Absent => continue,
-                Offer::Bare => None,
-                Offer::Token(token) => Some(Summary::of(token)),
-            };
-            let said = token.as_ref().map_or("no token".to_owned(), Summary::text);
-            text += &format!("\n<   {}: {scheme}, {said}", asker.challenge_field());
-            shown.push(json!({
-                "field": asker.challenge_field(), "scheme": scheme.name(),
-                "token": token.map(|token| token.json()),
-            }));
-        }
-        for other in &challenges.others {
-            text += &format!("\n<   {}: {}", asker.challenge_field(), harmless(other));
-            shown.push(json!({"field": asker.challenge_field(), "scheme": other, "token": null}));
-        }
-    }
-    for value in response.fields.values("Persistent-Auth") {
-        let value = String::from_utf8_lossy(value).into_owned();
-        text += &format!("\n<   Persistent-Auth: {}", harmless(&value));
-    }
-    tell(form, &text, || {
-        json!({
-            "event": "response", "leg": number, "status": response.status,
-            "reason": response.reason, "challenges": shown,
-        })
-    });
-}
-
-/// An event, in one form or the other.
-fn tell(form: Form, text: &str, value: impl FnOnce() -> Value) {
-    match form {
-        Form::Text => tell_text(form, text),
-        Form::Json => print::json(&value()),
-    }
-}
-
-fn tell_text(form: Form, text: &str) {
-    if form == Form::Text {
-        // A terminal that is gone ends nothing: the page may go to a file.
-        let _ = writeln!(anstream::stderr(), "{text}");
-    }
-}
-
-fn faint(text: &str) -> String {
-    styled(FAINT, text)
-}
-
+const CLOSED: &str = "the connection was closed without a response";
 const AGENT: &str = concat!("spnego/", env!("CARGO_PKG_VERSION"));
 /// Both askers may take the round trips that the library allows each, and begin anew once.
 const REQUESTS_MAX: usize = 40;

@@ -72,16 +72,20 @@ impl Connection {
         }
     }
 
+    /// Send a message, or a part of one. That the peer has closed the connection is seen when something
+    /// of it is wanted: it may have said why before.
     pub(crate) fn send(&mut self, octets: &[u8]) -> Result<(), String> {
-        self.stream
-            .write_all(octets)
-            .and_then(|()| self.stream.flush())
-            .map_err(|error| told(&error))
+        let sent = self.stream.write_all(octets);
+        match sent.and_then(|()| self.stream.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            Err(error) if CLOSED.contains(&error.kind()) => Ok(()),
+            sent => sent.map_err(|error| told(&error)),
+        }
     }
 
-    /// The next response's head, interim ones too.
-    pub(crate) fn response(&mut self) -> Result<Response, String> {
-        let parse = |octets: &[u8]| {
+    /// The next response's head, interim ones too; `None` when the server has closed the connection.
+    pub(crate) fn response(&mut self) -> Result<Option<Response>, String> {
+        self.head("response", |octets| {
             let mut headers = [EMPTY_HEADER; FIELDS_MAX];
             let mut response = httparse::Response::new(&mut headers);
             response.parse(octets)?;
@@ -90,9 +94,7 @@ impl Connection {
                 reason: response.reason.unwrap_or_default().to_owned(),
                 fields: Fields::of(response.headers),
             })
-        };
-        self.head("response", parse)?
-            .ok_or_else(|| "the server closed the connection without a response".to_owned())
+        })
     }
 
     /// The next request's head; `None` when the client has closed the connection.
@@ -244,8 +246,8 @@ impl Connection {
         let mut part = [0; 16 * 1024];
         let length = match self.stream.read(&mut part) {
             Ok(length) => length,
-            // Without close_notify: what HTTP says of lengths tells whether anything is missing.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
+            // Rudely, or without close_notify: HTTP's own lengths tell whether anything is missing.
+            Err(error) if CLOSED.contains(&error.kind()) => 0,
             Err(error) => return Err(told(&error)),
         };
         self.ahead.extend(part.iter().take(length));
@@ -354,6 +356,8 @@ fn unwritten(error: &io::Error) -> String {
     format!("the body cannot be written: {error}")
 }
 
+/// Other ends of a connection than the usual one.
+const CLOSED: [io::ErrorKind; 2] = [io::ErrorKind::UnexpectedEof, io::ErrorKind::ConnectionReset];
 const END: &[u8] = b"\r\n\r\n";
 const BARE_END: &[u8] = b"\n\n";
 /// A token of Kerberos with a large PAC has 48,000 octets or so, 64,000 in base64; what else is in a

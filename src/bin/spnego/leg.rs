@@ -260,7 +260,8 @@ impl Context for Watched {
     fn step(&mut self, token: Option<&[u8]>) -> Result<Reply, Refusal> {
         let result = self.session.leg(token);
         let mut seen = self.seen.borrow_mut();
-        seen.ours = self.session.is_ours().or(seen.ours);
+        // An established context does not take the option any more.
+        seen.ours = seen.ours.or_else(|| self.session.is_ours());
         result.map_err(|no| {
             let refusal = Refusal {
                 reason: no.reason.clone(),
