@@ -1,6 +1,6 @@
-//! The ways in which Negotiate fails in practice, each made to fail for real between curl and Apache:
-//! what the failing side prints, logs and traces, and what the doctor says, names the true cause and
-//! what to do about it. The rows are `doc/troubleshooting.md`.
+//! The ways in which Negotiate fails in practice, each made to fail for real between curl and
+//! Apache: what the failing side prints, logs and traces, and what the doctor says, names the true
+//! cause and what to do about it. The rows are `doc/troubleshooting.md`.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -680,8 +680,8 @@ impl Row {
         row.unwrap_or_else(|| panic!("no row {test}"))
     }
 
-    /// Nobody has signed in, and everybody who is to say something says it: the cause and, behind it on the
-    /// same line, the remedy.
+    /// Nobody has signed in, and everybody who is to say something says it: the cause and, behind
+    /// it on the same line, the remedy.
     fn is_said(&self, answer: &Answer, apache: &Apache) {
         assert_eq!(answer.status, 401, "{answer:?}");
         self.is_said_anyhow(answer, apache);
@@ -706,8 +706,8 @@ impl Row {
 }
 
 impl Row {
-    /// The doctor, in the place of the client and of the service on its machine, names the cause, and what to
-    /// do about it.
+    /// The doctor, in the place of the client and of the service on its machine, names the cause,
+    /// and what to do about it.
     fn doctor_finds(&self, client: &Curl, service: &str) {
         let Finds(words, remedy) = &self.doctor else {
             panic!("{} is not for the doctor", self.test);
@@ -998,8 +998,8 @@ fn malformed_krb5_conf() {
 
 // ---------------------------------------------------------------- keytabs
 
-/// mod_auth_gssapi acquires credentials for all mechanisms at once, and the library then tells the error
-/// of the first, which is raw Kerberos: the remedy is in the trace alone.
+/// mod_auth_gssapi acquires credentials for all mechanisms at once, and the library then tells the
+/// error of the first, which is raw Kerberos: the remedy is in the trace alone.
 #[test]
 fn keytab_missing() {
     let (realm, row) = begin!("keytab_missing");
@@ -1091,8 +1091,8 @@ fn keytab_without_the_services_name() {
     );
 }
 
-/// The library's words are those for another key: the plugin asks it what it permits. The client can only be
-/// told that the ticket was not decrypted.
+/// The library's words are those for another key: the plugin asks it what it permits. The client
+/// can only be told that the ticket was not decrypted.
 #[test]
 fn encryption_type_not_permitted_by_the_server() {
     let (realm, row) = begin!("encryption_type_not_permitted_by_the_server");
@@ -1192,8 +1192,8 @@ fn delegation_with_a_ticket_that_cannot_be_forwarded() {
     }
 }
 
-/// A name of 1500 letters stands for the groups that a large ticket has in it elsewhere. Apache refuses the
-/// request before any mechanism sees it.
+/// A name of 1500 letters stands for the groups that a large ticket has in it elsewhere. Apache
+/// refuses the request before any mechanism sees it.
 #[test]
 fn header_larger_than_the_server_takes() {
     let (realm, row) = begin!("header_larger_than_the_server_takes");

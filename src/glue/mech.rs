@@ -79,9 +79,9 @@ impl GlueMech {
         imported
     }
 
-    /// Begin as an initiator. MIT's Kerberos gets the target as its own name, made once and kept for
-    /// the later legs: the glue would make it anew for each, with a Kerberos context every time.
-    /// Heimdal keeps it in the name.
+    /// Begin as an initiator. MIT's Kerberos gets the target as its own name, made once and kept
+    /// for the later legs: the glue would make it anew for each, with a Kerberos context every
+    /// time. Heimdal keeps it in the name.
     pub(crate) fn initiate(
         mech: &Oid,
         call: Initiate<'_>,
@@ -613,8 +613,8 @@ fn advised_failure(
     error
 }
 
-/// The trouble that is really there. Of a ticket whose encryption type the acceptor does not permit MIT's
-/// library says that it cannot be decrypted, as if the key were another.
+/// The trouble that is really there. Of a ticket whose encryption type the acceptor does not permit
+/// MIT's library says that it cannot be decrypted, as if the key were another.
 fn found_out(trouble: Trouble, glue: &'static Mechglue, words: &str) -> Trouble {
     if trouble != Trouble::WrongKey(Side::Acceptor) || glue.is_heimdal() {
         return trouble;
@@ -625,7 +625,8 @@ fn found_out(trouble: Trouble, glue: &'static Mechglue, words: &str) -> Trouble 
     }
 }
 
-/// The type in "... kvno 1 enctype DEPRECATED:arcfour-hmac found in keytab but cannot decrypt ticket".
+/// The type in "... kvno 1 enctype DEPRECATED:arcfour-hmac found in keytab but cannot decrypt
+/// ticket".
 fn ticket_encryption_type(words: &str) -> Option<&str> {
     let (before, _) = words.rsplit_once(" found in keytab but cannot decrypt ticket")?;
     let (_, name) = before.rsplit_once(" enctype ")?;
@@ -633,8 +634,8 @@ fn ticket_encryption_type(words: &str) -> Option<&str> {
 }
 
 /// An acceptor passes over a mechanism only when it says that it cannot be used here. Whatever else
-/// it finds wrong is the initiator's token, and a token that was refused (a skewed clock, an unknown
-/// key) must not turn into another mechanism.
+/// it finds wrong is the initiator's token, and a token that was refused (a skewed clock, an
+/// unknown key) must not turn into another mechanism.
 fn judged_by_acceptor(mut error: MechError) -> MechError {
     error.cause = match error.major & ROUTINE_ERRORS {
         major::NO_CRED | major::BAD_MECH | major::UNAVAILABLE => Cause::Unusable,
@@ -695,8 +696,8 @@ fn reason(glue: &'static Mechglue, mech: &Oid, status: Major, minor: u32) -> Str
     sentences.join("; ")
 }
 
-/// A mechanism's sentence, in which nothing that a peer has put into it (the name in its ticket, the text
-/// of an error) drives a terminal, ends a line of a log or fills it.
+/// A mechanism's sentence, in which nothing that a peer has put into it (the name in its ticket,
+/// the text of an error) drives a terminal, ends a line of a log or fills it.
 fn printable(sentence: &str) -> String {
     let mut shown: String = sentence
         .chars()
@@ -741,8 +742,8 @@ const KRB5_REFUSALS: [u32; 4] = [
 /// A mechanism that never ends its list of sentences is cut short.
 const MOST_SENTENCES: usize = 8;
 
-/// Characters of a sentence that are shown: Kerberos's with two principals in them have some 200, and what
-/// to do about it has to fit behind it into the 1024 octets that curl shows.
+/// Characters of a sentence that are shown: Kerberos's with two principals in them have some 200,
+/// and what to do about it has to fit behind it into the 1024 octets that curl shows.
 const LONGEST_SENTENCE: usize = 500;
 
 /// Private question of SPNEGO to NTLM, 1.3.6.1.4.1.7165.655.1.2: is a mechListMIC mandatory?

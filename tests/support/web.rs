@@ -1,5 +1,5 @@
-//! Apache with mod_auth_gssapi and the plugin, curl with the plugin, and what may stand between them: each
-//! with a trace of its own, so that a test can see what either side says of a failure.
+//! Apache with mod_auth_gssapi and the plugin, curl with the plugin, and what may stand between
+//! them: each with a trace of its own, so that a test can see what either side says of a failure.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -392,8 +392,8 @@ impl Curl {
         &self.variables
     }
 
-    /// What `spnego doctor` says of a service in the place of curl; `None` where this test was built
-    /// without the tool.
+    /// What `spnego doctor` says of a service in the place of curl; `None` where this test was
+    /// built without the tool.
     pub(crate) fn doctor(&self, service: &str) -> Option<String> {
         let Some(tool) = option_env!("CARGO_BIN_EXE_spnego") else {
             skip("built without the feature `tool`");
