@@ -125,8 +125,12 @@ fn ntlm_signs_in_to_serve() {
     let run = get(&variables, &[&server.url("/")]);
     assert_eq!(run.status, 0, "{run:?}");
     let client = server.event("signed-in");
-    // MIT's library does not know NTLM where it is not configured.
-    assert_eq!(client["mech"], "spnego", "{client}");
+    // MIT's library does not know NTLM where it is not configured; our SPNEGO does.
+    assert_eq!(client["mech"], "ntlmssp", "{client}");
+    assert_eq!(
+        client["negotiation"]["mech_list_mic"], "verified",
+        "{client}"
+    );
     assert!(
         client["peer"].as_str().unwrap().ends_with("user"),
         "{client}"
@@ -145,7 +149,7 @@ fn ntlm_signs_in_to_serve() {
     if support::installed(&["curl"]) {
         let said = curl(&variables, &[&server.url("/")]);
         assert!(
-            said.starts_with("Hello ") && said.ends_with("user, by spnego\n"),
+            said.starts_with("Hello ") && said.ends_with("user, by ntlmssp\n"),
             "{said}"
         );
     }
