@@ -478,6 +478,8 @@ fn a_machine_that_is_well_has_no_fault() {
         "krb5 of MIT krb5 to HTTP@localhost: Kerberos AP-REQ",
         "spnego of MIT krb5 to HTTP@localhost: NegTokenInit",
         "user@SPNEGO.TEST has signed in",
+        "HTTP/localhost@SPNEGO.TEST (aes256-cts-hmac-sha1-96, version 1), for another",
+        "the SPNEGO of MIT krb5 that began a context is gss-spnego",
     ] {
         report.says("ok", part);
     }
@@ -639,6 +641,40 @@ fn a_clock_that_is_wrong() {
     assert!(remedy.contains("port 88"), "{remedy}");
 }
 
+/// As when it is this machine's clock that is wrong.
+#[test]
+fn a_machine_with_a_wrong_clock() {
+    let realm = realm!();
+    if !support::clocks_can_be_set() {
+        return;
+    }
+    let mut variables = with(realm, Side::Ours);
+    let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+    variables.insert("LD_PRELOAD".into(), library.into());
+    variables.insert("FAKETIME".into(), "+3h".into());
+    let run = doctor(&variables, &["HTTP@localhost"]);
+    assert_eq!(run.status, 1, "{run:?}");
+    let remedy = run.report().says("fault", "s behind this machine's");
+    assert!(remedy.contains("NTP"), "{remedy}");
+}
+
+/// Kerberos does not work, and NTLM goes to a server that may take it.
+#[test]
+fn a_sign_in_that_falls_to_ntlm() {
+    let realm = realm!();
+    let mut variables = with(realm, Side::Ours);
+    let users = scratch_file("ntlm-users");
+    std::fs::write(&users, "SPNEGO:user:sesame\n").unwrap();
+    variables.insert("NTLM_USER_FILE".into(), users.display().to_string());
+    variables.insert("KRB5CCNAME".into(), "FILE:/nonexistent/cache".into());
+    let run = doctor(&variables, &["HTTP@localhost"]);
+    let report = run.report();
+    report.says("ok", "offers ntlmssp");
+    report.says("warning", "spnego of MIT krb5 passes over krb5: ");
+    let remedy = report.says("warning", "has passwords in it, and others may use it");
+    assert!(remedy.contains("chmod 600"), "{remedy}");
+}
+
 #[test]
 fn a_line_that_names_what_is_not_there_or_cannot_be_loaded() {
     let realm = realm!();
@@ -698,6 +734,10 @@ fn heimdal_that_crashes_is_a_finding() {
     run.report().says("ok", "Heimdal has loaded ");
     run.report()
         .says("ok", "spnego of Heimdal to HTTP@localhost: NegTokenInit");
+    run.report().says(
+        "ok",
+        "the SPNEGO of Heimdal that began a context is gss-spnego",
+    );
 }
 
 #[test]

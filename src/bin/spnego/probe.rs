@@ -147,10 +147,10 @@ fn begin(library: Library, mech: &str, service: &str) -> Value {
                 .map(|token| Summary::of(token).json());
             let ticket = reply.token.as_deref().and_then(crate::doctor::ticket_of);
             let ticket = ticket.map(|ticket| ticket.json());
-            json!({"token": token, "ticket": ticket, "ours": session.is_ours(),
-                   "mapped": library::mapped()})
+            json!({"token": token, "ticket": ticket,
+                   "negotiation": leg::told_json(session.told().as_ref())})
         }
-        Err(no) => leg::with(refusal(&no), json!({"mapped": library::mapped()})),
+        Err(no) => refusal(&no),
     }
 }
 

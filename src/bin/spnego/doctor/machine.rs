@@ -201,6 +201,11 @@ impl Glue {
         }
     }
 
+    /// Whether a line is to load us.
+    pub(crate) fn has_our_line(&self) -> bool {
+        self.lines.iter().any(Line::is_ours)
+    }
+
     /// Whether a line configures a mechanism, with a library that is there.
     pub(crate) fn has_mech(&self, oid: &str) -> bool {
         let mut lines = self.lines.iter().filter(|line| !line.interposer);
