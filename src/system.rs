@@ -9,7 +9,7 @@ use crate::error::{Error, Major};
 use crate::glue::session::{self, AppCred, Holder, Refused, Terms};
 use crate::glue::{Mechglue, call};
 use crate::http::{Context, Contexts, Established, Flags, Refusal};
-use crate::negotiate::{MicState, Reply};
+use crate::negotiate::{MicState, NO_RULE, Reply};
 use crate::oid::{self, Oid, inquiry};
 use crate::secret::Secret;
 
@@ -245,7 +245,10 @@ impl Session {
             mech: mech.first().and_then(|mech| Oid::new(mech)),
             mic: *MIC_STATES.get(mic)?,
             dropped: dropped.collect(),
-            rule: ask(&inquiry::RULE)?.first().map(|rule| text(rule)),
+            rule: ask(&inquiry::RULE)?
+                .first()
+                .map(|rule| text(rule))
+                .filter(|rule| rule != NO_RULE),
         })
     }
 }
@@ -259,7 +262,7 @@ pub struct Told {
     pub mic: MicState,
     /// The mechanisms that could not be used, and why.
     pub dropped: Vec<(Oid, String)>,
-    /// The rule of the configuration that is in force.
+    /// The rule of the configuration that is in force, if any.
     pub rule: Option<String>,
 }
 

@@ -458,6 +458,19 @@ fn serve_goes_on_after_clients_that_flood_or_stop() {
     assert_eq!(run.status, 0, "{run:?}");
 }
 
+#[test]
+fn serve_takes_a_limited_number_of_connections() {
+    let realm = realm!();
+    let mut server = Server::start(&with(realm, Side::Ours), &[]);
+    let connect = |_| std::net::TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    let sockets: Vec<_> = (0..65).map(connect).collect();
+    assert_eq!(server.event("turned-away")["connection"], 65);
+    drop(sockets);
+    server.event("closed");
+    let run = get(&with(realm, Side::Ours), &[&server.url("/")]);
+    assert_eq!(run.status, 0, "{run:?}");
+}
+
 // ---------------------------------------------------------------- doctor
 
 #[test]

@@ -180,6 +180,7 @@ impl House {
                     || json!({"event": "connected", "from": from.to_string()}),
                 );
                 let end = house.visit(number, socket);
+                house.connections.fetch_sub(1, Ordering::Relaxed);
                 let text = match &end {
                     Ok(()) => styled(FAINT, "closed"),
                     Err(reason) => styled(BAD, format_args!("closed: {}", harmless(reason))),
@@ -189,7 +190,6 @@ impl House {
                     text,
                     || json!({"event": "closed", "reason": end.err()}),
                 );
-                house.connections.fetch_sub(1, Ordering::Relaxed);
             });
         }
     }
