@@ -292,6 +292,34 @@ fn get_goes_through_a_proxy_that_wants_a_sign_in() {
 }
 
 #[test]
+fn get_goes_through_a_tunnel_to_a_server_with_tls() {
+    let realm = realm!();
+    let Some(tls) = Tls::make("localhost") else {
+        return;
+    };
+    let variables = with(realm, Side::Ours);
+    let mut server = Server::start(&variables, &tls.server(&["--require-bindings"]));
+    let proxy = tunnel();
+    let url = server.url("/");
+    let arguments = ["--cacert", tls.cert(), "--proxy", &proxy, &url];
+    let run = get(&variables, &arguments);
+    assert_eq!(run.status, 0, "{run:?}");
+    assert_eq!(run.events().one("request")["method"], "CONNECT");
+    assert_eq!(server.event("signed-in")["peer"], "user@SPNEGO.TEST");
+}
+
+#[test]
+fn get_signs_in_before_it_is_asked_to() {
+    let realm = realm!();
+    let server = Server::start(&with(realm, Side::Ours), &["--offer", "negotiate"]);
+    let run = get(&with(realm, Side::Ours), &["--unasked", &server.url("/")]);
+    assert_eq!(run.status, 0, "{run:?}");
+    let seen = run.events();
+    assert_eq!(seen.named("request").count(), 1, "{run:?}");
+    assert_eq!(seen.one("verdict")["signed_in"], true);
+}
+
+#[test]
 fn a_failure_says_why_and_what_to_do() {
     let realm = realm!();
     let server = Server::start(&with(realm, Side::Ours), &[]);
@@ -1040,6 +1068,30 @@ impl Tls {
         let own = ["--cert", self.cert(), "--key", self.key.to_str().unwrap()];
         own.into_iter().chain(more.iter().copied()).collect()
     }
+}
+
+/// The address of a proxy that makes one tunnel for whoever comes first.
+fn tunnel() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let (client, _) = listener.accept().unwrap();
+        let mut lines = BufReader::new(client.try_clone().unwrap());
+        let mut first = String::new();
+        lines.read_line(&mut first).unwrap();
+        let place = first.split(' ').nth(1).unwrap().to_owned();
+        let mut line = String::from("begin");
+        while !line.trim().is_empty() {
+            line.clear();
+            lines.read_line(&mut line).unwrap();
+        }
+        let server = std::net::TcpStream::connect(place).unwrap();
+        (&client).write_all(b"HTTP/1.1 200 Made\r\n\r\n").unwrap();
+        let (mut from, mut to) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+        std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+        let _ = std::io::copy(&mut lines, &mut &server);
+    });
+    format!("http://localhost:{port}")
 }
 
 /// Somebody between a client and a server who ends TLS and begins it anew: two programs of openssl with
