@@ -107,8 +107,9 @@ pub enum Trouble {
 impl Trouble {
     /// The trouble behind a mechanism's failure: its major status, its minor code and its words.
     ///
-    /// The words only tell which file a message of Kerberos is about; what a peer can put into them
-    /// decides nothing.
+    /// The words tell which file a message of Kerberos is about, and choose among the reasons for which a
+    /// service is unknown: what a KDC or a peer puts into them can give a wrong piece of advice, and
+    /// no more.
     pub fn of(mech: &Oid, side: Side, major: Major, minor: u32, words: &str) -> Option<Self> {
         // Kerberos has no error code for it.
         if major & ROUTINE_ERRORS == BAD_BINDINGS {
