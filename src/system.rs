@@ -9,8 +9,8 @@ use crate::error::{Error, Major};
 use crate::glue::session::{self, AppCred, Holder, Refused, Terms};
 use crate::glue::{Mechglue, call};
 use crate::http::{Context, Contexts, Established, Flags, Refusal};
-use crate::negotiate::Reply;
-use crate::oid::{self, Oid};
+use crate::negotiate::{MicState, NO_RULE, Reply};
+use crate::oid::{self, Oid, inquiry};
 use crate::secret::Secret;
 
 /// Whose GSS-API library.
@@ -223,8 +223,47 @@ impl Session {
     /// Whether this project's SPNEGO stands behind the context. `None` when there is no context to
     /// ask, before the first leg and after one that failed.
     pub fn is_ours(&self) -> Option<bool> {
-        self.0.is_ours()
+        Some(self.0.ask(&inquiry::STATE)?.is_ok())
     }
+
+    /// What this project's SPNEGO tells of the context; `None` when there is no context, or another
+    /// SPNEGO's.
+    pub fn told(&self) -> Option<Told> {
+        let ask = |question| self.0.ask(question)?.ok();
+        let mech = ask(&inquiry::MECH)?;
+        let mic = ask(&inquiry::MIC)?;
+        let mic = mic
+            .first()
+            .and_then(|octets| octets.as_slice().try_into().ok());
+        let mic = usize::try_from(u32::from_ne_bytes(mic?)).ok()?;
+        let dropped = ask(&inquiry::DROPPED)?;
+        let dropped = dropped.chunks(2).filter_map(|pair| match pair {
+            [mech, reason] => Some((Oid::new(mech)?, text(reason))),
+            _ => None,
+        });
+        Some(Told {
+            mech: mech.first().and_then(|mech| Oid::new(mech)),
+            mic: *MIC_STATES.get(mic)?,
+            dropped: dropped.collect(),
+            rule: ask(&inquiry::RULE)?
+                .first()
+                .map(|rule| text(rule))
+                .filter(|rule| rule != NO_RULE),
+        })
+    }
+}
+
+/// What this project's SPNEGO tells of a context (the questions of `gss_spnego.h`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The mechanism that was chosen, or whose token went with the offer.
+    pub mech: Option<Oid>,
+    /// How far the protection of the list of mechanisms is.
+    pub mic: MicState,
+    /// The mechanisms that could not be used, and why.
+    pub dropped: Vec<(Oid, String)>,
+    /// The rule of the configuration that is in force, if any.
+    pub rule: Option<String>,
 }
 
 impl Context for Session {
@@ -240,11 +279,30 @@ impl Context for Session {
             .0
             .facts()
             .map_err(|error| Refusal::new(error.sentences().join("; ")))?;
+        let mut mech = facts.mech.unwrap_or(oid::SPNEGO);
+        if mech == oid::SPNEGO {
+            // MIT's library does not know our own NTLM.
+            mech = self.told().and_then(|told| told.mech).unwrap_or(mech);
+        }
         Ok(Established {
             peer,
-            mech: facts.mech.unwrap_or(oid::SPNEGO),
+            mech,
             flags: Flags(facts.flags),
             lifetime: facts.lifetime,
         })
     }
 }
+
+fn text(octets: &[u8]) -> String {
+    String::from_utf8_lossy(octets).into_owned()
+}
+
+/// By their numbers in `gss_spnego.h`.
+const MIC_STATES: [MicState; 6] = [
+    MicState::NotNeeded,
+    MicState::Required,
+    MicState::Sent,
+    MicState::Verified,
+    MicState::Impossible,
+    MicState::Failed,
+];

@@ -125,8 +125,12 @@ fn ntlm_signs_in_to_serve() {
     let run = get(&variables, &[&server.url("/")]);
     assert_eq!(run.status, 0, "{run:?}");
     let client = server.event("signed-in");
-    // MIT's library does not know NTLM where it is not configured.
-    assert_eq!(client["mech"], "spnego", "{client}");
+    // MIT's library does not know NTLM where it is not configured; our SPNEGO does.
+    assert_eq!(client["mech"], "ntlmssp", "{client}");
+    assert_eq!(
+        client["negotiation"]["mech_list_mic"], "verified",
+        "{client}"
+    );
     assert!(
         client["peer"].as_str().unwrap().ends_with("user"),
         "{client}"
@@ -145,7 +149,7 @@ fn ntlm_signs_in_to_serve() {
     if support::installed(&["curl"]) {
         let said = curl(&variables, &[&server.url("/")]);
         assert!(
-            said.starts_with("Hello ") && said.ends_with("user, by spnego\n"),
+            said.starts_with("Hello ") && said.ends_with("user, by ntlmssp\n"),
             "{said}"
         );
     }
@@ -285,6 +289,34 @@ fn get_goes_through_a_proxy_that_wants_a_sign_in() {
     let credentials = &seen.named("request").nth(1).unwrap()["credentials"][0];
     assert_eq!(credentials["field"], "Proxy-Authorization");
     assert_eq!(seen.one("verdict")["mech"], "krb5");
+}
+
+#[test]
+fn get_goes_through_a_tunnel_to_a_server_with_tls() {
+    let realm = realm!();
+    let Some(tls) = Tls::make("localhost") else {
+        return;
+    };
+    let variables = with(realm, Side::Ours);
+    let mut server = Server::start(&variables, &tls.server(&["--require-bindings"]));
+    let proxy = tunnel();
+    let url = server.url("/");
+    let arguments = ["--cacert", tls.cert(), "--proxy", &proxy, &url];
+    let run = get(&variables, &arguments);
+    assert_eq!(run.status, 0, "{run:?}");
+    assert_eq!(run.events().one("request")["method"], "CONNECT");
+    assert_eq!(server.event("signed-in")["peer"], "user@SPNEGO.TEST");
+}
+
+#[test]
+fn get_signs_in_before_it_is_asked_to() {
+    let realm = realm!();
+    let server = Server::start(&with(realm, Side::Ours), &["--offer", "negotiate"]);
+    let run = get(&with(realm, Side::Ours), &["--unasked", &server.url("/")]);
+    assert_eq!(run.status, 0, "{run:?}");
+    let seen = run.events();
+    assert_eq!(seen.named("request").count(), 1, "{run:?}");
+    assert_eq!(seen.one("verdict")["signed_in"], true);
 }
 
 #[test]
@@ -454,6 +486,19 @@ fn serve_goes_on_after_clients_that_flood_or_stop() {
     assert_eq!(run.status, 0, "{run:?}");
 }
 
+#[test]
+fn serve_takes_a_limited_number_of_connections() {
+    let realm = realm!();
+    let mut server = Server::start(&with(realm, Side::Ours), &[]);
+    let connect = |_| std::net::TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    let sockets: Vec<_> = (0..65).map(connect).collect();
+    assert_eq!(server.event("turned-away")["connection"], 65);
+    drop(sockets);
+    server.event("closed");
+    let run = get(&with(realm, Side::Ours), &[&server.url("/")]);
+    assert_eq!(run.status, 0, "{run:?}");
+}
+
 // ---------------------------------------------------------------- doctor
 
 #[test]
@@ -474,6 +519,8 @@ fn a_machine_that_is_well_has_no_fault() {
         "krb5 of MIT krb5 to HTTP@localhost: Kerberos AP-REQ",
         "spnego of MIT krb5 to HTTP@localhost: NegTokenInit",
         "user@SPNEGO.TEST has signed in",
+        "HTTP/localhost@SPNEGO.TEST (aes256-cts-hmac-sha1-96, version 1), for another",
+        "the SPNEGO of MIT krb5 that began a context is gss-spnego",
     ] {
         report.says("ok", part);
     }
@@ -635,6 +682,40 @@ fn a_clock_that_is_wrong() {
     assert!(remedy.contains("port 88"), "{remedy}");
 }
 
+/// As when it is this machine's clock that is wrong.
+#[test]
+fn a_machine_with_a_wrong_clock() {
+    let realm = realm!();
+    if !support::clocks_can_be_set() {
+        return;
+    }
+    let mut variables = with(realm, Side::Ours);
+    let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+    variables.insert("LD_PRELOAD".into(), library.into());
+    variables.insert("FAKETIME".into(), "+3h".into());
+    let run = doctor(&variables, &["HTTP@localhost"]);
+    assert_eq!(run.status, 1, "{run:?}");
+    let remedy = run.report().says("fault", "s behind this machine's");
+    assert!(remedy.contains("NTP"), "{remedy}");
+}
+
+/// Kerberos does not work, and NTLM goes to a server that may take it.
+#[test]
+fn a_sign_in_that_falls_to_ntlm() {
+    let realm = realm!();
+    let mut variables = with(realm, Side::Ours);
+    let users = scratch_file("ntlm-users");
+    std::fs::write(&users, "SPNEGO:user:sesame\n").unwrap();
+    variables.insert("NTLM_USER_FILE".into(), users.display().to_string());
+    variables.insert("KRB5CCNAME".into(), "FILE:/nonexistent/cache".into());
+    let run = doctor(&variables, &["HTTP@localhost"]);
+    let report = run.report();
+    report.says("ok", "offers ntlmssp");
+    report.says("warning", "spnego of MIT krb5 passes over krb5: ");
+    let remedy = report.says("warning", "has passwords in it, and others may use it");
+    assert!(remedy.contains("chmod 600"), "{remedy}");
+}
+
 #[test]
 fn a_line_that_names_what_is_not_there_or_cannot_be_loaded() {
     let realm = realm!();
@@ -694,6 +775,10 @@ fn heimdal_that_crashes_is_a_finding() {
     run.report().says("ok", "Heimdal has loaded ");
     run.report()
         .says("ok", "spnego of Heimdal to HTTP@localhost: NegTokenInit");
+    run.report().says(
+        "ok",
+        "the SPNEGO of Heimdal that began a context is gss-spnego",
+    );
 }
 
 #[test]
@@ -983,6 +1068,30 @@ impl Tls {
         let own = ["--cert", self.cert(), "--key", self.key.to_str().unwrap()];
         own.into_iter().chain(more.iter().copied()).collect()
     }
+}
+
+/// The address of a proxy that makes one tunnel for whoever comes first.
+fn tunnel() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let (client, _) = listener.accept().unwrap();
+        let mut lines = BufReader::new(client.try_clone().unwrap());
+        let mut first = String::new();
+        lines.read_line(&mut first).unwrap();
+        let place = first.split(' ').nth(1).unwrap().to_owned();
+        let mut line = String::from("begin");
+        while !line.trim().is_empty() {
+            line.clear();
+            lines.read_line(&mut line).unwrap();
+        }
+        let server = std::net::TcpStream::connect(place).unwrap();
+        (&client).write_all(b"HTTP/1.1 200 Made\r\n\r\n").unwrap();
+        let (mut from, mut to) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+        std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+        let _ = std::io::copy(&mut lines, &mut &server);
+    });
+    format!("http://localhost:{port}")
 }
 
 /// Somebody between a client and a server who ends TLS and begins it anew: two programs of openssl with

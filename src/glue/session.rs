@@ -229,11 +229,11 @@ impl Session {
         Ok((output, status & major::CONTINUE_NEEDED == 0))
     }
 
-    /// Whether this project's SPNEGO made the context: only it knows the option. `None` when there is
-    /// no context to ask.
-    pub(crate) fn is_ours(&self) -> Option<bool> {
+    /// What the SPNEGO behind the context answers to a question, which only this project's knows.
+    /// `None` when there is no context to ask.
+    pub(crate) fn ask(&self, question: &Oid) -> Option<Result<Vec<Vec<u8>>, Error>> {
         let context = self.context.as_ref()?;
-        Some(call::set_context_option(context, &oid::MAX_OUTPUT_TOKEN_SIZE, &OFF).is_ok())
+        Some(call::ask_context(context, question))
     }
 
     /// What has been established: the peer's name and the rest of what the context tells.

@@ -420,7 +420,8 @@ impl Side {
                 Ok(true)
             }
             Ok(Said::Authenticated(peer)) => {
-                let ours = self.seen.borrow().ours;
+                let seen = self.seen.borrow();
+                let ours = seen.ours;
                 let text = format!("= signed in to {}", harmless(&leg::who(&peer)));
                 tell(form, &styled(GOOD, text), || {
                     let more = json!({
@@ -428,6 +429,7 @@ impl Side {
                         "signed_in": true,
                         "spnego": whose(ours),
                         "persistent": self.client.persistent_auth(),
+                        "negotiation": leg::told_json(seen.told.as_ref()),
                     });
                     leg::with(leg::who_json(&peer), more)
                 });
@@ -437,6 +439,9 @@ impl Side {
                     None => "* by a SPNEGO that could not be asked whose it is",
                 };
                 tell_text(form, &faint(text));
+                for line in leg::told(seen.told.as_ref()) {
+                    tell_text(form, &faint(&format!("* {}", harmless(&line))));
+                }
                 Ok(false)
             }
             Ok(Said::Unconcerned | Said::Interim) => Ok(false),

@@ -9,7 +9,7 @@ use gss_spnego::error::Error;
 use gss_spnego::http::{Context, Contexts, Established, Flags, Refusal};
 use gss_spnego::negotiate::Reply;
 use gss_spnego::oid::Oid;
-use gss_spnego::system::{No, Session, Sessions};
+use gss_spnego::system::{No, Session, Sessions, Told};
 use gss_spnego::wire::framing::InitialToken;
 use gss_spnego::wire::spnego::{NegState, NegTokenInit, NegTokenResp};
 use serde_json::{Map, Value, json};
@@ -205,6 +205,34 @@ pub(crate) fn who_json(peer: &Established) -> Value {
     })
 }
 
+/// What a SPNEGO of ours tells beside, in a line for each.
+pub(crate) fn told(told: Option<&Told>) -> Vec<String> {
+    let Some(told) = told else {
+        return Vec::new();
+    };
+    let mut said = vec![format!("mechListMIC {}", told.mic.name())];
+    said.extend(
+        told.dropped
+            .iter()
+            .map(|(mech, reason)| format!("{} was not used: {reason}", shown(mech))),
+    );
+    said.extend(told.rule.as_ref().map(|rule| format!("{rule} is in force")));
+    said
+}
+
+/// The same for programs.
+pub(crate) fn told_json(told: Option<&Told>) -> Value {
+    told.map_or(Value::Null, |told| {
+        let dropped = told.dropped.iter();
+        let dropped = dropped.map(|(mech, why)| json!({"mech": shown(mech), "reason": why}));
+        json!({
+            "mech_list_mic": told.mic.name(),
+            "dropped": dropped.collect::<Vec<Value>>(),
+            "rule": told.rule,
+        })
+    })
+}
+
 /// The members of both objects.
 pub(crate) fn with(mut object: Value, mut more: Value) -> Value {
     if let (Some(members), Some(added)) = (object.as_object_mut(), more.as_object_mut()) {
@@ -224,6 +252,8 @@ pub(crate) struct Observed {
 pub(crate) struct Seen {
     /// Whether this project's SPNEGO stood behind it.
     pub(crate) ours: Option<bool>,
+    /// What that tells of the session.
+    pub(crate) told: Option<Told>,
     /// The library's last no.
     pub(crate) no: Option<No>,
 }
@@ -260,8 +290,8 @@ impl Context for Watched {
     fn step(&mut self, token: Option<&[u8]>) -> Result<Reply, Refusal> {
         let result = self.session.leg(token);
         let mut seen = self.seen.borrow_mut();
-        // An established context does not take the option any more.
-        seen.ours = seen.ours.or_else(|| self.session.is_ours());
+        seen.ours = self.session.is_ours().or(seen.ours);
+        seen.told = self.session.told().or(seen.told.take());
         result.map_err(|no| {
             let refusal = Refusal {
                 reason: no.reason.clone(),

@@ -40,8 +40,6 @@ enum Command {
     Doctor(doctor::Doctor),
     Get(get::Get),
     Serve(serve::Serve),
-    #[command(hide = true)]
-    Probe(probe::Probe),
     /// Print completions for a shell
     ///
     /// The installed ones are in the places where bash, zsh and fish look for them.
@@ -52,6 +50,14 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // A child of the doctor's. It is nobody's command, so that help and completions do not have it.
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|first| first == probe::NAME)
+    {
+        let probe = probe::Probe::parse_from(std::env::args_os().skip(1));
+        return probe.run().into();
+    }
     let spnego = Spnego::parse();
     let form = if spnego.json { Form::Json } else { Form::Text };
     let verdict = match spnego.command {
@@ -59,7 +65,6 @@ fn main() -> ExitCode {
         Command::Doctor(doctor) => doctor.run(form),
         Command::Get(get) => get.run(form),
         Command::Serve(serve) => serve.run(form),
-        Command::Probe(probe) => probe.run(),
         Command::Completions { shell } => completions(shell),
     };
     verdict.into()

@@ -37,7 +37,7 @@ fn page() -> String {
     page += &rendered(|out| man.render_description_section(out));
     page += &rendered(|out| man.render_options_section(out));
     page += ".SH COMMANDS\n";
-    for subcommand in command.get_subcommands().filter(|one| !one.is_hide_set()) {
+    for subcommand in command.get_subcommands() {
         page += &section(subcommand);
     }
     page += &headed(

@@ -1,11 +1,11 @@
-//! `spnego probe`, a subcommand for the doctor's children only: one question that loads a library, asks
+//! `spnego probe`, for the doctor's children only: one question that loads a library, asks
 //! the network or may crash, and its answer as JSON. What happens here never happens to the doctor.
 #![forbid(unsafe_code)]
 
 use std::net::{IpAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use gss_spnego::advice::Side;
 use gss_spnego::http::{Context, Flags};
 use gss_spnego::oid::{self, Oid};
@@ -17,7 +17,7 @@ use crate::library;
 use crate::print::{self, Verdict};
 
 /// Answer one question of the doctor's
-#[derive(Args)]
+#[derive(Parser)]
 pub(crate) struct Probe {
     #[command(subcommand)]
     question: Question,
@@ -147,10 +147,10 @@ fn begin(library: Library, mech: &str, service: &str) -> Value {
                 .map(|token| Summary::of(token).json());
             let ticket = reply.token.as_deref().and_then(crate::doctor::ticket_of);
             let ticket = ticket.map(|ticket| ticket.json());
-            json!({"token": token, "ticket": ticket, "ours": session.is_ours(),
-                   "mapped": library::mapped()})
+            json!({"token": token, "ticket": ticket,
+                   "negotiation": leg::told_json(session.told().as_ref())})
         }
-        Err(no) => leg::with(refusal(&no), json!({"mapped": library::mapped()})),
+        Err(no) => refusal(&no),
     }
 }
 
@@ -247,6 +247,8 @@ fn mechanism(name: &str) -> Result<Oid, No> {
         })
 }
 
+/// The word by which a child knows that it is one.
+pub(crate) const NAME: &str = "probe";
 /// Kerberos takes one round trip.
 const LEGS_MAX: usize = 4;
 /// Addresses of a host that are looked at.

@@ -14,13 +14,13 @@ use gss_spnego::http::header::{Credentials, Header};
 use gss_spnego::http::server::{Answer, Bindings, GoodFor, Offer, Server, Settings};
 use gss_spnego::http::{Asker, Established, Version, binding};
 use gss_spnego::oid;
-use gss_spnego::system::{Library, Sessions};
+use gss_spnego::system::{Library, Sessions, Told};
 use serde_json::{Value, json};
 
 use crate::http::stream::Stream;
 use crate::http::tls::Identity;
 use crate::http::{Connection, Request};
-use crate::leg::{self, Observed, Summary};
+use crate::leg::{self, Observed, Seen, Summary};
 use crate::print::{self, BAD, DOUBTFUL, FAINT, Form, GOOD, Verdict, harmless, styled};
 
 /// Serve one page to who signs in, and show each leg
@@ -180,6 +180,7 @@ impl House {
                     || json!({"event": "connected", "from": from.to_string()}),
                 );
                 let end = house.visit(number, socket);
+                house.connections.fetch_sub(1, Ordering::Relaxed);
                 let text = match &end {
                     Ok(()) => styled(FAINT, "closed"),
                     Err(reason) => styled(BAD, format_args!("closed: {}", harmless(reason))),
@@ -189,7 +190,6 @@ impl House {
                     text,
                     || json!({"event": "closed", "reason": end.err()}),
                 );
-                house.connections.fetch_sub(1, Ordering::Relaxed);
             });
         }
     }
@@ -230,11 +230,7 @@ impl House {
             self.show_request(number, &request);
             let body = request.body()?;
             let answer = server.request(&request.fields.lent());
-            let reply = self.reply(
-                number,
-                answer,
-                seen.borrow_mut().no.take().and_then(|no| no.trouble),
-            );
+            let reply = self.reply(number, answer, &std::mem::take(&mut *seen.borrow_mut()));
             let keep =
                 reply.keep && !request.old && !request.fields.has_word("Connection", "close");
             connection.body(body, BODY_MAX, &mut io::sink())?;
@@ -265,22 +261,23 @@ impl House {
     }
 
     /// What to answer, told at once.
-    fn reply(&self, number: u64, answer: Answer, trouble: Option<Trouble>) -> Reply {
+    fn reply(&self, number: u64, answer: Answer, seen: &Seen) -> Reply {
+        let trouble = seen.no.as_ref().and_then(|no| no.trouble.as_ref());
         let (status, fields, keep, page) = match answer {
             Answer::Serve { client, fields } => {
-                self.show_client(number, &client);
+                self.show_client(number, &client, seen.told.as_ref());
                 let name = client.peer.as_deref().unwrap_or("somebody");
                 let page = format!("Hello {name}, by {}\n", leg::shown(&client.mech));
                 (200, fields, true, page)
             }
             Answer::Challenge { fields, reason } => {
                 if let Some(reason) = &reason {
-                    self.show_refusal(number, reason, trouble.as_ref());
+                    self.show_refusal(number, reason, trouble);
                 }
                 (401, fields, true, "Sign in\n".to_owned())
             }
             Answer::Fail { status, reason } => {
-                self.show_refusal(number, &reason, trouble.as_ref());
+                self.show_refusal(number, &reason, trouble);
                 (status, Vec::new(), false, "Wrong\n".to_owned())
             }
             Answer::NeedsHttp11 { reason } => {
@@ -323,10 +320,14 @@ impl House {
         }
     }
 
-    fn show_client(&self, number: u64, client: &Established) {
-        let text = format!("= signed in: {}", harmless(&leg::who(client)));
+    fn show_client(&self, number: u64, client: &Established, told: Option<&Told>) {
+        let mut text = format!("= signed in: {}", harmless(&leg::who(client)));
+        for line in leg::told(told) {
+            text += &format!("; {}", harmless(&line));
+        }
         self.event(number, styled(GOOD, text), || {
-            leg::with(leg::who_json(client), json!({"event": "signed-in"}))
+            let more = json!({"event": "signed-in", "negotiation": leg::told_json(told)});
+            leg::with(leg::who_json(client), more)
         });
     }
 

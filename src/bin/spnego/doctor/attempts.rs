@@ -93,10 +93,38 @@ fn negotiation(glue: &Glue, target: &str, hindrance: Option<String>, report: &mu
         .collect();
     let mut attempt = Attempt::new(glue, "spnego", target, level_of(glue));
     attempt.remedy = hindrance;
-    attempt.make(&variables, report);
+    if let Made::Begun(answer) = attempt.make(&variables, report) {
+        told(glue, &answer, report);
+    }
     let trace = to_file.and_then(|file| files::contents(&file).ok());
     let trace = String::from_utf8_lossy(&trace.unwrap_or_default()).into_owned();
     report.trace.extend(trace.lines().map(ToOwned::to_owned));
+}
+
+/// What our SPNEGO tells of the context that it began, and whether it was ours.
+fn told(glue: &Glue, answer: &Answer, report: &mut Report) {
+    let whose = family(glue.library);
+    let Some(negotiation) = answer.part("negotiation") else {
+        if glue.has_our_line() {
+            let sentence = format!("the SPNEGO of {whose} that began a context is not gss-spnego");
+            let remedy = "see what is said of its configuration and of loading".to_owned();
+            report.add(Level::Fault, About::Loading, sentence, Some(remedy));
+        }
+        return;
+    };
+    let sentence = format!("the SPNEGO of {whose} that began a context is gss-spnego");
+    report.well(About::Loading, sentence);
+    for dropped in negotiation.parts("dropped") {
+        let mech = dropped.text("mech").unwrap_or_default();
+        let reason = dropped.text("reason").unwrap_or_default();
+        // Kerberos was wanted, and the server may take what is left; NTLM has users or has not.
+        let level = match mech {
+            "krb5" => Level::Warning,
+            _ => Level::Note,
+        };
+        let sentence = format!("spnego of {whose} passes over {mech}: {reason}");
+        report.add(level, About::Attempts, sentence, None);
+    }
 }
 
 /// Most programs are MIT's; who has only those of Heimdal sees its findings all the same.

@@ -74,7 +74,7 @@ impl Answer {
 pub(crate) fn ask<S: AsRef<OsStr>>(question: &[S], variables: &[(&str, &OsStr)]) -> End {
     let myself = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"));
     let spawned = Command::new(myself)
-        .arg("probe")
+        .arg(crate::probe::NAME)
         .args(question)
         .envs(variables.iter().copied())
         .stdin(Stdio::null())

@@ -244,6 +244,64 @@ mod tests {
         assert_eq!(whole.collect::<Vec<_>>(), [2, 35, 42]);
     }
 
+    /// A cache of one ticket, as libkrb5 writes it: header, principal, credential.
+    fn cache() -> Vec<u8> {
+        let counted = |octets: &[u8]| {
+            let length = u32::try_from(octets.len()).unwrap().to_be_bytes();
+            [&length[..], octets].concat()
+        };
+        let principal = |name: &[u8]| {
+            [
+                &[0, 0, 0, 1, 0, 0, 0, 1][..],
+                &counted(b"R"),
+                &counted(name),
+            ]
+            .concat()
+        };
+        [
+            b"\x05\x04\0\x0c\0\x01\0\x08\xff\xff\xff\x9c\0\0\0\0".to_vec(),
+            principal(b"user"),
+            principal(b"user"),
+            principal(b"HTTP"),
+            [&[0, 18][..], &counted(b"key")].concat(),
+            [1_u32, 2, 3, 4].map(u32::to_be_bytes).concat(),
+            vec![0, 0, 0, 0, 0],
+            [&[0, 0, 0, 1, 0, 2][..], &counted(b"addr")].concat(),
+            vec![0, 0, 0, 0],
+            counted(b"ticket"),
+            counted(b""),
+        ]
+        .concat()
+    }
+
+    #[test]
+    fn a_cache_is_read_whole_or_not_at_all() {
+        let octets = cache();
+        let read = Cache::decode(&octets).unwrap();
+        assert_eq!(read.principal, "user@R");
+        assert_eq!(read.offset, Some(-100));
+        let kept = Kept {
+            service: "HTTP@R".to_owned(),
+            ends: 3,
+            ticket: None,
+        };
+        assert_eq!(read.tickets, [kept]);
+        // One that was cut has no ticket, or is none.
+        for length in 0..octets.len() {
+            let cut = Cache::decode(&octets[..length]);
+            assert!(cut.is_none_or(|cut| cut.tickets.is_empty()), "{length}");
+        }
+        // No octet that is another makes the reader panic, or go on for ever.
+        for at in 0..octets.len() {
+            for value in [0, 1, 0x7f, 0x80, 0xff] {
+                let mut damaged = octets.clone();
+                damaged[at] = value;
+                let tickets = Cache::decode(&damaged).map_or(0, |cache| cache.tickets.len());
+                assert!(tickets <= 1, "{at}");
+            }
+        }
+    }
+
     #[test]
     fn what_is_no_cache_is_none() {
         for octets in [

@@ -201,6 +201,11 @@ impl Glue {
         }
     }
 
+    /// Whether a line is to load us.
+    pub(crate) fn has_our_line(&self) -> bool {
+        self.lines.iter().any(Line::is_ours)
+    }
+
     /// Whether a line configures a mechanism, with a library that is there.
     pub(crate) fn has_mech(&self, oid: &str) -> bool {
         let mut lines = self.lines.iter().filter(|line| !line.interposer);
@@ -295,6 +300,16 @@ const KNOWN_FAULTS: &[KnownFault] = &[
     },
     KnownFault {
         library: Library::Mit,
+        from: [0, 0, 0],
+        before: [1, 20, 1],
+        built_in: false,
+        level: Level::Warning,
+        sentence: "an acceptor of MIT krb5 before 1.20.1 can be crashed by a ticket's PAC \
+                   (CVE-2022-42898), unless the distribution has corrected it",
+        remedy: "use MIT krb5 1.20.1 or later",
+    },
+    KnownFault {
+        library: Library::Mit,
         from: [1, 21, 0],
         before: [1, 22, 2],
         built_in: true,
@@ -331,6 +346,17 @@ const KNOWN_FAULTS: &[KnownFault] = &[
         level: Level::Note,
         sentence: "programs of Heimdal 7 crash when /etc/gss/mech names a library that does not exist",
         remedy: "install a library before its line, and remove the line before the library",
+    },
+    KnownFault {
+        library: Library::Heimdal,
+        from: [0, 0, 0],
+        before: [7, 7, 1],
+        built_in: false,
+        level: Level::Warning,
+        sentence: "an acceptor of Heimdal before 7.7.1 can be crashed by a peer's token \
+                   (CVE-2022-3437, CVE-2022-44640, CVE-2022-42898), unless the distribution has \
+                   corrected it",
+        remedy: "use Heimdal 7.8",
     },
     KnownFault {
         library: Library::Heimdal,
