@@ -180,7 +180,8 @@ impl Context {
     /// The mechanism's context, if it is established.
     ///
     /// # Errors
-    /// `NoContext`: no per-message call works before the negotiation is over (RFC 4178 section 3.1).
+    /// `NoContext`: no per-message call works before the negotiation is over (RFC 4178 section
+    /// 3.1).
     pub(crate) fn established(&self) -> Result<&Inner, Error> {
         if let Some(inner) = self.established.get() {
             return Ok(inner);
@@ -191,8 +192,8 @@ impl Context {
         })
     }
 
-    /// Trace that the program gives a negotiation up that waits for the peer: neither it nor the mechanism
-    /// need have said a word.
+    /// Trace that the program gives a negotiation up that waits for the peer: neither it nor the
+    /// mechanism need have said a word.
     #[cold]
     fn note_abandoned(&self) {
         let Ok(mut progress) = lock(&self.progress) else {

@@ -1,5 +1,5 @@
-//! Credentials: one of the glue's for all mechanisms behind it that can be negotiated, the users of our
-//! own NTLM, and what the caller said about the order.
+//! Credentials: one of the glue's for all mechanisms behind it that can be negotiated, the users of
+//! our own NTLM, and what the caller said about the order.
 #![forbid(unsafe_code)]
 
 use super::apart::Apart;
@@ -334,8 +334,8 @@ fn ask(
     }
 }
 
-/// An NTLM credential is asked for only where there is something to make it of, and one of MIT's Kerberos
-/// only where asking is safe.
+/// An NTLM credential is asked for only where there is something to make it of, and one of MIT's
+/// Kerberos only where asking is safe.
 fn worth_asking(glue: &'static Mechglue, mech: &Oid, how: &Acquire<'_>) -> Result<(), MechError> {
     match how.source {
         Source::Store(store) if *mech == oid::NTLMSSP && !store.is_given() => {

@@ -170,8 +170,8 @@ pub(crate) enum Side<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// A call. Its rules are those of the configuration as the context began, with what the caller set
-    /// for this context, or else for its credential, in place of it.
+    /// A call. Its rules are those of the configuration as the context began, with what the caller
+    /// set for this context, or else for its credential, in place of it.
     #[inline(always)]
     pub(crate) fn new(
         glue: &'static Mechglue,
@@ -404,8 +404,8 @@ impl<'a> Call<'a> {
         error
     }
 
-    /// Trace what fails later, and elsewhere: a mechanism that cannot delegate what it was asked to delegates
-    /// nothing and goes on, and a server of HTTP does not read a large token at all.
+    /// Trace what fails later, and elsewhere: a mechanism that cannot delegate what it was asked to
+    /// delegates nothing and goes on, and a server of HTTP does not read a large token at all.
     #[cold]
     fn note_oddities(&self, started: &GlueMech, step: &Step<Buffer>) {
         let Side::Initiator { flags, .. } = self.side else {
@@ -500,8 +500,8 @@ impl<'a> Call<'a> {
     }
 }
 
-/// What is asked of a mechanism. RFC 4178 section 3.1: integrity always, since the mechListMIC needs
-/// it; unless the caller's credential says to ask for nothing (GSS_KRB5_CRED_NO_CI_FLAGS_X).
+/// What is asked of a mechanism. RFC 4178 section 3.1: integrity always, since the mechListMIC
+/// needs it; unless the caller's credential says to ask for nothing (GSS_KRB5_CRED_NO_CI_FLAGS_X).
 fn asked(credential: Option<&Credential>, flags: u32) -> u32 {
     if credential.is_none_or(Credential::asks_integrity) {
         flags | GSS_C_INTEG_FLAG
@@ -680,8 +680,9 @@ pub(crate) fn unusable(mech: &Oid, reason: &str) -> MechError {
     }
 }
 
-/// Octets of a token that do not fit any more, in base64 and behind "Authorization: Negotiate ", into
-/// the 8190 octets of a header field that Apache takes, as do others (8 KiB); some 30 are SPNEGO's own.
+/// Octets of a token that do not fit any more, in base64 and behind "Authorization: Negotiate ",
+/// into the 8190 octets of a header field that Apache takes, as do others (8 KiB); some 30 are
+/// SPNEGO's own.
 const LARGE_TOKEN: usize = (8190 - 26) / 4 * 3 - 30;
 
 /// Why a credential does not serve a mechanism.

@@ -391,6 +391,25 @@ pub(crate) fn set_context_option(
     outcome(context.glue(), &oid::KRB5, status, minor)
 }
 
+/// gss_inquire_sec_context_by_oid: copies of the buffers of the answer.
+pub(crate) fn ask_context(context: &Context, question: &Oid) -> Result<Vec<Vec<u8>>, Error> {
+    let glue = context.glue();
+    let mut lent = LentOid::new(question);
+    let (mut minor, mut answer) = (0, ptr::null_mut());
+    // SAFETY: the context is alive, the question lent for the call, the answer a local.
+    let status = unsafe {
+        glue.gss_inquire_sec_context_by_oid(
+            &raw mut minor,
+            context.raw(),
+            lent.raw(),
+            &raw mut answer,
+        )
+    };
+    let answer = BufferSet::take(glue, answer);
+    outcome(glue, &oid::KRB5, status, minor)?;
+    Ok(answer.map(|set| set.members()).unwrap_or_default())
+}
+
 /// GSS_Export_sec_context: the context is given up, also on failure where the mechanism says so.
 pub(crate) fn export_context(context: Context) -> (Result<Buffer, Error>, Option<Context>) {
     let glue = context.glue();

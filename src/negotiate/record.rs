@@ -255,7 +255,7 @@ fn octets(token: &[u8]) -> u32 {
 }
 
 /// What is told when the configuration has no rules, or none of them is in force.
-const NO_RULE: &str = "default";
+pub(crate) const NO_RULE: &str = "default";
 
 #[cold]
 fn no_list() -> Error {
