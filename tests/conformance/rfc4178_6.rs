@@ -329,7 +329,7 @@ fn rfc4178_a_1_messages_are_those_of_the_module() {
     };
     let expected = "a11d 301b a10b 06092a864886f712010202 a205 0403746f6b a305 04036d6963";
     assert_eq!(resp.encode(), hex(expected));
-    for unknown in [4, 5, 0xff] {
+    for unknown in 4..=0xff {
         let octets = [&hex("a107 3005 a003 0a01")[..], &[unknown]].concat();
         assert!(NegTokenResp::decode(&octets).is_err());
     }
