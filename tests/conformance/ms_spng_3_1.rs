@@ -112,7 +112,7 @@ fn ms_spng_3_1_1_4_fragments_are_made_when_a_size_is_set() {
 
 /// 3.1.1-5 MUST "This value MUST be at least 5 bytes to contain the entire ASN.1 header"
 ///
-/// A smaller one, but for 0, is refused with the reason, by every way of setting it.
+/// A smaller one, but for 0, is refused with the reason, as an option of a credential and of a context.
 #[test]
 fn ms_spng_3_1_1_5_maximum_size_is_at_least_five() {
     let Some(realm) = realm() else { return };
@@ -315,8 +315,7 @@ fn ms_spng_3_1_5_6_1_first_piece_has_the_header() {
 
 /// 3.1.5.6-2 - "requires that MaxOutputTokenSize be at least 5 bytes"
 ///
-/// A size of the environment or the configuration that is smaller is passed over, and told in the
-/// trace.
+/// A smaller one in the environment is passed over.
 #[test]
 fn ms_spng_3_1_5_6_2_smaller_sizes_of_the_environment_are_passed_over() {
     let Some(realm) = realm() else { return };
@@ -429,8 +428,7 @@ fn ms_spng_3_1_5_6_6_negotiation_fails_with_a_peer_without_fragmentation() {
 
 /// 3.1.5.7-1 - "Initialize TokenLength to the length of the message from the ASN.1 header"
 ///
-/// From every form of the length that DER has, of both kinds of message; more than 262,144 octets are
-/// refused, and nothing is reserved for what has not come.
+/// From every form of the length, of both kinds of message; more than 262,144 octets are refused.
 #[test]
 fn ms_spng_3_1_5_7_1_length_is_that_of_the_header() {
     for tag in [0x60, 0xa1] {
@@ -591,7 +589,7 @@ fn ms_spng_3_1_5_9_4_each_piece_but_the_last_is_answered_by_the_empty_token() {
 
 /// 3.1.5.9-5 MUST "the entire message MUST be discarded"
 ///
-/// What arrived goes with the context, and with an error.
+/// What arrived goes with the context.
 #[test]
 fn ms_spng_3_1_5_9_5_unfinished_message_goes_with_its_context() {
     let Some(realm) = realm() else { return };
