@@ -192,11 +192,13 @@ fn every_line_of_json_is_an_object_with_the_names_that_the_manual_lists() {
                     event["pid"].is_u64() && event["program"].is_string(),
                     "{line}"
                 );
-                // A credential is acquired outside of any context.
-                let is_of_credential = name == "acquire" || name == "drop";
-                if event.contains_key("context") || !is_of_credential {
-                    assert_eq!(event["context"], 1, "{line}");
+                if let Some(context) = event.get("context") {
+                    assert_eq!(context, 1, "{line}");
                     assert_eq!(event["role"], role, "{line}");
+                } else {
+                    // Of a credential, or of the configuration.
+                    let of_none = ["acquire", "drop", "warning", "configuration"];
+                    assert!(of_none.contains(&name), "{line}");
                 }
                 if name == "established" {
                     assert!(
