@@ -704,7 +704,7 @@ fn credentials_and_names_of_our_own_ntlm_answer() {
         "canonical: SPNEGO\\user (1.2.840.113554.1.2.1.1)",
         "account: user",
         "may be user: 1, may be root: 0",
-        "of mech: ntlmssp",
+        "of mech: spnego",
         "== none, of the file, to accept",
         "time: indefinite usage: accept",
         "use: established",

@@ -241,13 +241,13 @@ fn credentials_of_own_ntlm_are_those_that_were_asked_for() {
     let refused = |name, reason: &str| {
         let mut lines = told(name, "initiate");
         lines.push("use: not established".to_owned());
-        lines.push(format!("  acceptor: FAILURE\nminor: ntlmssp: {reason}\n"));
+        lines.push(format!("  acceptor: FAILURE\nminor: ntlmssp: {reason}"));
         lines
     };
     let none = |reason: &str| {
         vec![
             "acquire: NO_CRED".to_owned(),
-            format!("minor: ntlmssp: {reason}\n"),
+            format!("minor: ntlmssp: {reason}"),
         ]
     };
     let user = "SPNEGO\\user";
@@ -472,7 +472,7 @@ fn with_ntlm_off_neither_ntlm_is_used_and_the_reason_is_told() {
         return;
     };
     let off = configuration(&[("ntlm", "off")]).display().to_string();
-    let why = "not allowed by the configuration of gss-spnego";
+    let why = "not allowed by ntlm (line 1 of ";
     for end in [End::Own, End::Over] {
         let (log, variable) = debug_log();
         let set = format!("GSS_SPNEGO_CONFIG={off};{variable}");

@@ -228,7 +228,7 @@ fn acquire(
         }
         // A password that Kerberos has refused must not become NTLM's.
         (Err(reasons), Some(users)) if reasons.iter().all(|why| why.cause == Cause::Unusable) => {
-            let mut made = Credential::new(None, Vec::new(), Some(users), None);
+            let mut made = Credential::new(None, Vec::new(), Some(users), apart);
             made.service = service_of(name, how.usage);
             return Ok((made, INDEFINITE));
         }
