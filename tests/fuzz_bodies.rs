@@ -13,6 +13,8 @@ mod decode;
 mod fragments;
 #[path = "fuzz/bodies/negotiations.rs"]
 mod negotiations;
+#[path = "fuzz/bodies/ntlm.rs"]
+mod ntlm;
 #[path = "fuzz/bodies/policy.rs"]
 mod policy;
 #[path = "fuzz/bodies/wire.rs"]
@@ -39,6 +41,11 @@ fn fragments_hold_over_their_corpus_and_mutations() {
 #[test]
 fn negotiations_hold_over_their_corpus_and_mutations() {
     run("negotiations", negotiations::body);
+}
+
+#[test]
+fn ntlm_holds_over_its_corpus_and_mutations() {
+    run("ntlm", ntlm::body);
 }
 
 #[test]
