@@ -215,6 +215,10 @@ fn acquire(
         })
     });
     let apart = set_apart(glue, &mut usable, how).unwrap_or_else(|error| {
+        trace!(Dropped {
+            mech: &oid::NTLMSSP,
+            reason: &error.reason,
+        });
         considered.push(error);
         None
     });
@@ -236,6 +240,7 @@ fn acquire(
             Some(Ok(cred)) => {
                 let mut made = Credential::new(Some(cred), vec![oid::NTLMSSP], None, None);
                 made.tells_name = !nameless(glue, how.usage, Some(oid::NTLMSSP));
+                made.service = service_of(name, how.usage);
                 return Ok((made, INDEFINITE));
             }
             Some(Err(error)) => {
