@@ -24,7 +24,7 @@ build: ## build the plugin, target/plugin/release/libgss_spnego.so, the tool and
 	$(BUILD)
 	tools/library target/release/libgss_spnego.a target/release/libgss_spnego.so.0
 
-demo: ## curl, Apache and ssh with the plugin, in a throwaway realm (root; under a minute)
+demo: ## curl, Heimdal, Apache and ssh with the plugin, in a throwaway realm (root; under a minute)
 	tools/deps build demo
 	$(BUILD)
 	demo/run

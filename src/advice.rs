@@ -1,5 +1,5 @@
-//! What to do about a failure: a sentence for each cause that a user or an administrator can remove.
-//! It is said after the mechanism's own words, never in their place.
+//! What to do about a failure: a sentence for each cause that a user or an administrator can
+//! remove. It is said after the mechanism's own words, never in their place.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -107,11 +107,13 @@ pub enum Trouble {
 impl Trouble {
     /// The trouble behind a mechanism's failure: its major status, its minor code and its words.
     ///
-    /// The words only tell which file a message of Kerberos is about; what a peer can put into them
-    /// decides nothing.
+    /// The words tell which file a message of Kerberos is about, and choose among the reasons for
+    /// which a service is unknown: what a KDC or a peer puts into them can give a wrong piece of
+    /// advice, and no more.
     pub fn of(mech: &Oid, side: Side, major: Major, minor: u32, words: &str) -> Option<Self> {
-        if minor == 0 {
-            return (major & ROUTINE_ERRORS == BAD_BINDINGS).then_some(Self::ChannelBindings);
+        // Kerberos has no error code for it.
+        if major & ROUTINE_ERRORS == BAD_BINDINGS {
+            return Some(Self::ChannelBindings);
         }
         if mech.is_krb5() || *mech == oid::IAKERB {
             return Self::of_kerberos(minor, side, words);
@@ -142,8 +144,8 @@ impl Trouble {
         }
     }
 
-    /// The trouble behind an error of the table `krb5`, which MIT's library and Heimdal's share: up to
-    /// 127 it is the protocol's (RFC 4120 section 7.5.9).
+    /// The trouble behind an error of the table `krb5`, which MIT's library and Heimdal's share: up
+    /// to 127 it is the protocol's (RFC 4120 section 7.5.9).
     fn of_krb5_error(number: u32, side: Side, words: &str) -> Option<Self> {
         let unknown_service = || {
             if names_address(words) {
@@ -235,12 +237,12 @@ impl fmt::Display for Trouble {
                  5 minutes (clockskew in krb5.conf)"
             }
             Self::UnknownUser => {
-                "check the user's name and realm (klist, default_realm in krb5.conf): the KDC has no \
-                 such principal"
+                "check the user's name and realm (klist, default_realm in krb5.conf): the KDC has \
+                 no such principal"
             }
             Self::UnknownService => {
-                "call the server by the name that it is registered under, in full, or register this \
-                 one (kadmin: addprinc -randkey, then ktadd into the server's keytab)"
+                "call the server by the name that it is registered under, in full, or register \
+                 this one (kadmin: addprinc -randkey, then ktadd into the server's keytab)"
             }
             Self::AddressTarget => {
                 "call the server by its host name, not by its address: Kerberos knows services by \
@@ -255,16 +257,16 @@ impl fmt::Display for Trouble {
                  which realm the host belongs to ([domain_realm], default_realm)"
             }
             Self::KdcUnreachable => {
-                "see that the realm's KDC runs, that krb5.conf names it rightly ([realms]), and that \
-                 no firewall drops port 88"
+                "see that the realm's KDC runs, that krb5.conf names it rightly ([realms]), and \
+                 that no firewall drops port 88"
             }
             Self::EncryptionType(Initiator) => {
                 "allow an encryption type that the KDC and the service's key have: see \
                  permitted_enctypes in krb5.conf and kadmin's getprinc of the service"
             }
             Self::EncryptionType(Acceptor) => {
-                "allow the ticket's encryption type on the server (permitted_enctypes in krb5.conf), \
-                 or give the service keys of a type that is allowed (kadmin: ktadd)"
+                "allow the ticket's encryption type on the server (permitted_enctypes in \
+                 krb5.conf), or give the service keys of a type that is allowed (kadmin: ktadd)"
             }
             Self::NotForwardable => {
                 "get a ticket that can be forwarded: run kinit -f, and see that klist -f shows an F"
@@ -282,33 +284,34 @@ impl fmt::Display for Trouble {
                 "ask the realm's administrator: the account is locked or has expired"
             }
             Self::WrongKey(Acceptor) => {
-                "the keytab's key is not the KDC's: export it again (kadmin: ktadd), and have clients \
-                 drop old tickets (kdestroy, kinit)"
+                "the keytab's key is not the KDC's: export it again (kadmin: ktadd), and have \
+                 clients drop old tickets (kdestroy, kinit)"
             }
             Self::WrongKey(Initiator) => {
-                "the server cannot decrypt the ticket, and its log says why: as a rule its keytab is out \
-                 of date, and its administrator exports the keys again (kadmin: ktadd)"
+                "the server cannot decrypt the ticket, and its log says why: as a rule its keytab \
+                 is out of date, and its administrator exports the keys again (kadmin: ktadd)"
             }
             Self::KeyVersion(Acceptor) => {
                 "compare klist -kte of the keytab with kvno of the service: export the key again \
-                 (kadmin: ktadd) where the keytab is older, or have the client run kdestroy and kinit \
-                 where the ticket is"
+                 (kadmin: ktadd) where the keytab is older, or have the client run kdestroy and \
+                 kinit where the ticket is"
             }
             Self::KeyVersion(Initiator) => {
-                "run kdestroy and kinit in case the ticket is out of date; else the server's keytab \
-                 is, and its administrator exports the key again (kadmin: ktadd)"
+                "run kdestroy and kinit in case the ticket is out of date; else the server's \
+                 keytab is, and its administrator exports the key again (kadmin: ktadd)"
             }
             Self::NoKey(Acceptor) => {
-                "add the key of the service that the client asks for to the keytab (kadmin: ktadd), \
-                 or have clients use the host name that the keytab has a key for (klist -k)"
+                "add the key of the service that the client asks for to the keytab (kadmin: \
+                 ktadd), or have clients use the host name that the keytab has a key for (klist \
+                 -k)"
             }
             Self::NoKey(Initiator) => {
-                "the server's keytab has no key for this name: use the host name that it is registered \
-                 under, or have its administrator add the key (kadmin: ktadd)"
+                "the server's keytab has no key for this name: use the host name that it is \
+                 registered under, or have its administrator add the key (kadmin: ktadd)"
             }
             Self::Keytab => {
-                "export the service's keys into the keytab (kadmin: ktadd), and look at what is in it \
-                 (klist -kte)"
+                "export the service's keys into the keytab (kadmin: ktadd), and look at what is \
+                 in it (klist -kte)"
             }
             Self::Replay(Acceptor) => {
                 "have the client try again; if each attempt fails, something in between sends \
@@ -322,8 +325,8 @@ impl fmt::Display for Trouble {
                  KRB5RCACHENAME)"
             }
             Self::ChannelBindings => {
-                "client and server see different TLS connections: take out what ends TLS in between, \
-                 or have the server ask for no channel bindings"
+                "client and server see different TLS connections: take out what ends TLS in \
+                 between, or have the server ask for no channel bindings"
             }
             Self::NoChannelBindings => {
                 "have the client be a program that gives channel bindings, and use TLS; or require none"
@@ -340,20 +343,20 @@ impl fmt::Display for Trouble {
             }
             Self::NtlmAccount => "add the user to the server's NTLM_USER_FILE, or have another one sign in",
             Self::NtlmUnprotected => {
-                "use a client that sends a MIC (Windows since Vista does), and look for a proxy that \
-                 rewrites the header"
+                "use a client that sends a MIC (Windows since Vista does), and look for a proxy \
+                 that rewrites the header"
             }
             Self::Abandoned => {
                 "in HTTP, have the server keep the negotiation with the connection (Apache: \
                  GssapiConnectionBound On, KeepAlive On), and see why the client has ended it"
             }
             Self::ListAltered => {
-                "look for a proxy in between that rewrites the Negotiate header, and use TLS up to the \
-                 server"
+                "look for a proxy in between that rewrites the Negotiate header, and use TLS up \
+                 to the server"
             }
             Self::NothingInCommon => {
-                "allow one of the offered mechanisms here, or have the client get a ticket (kinit) so \
-                 that it offers Kerberos"
+                "allow one of the offered mechanisms here, or have the client get a ticket \
+                 (kinit) so that it offers Kerberos"
             }
             Self::Policy => {
                 "correct the configuration there, if this is not meant (man gss-spnego; spnego doctor)"
@@ -405,9 +408,9 @@ fn obstacle(file: &Path) -> Option<ErrorKind> {
     opened.err().map(|error| error.kind())
 }
 
-/// The file in "Keytab FILE:/path is nonexistent or empty", "Key table file '/path' not found", "(default
-/// cache: FILE:/path)" and "(filename: /path)", and in Heimdal's "keytab /path open failed" and
-/// "get-principal lstat(/path)".
+/// The file in "Keytab FILE:/path is nonexistent or empty", "Key table file '/path' not found",
+/// "(default cache: FILE:/path)" and "(filename: /path)", and in Heimdal's "keytab /path open
+/// failed" and "get-principal lstat(/path)".
 fn named_file(words: &str) -> Option<&Path> {
     const FORMS: [(&str, &str); 6] = [
         ("Keytab FILE:", " is nonexistent"),
@@ -425,7 +428,8 @@ fn named_file(words: &str) -> Option<&Path> {
     })
 }
 
-/// Whether a message is about a principal of an address: "Server HTTP/192.0.2.1@EXAMPLE.ORG not found".
+/// Whether a message is about a principal of an address: "Server HTTP/192.0.2.1@EXAMPLE.ORG not
+/// found".
 fn names_address(words: &str) -> bool {
     words.split(' ').any(|word| {
         let instance = word.split_once('/').map(|(_, instance)| instance);

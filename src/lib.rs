@@ -18,6 +18,8 @@ mod glue;
 pub mod ntlm;
 // HTTP.
 pub mod http;
+// The system's GSS-API, for Rust programs.
+pub mod system;
 // The door.
 mod ffi;
 // Generated.

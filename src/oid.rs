@@ -94,6 +94,8 @@ pub const NEGOEX: Oid = Oid::known([0x2b, 6, 1, 4, 1, 0x82, 0x37, 2, 2, 0x1e]);
 /// The type of a name `service@host`, RFC 2744 section 4 (GSS_C_NT_HOSTBASED_SERVICE):
 /// 1.2.840.113554.1.2.1.4.
 pub const HOSTBASED_SERVICE: Oid = Oid::known([0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 1, 2, 1, 4]);
+/// The type of a user's name, RFC 2744 section 4 (GSS_C_NT_USER_NAME): 1.2.840.113554.1.2.1.1.
+pub const USER_NAME: Oid = Oid::known([0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 1, 2, 1, 1]);
 /// The private identifier under which both glues load this plugin: 2.25.4014056348.
 pub const OURS: Oid = Oid::known([0x69, 0x8e, 0xfa, 0x86, 0xc7, 0x1c]);
 

@@ -155,7 +155,7 @@ pub enum Downgrade {
 /// Which mechanisms may be negotiated, and in which order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MechPolicy {
-    /// All but these, in nobody's particular order.
+    /// All but these, in nobody's particular order; not those that are for whoever names them.
     AllBut(Vec<Oid>),
     /// These, best first.
     Only(Vec<Oid>),
@@ -380,7 +380,6 @@ impl MechPolicy {
     fn order(&self, mut available: Vec<Oid>) -> Vec<Oid> {
         match self {
             Self::Nothing(_) => Vec::new(),
-            Self::AllBut(removed) if removed.is_empty() => available,
             Self::AllBut(_) => {
                 available.retain(|mech| self.allow(mech));
                 available
@@ -402,8 +401,16 @@ impl MechPolicy {
         let same = |other: &Oid| other.same_mech(mech);
         match self {
             Self::Nothing(_) => false,
-            Self::AllBut(removed) => !removed.iter().any(same),
+            Self::AllBut(removed) => !ON_REQUEST.contains(mech) && !removed.iter().any(same),
             Self::Only(order) => order.iter().any(same),
+        }
+    }
+
+    /// Whether `mech` is taken away, which it is not by standing in no list.
+    fn forbids(&self, mech: &Oid) -> bool {
+        match self {
+            Self::AllBut(removed) => removed.iter().any(|other| other.same_mech(mech)),
+            Self::Nothing(_) | Self::Only(_) => !self.allow(mech),
         }
     }
 
@@ -418,11 +425,11 @@ impl MechPolicy {
             (nothing @ Self::Nothing(_), _) => nothing,
             (_, nothing @ Self::Nothing(_)) => nothing.clone(),
             (Self::Only(mut order), other) => {
-                order.retain(|mech| other.allow(mech));
+                order.retain(|mech| !other.forbids(mech));
                 Self::Only(order)
             }
             (mine @ Self::AllBut(_), Self::Only(order)) => {
-                let both = order.iter().filter(|mech| mine.allow(mech));
+                let both = order.iter().filter(|mech| !mine.forbids(mech));
                 Self::Only(both.copied().collect())
             }
             (Self::AllBut(mut removed), Self::AllBut(more)) => {
@@ -527,6 +534,8 @@ const NAMES: [(&str, Oid); 6] = [
     ("negoex", oid::NEGOEX),
     ("spnego", oid::SPNEGO),
 ];
+/// What is negotiated only where it is named.
+const ON_REQUEST: [Oid; 2] = [oid::IAKERB, oid::NEGOEX];
 /// How many problems are kept: enough to see what is wrong, however long the file.
 pub const MOST_PROBLEMS: usize = 16;
 /// A fragment holds its message's header (MS-SPNG 3.1.1).

@@ -1,12 +1,12 @@
-//! `demo/run`, which checks what it shows: curl signing in to Apache and ssh logging in, with the
-//! plugin in all four processes; and that it cannot pass without the plugin.
+//! `demo/run`, which checks what it shows: curl and a program of Heimdal's signing in to Apache and ssh
+//! logging in, with the plugin in all the processes; and that it cannot pass without the plugin.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 #[test]
-fn curl_signs_in_to_apache_and_ssh_logs_in() {
+fn curl_and_heimdal_sign_in_to_apache_and_ssh_logs_in() {
     let Some(demo) = run(&plugin()) else { return };
     assert!(demo.passed, "{}", demo.said);
     for claim in [
@@ -14,9 +14,35 @@ fn curl_signs_in_to_apache_and_ssh_logs_in() {
         "curl is process",
         "Apache's worker is process",
         "HTTP status 401",
+        "signed in by mechanism krb5, the server has proved itself",
+        "the program is process",
+        "its GSS-API library is libgssapi.so.3",
         "Authenticated to localhost",
         "sshd's session is process",
-        "All of it went as it should",
+        "=== All of it went as it should",
+    ] {
+        assert!(demo.said.contains(claim), "no '{claim}' in {}", demo.said);
+    }
+}
+
+/// As in a container that may not unshare. It makes /run/sshd then, here in a /run of its own.
+#[test]
+fn without_mount_namespaces_heimdal_is_left_out_loudly() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let script = "mount -t tmpfs -o mode=755 tmpfs /run && exec \"$0\"";
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", script]);
+    command
+        .arg(root.join("demo/run"))
+        .env("DEMO_NAMESPACE", "none");
+    let Some(demo) = run_by(command, &plugin()) else {
+        return;
+    };
+    assert!(demo.passed, "{}", demo.said);
+    for claim in [
+        "SKIPPED: 'unshare --mount' is not permitted here",
+        "sshd's session is process",
+        "=== Heimdal was SKIPPED. The rest: All of it went as it should",
     ] {
         assert!(demo.said.contains(claim), "no '{claim}' in {}", demo.said);
     }
@@ -42,16 +68,18 @@ struct Demo {
 }
 
 fn run(library: &Path) -> Option<Demo> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    run_by(Command::new(root.join("demo/run")), library)
+}
+
+fn run_by(mut command: Command, library: &Path) -> Option<Demo> {
     if let Err(lacking) = can_run() {
         assert!(std::env::var_os("CI").is_none(), "{lacking}");
         eprintln!("SKIPPED: the demo, because {lacking}");
         return None;
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let output = Command::new(root.join("demo/run"))
-        .env("LIBRARY", root.join(library))
-        .output()
-        .unwrap();
+    let output = command.env("LIBRARY", root.join(library)).output().unwrap();
     let said = [output.stdout, output.stderr].concat();
     Some(Demo {
         passed: output.status.success(),

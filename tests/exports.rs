@@ -37,10 +37,12 @@ fn the_whole_surface_and_nothing_else_is_exported() {
 /// Heimdal asks the one it loads.
 const LOADING: &[&str] = &["gss_mech_initialize", "gss_mech_interposer", "gss_mo_init"];
 
-/// What Heimdal 7.8 looks up in a mechanism: all that it requires, and what it takes besides.
+/// What Heimdal 7.8 looks up in a mechanism: all that it requires, and what it takes besides; and
+/// gss_acquire_cred_ext, for which it has a place.
 const HEIMDAL: &[&str] = &[
     "gss_accept_sec_context",
     "gss_acquire_cred",
+    "gss_acquire_cred_ext",
     "gss_add_cred",
     "gss_canonicalize_name",
     "gss_compare_name",

@@ -1,6 +1,6 @@
-//! The ways in which Negotiate fails in practice, each made to fail for real between curl and Apache:
-//! what the failing side prints, logs and traces names the true cause and what to do about it. The rows
-//! are `doc/troubleshooting.md`.
+//! The ways in which Negotiate fails in practice, each made to fail for real between curl and
+//! Apache: what the failing side prints, logs and traces, and what the doctor says, names the true
+//! cause and what to do about it. The rows are `doc/troubleshooting.md`.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use By::{Client, ClientTrace, Server, ServerTrace};
+use Doctor::{Finds, IsBlind};
 use gss_spnego::advice::{Side, Trouble};
 use support::{Answer, Apache, Between, Curl, Environment, Realm, Site};
 
@@ -26,6 +27,16 @@ struct Row {
     wrong: &'static str,
     /// Who says what, and what to do about it: `*` is any text.
     said: Vec<(By, &'static str, Trouble)>,
+    /// What `spnego doctor` says.
+    doctor: Doctor,
+}
+
+/// What `spnego doctor` says of it.
+enum Doctor {
+    /// A finding, and in it or on the next line what to do.
+    Finds(&'static str, String),
+    /// Nothing, and why.
+    IsBlind(&'static str),
 }
 
 /// Who says it.
@@ -42,11 +53,13 @@ enum By {
 }
 
 fn rows() -> Vec<Row> {
-    let row = |test, wrong, said: &[_]| Row {
+    let row = |test, wrong, said: &[_], doctor| Row {
         test,
         wrong,
         said: said.to_vec(),
+        doctor,
     };
+    let finds = |words, trouble: Trouble| Finds(words, trouble.to_string());
     use Side::{Acceptor, Initiator};
     vec![
         row(
@@ -57,6 +70,10 @@ fn rows() -> Vec<Row> {
                 "krb5: No Kerberos credentials available (default cache: FILE:*)",
                 Trouble::NoTicket,
             )],
+            finds(
+                "fault *no ticket to sign in with: No Kerberos credentials available (default cache: FILE:*)",
+                Trouble::NoTicket,
+            ),
         ),
         row(
             "ticket_cache_of_another_user",
@@ -66,6 +83,10 @@ fn rows() -> Vec<Row> {
                 "krb5: No Kerberos credentials available: Credentials cache permissions incorrect (filename: *)",
                 Trouble::CacheUnreadable("*".into()),
             )],
+            finds(
+                "warning *the ticket cache * cannot be read: Permission denied",
+                Trouble::CacheUnreadable("*".into()),
+            ),
         ),
         row(
             "damaged_ticket_cache",
@@ -75,6 +96,10 @@ fn rows() -> Vec<Row> {
                 "krb5: No Kerberos credentials available: Bad format in credentials cache (filename: *)",
                 Trouble::CacheMalformed,
             )],
+            Finds(
+                "* is no ticket cache, or a damaged one",
+                "run kdestroy, then kinit".to_owned(),
+            ),
         ),
         row(
             "expired_ticket",
@@ -84,6 +109,10 @@ fn rows() -> Vec<Row> {
                 "krb5: Ticket expired",
                 Trouble::TicketExpired(Initiator),
             )],
+            finds(
+                "krbtgt/SPNEGO.TEST@SPNEGO.TEST *expired * ago",
+                Trouble::TicketExpired(Initiator),
+            ),
         ),
         row(
             "clock_skew_between_client_and_server",
@@ -92,11 +121,13 @@ fn rows() -> Vec<Row> {
                 (Server, "krb5: Clock skew too great", Trouble::ClockSkew),
                 (Client, "krb5: Clock skew too great", Trouble::ClockSkew),
             ],
+            finds("fault *the clock of the KDC *", Trouble::ClockSkew),
         ),
         row(
             "clock_skew_between_client_and_kdc",
             "the clocks of client and KDC differ",
             &[(Client, "krb5: Clock skew too great", Trouble::ClockSkew)],
+            finds("fault *the clock of the KDC *", Trouble::ClockSkew),
         ),
         row(
             "server_that_lives_in_the_past",
@@ -105,6 +136,7 @@ fn rows() -> Vec<Row> {
                 (Server, "krb5: Ticket not yet valid", Trouble::ClockSkew),
                 (Client, "krb5: Ticket not yet valid", Trouble::ClockSkew),
             ],
+            finds("fault *the clock of the KDC *", Trouble::ClockSkew),
         ),
         row(
             "server_that_lives_in_the_future",
@@ -121,6 +153,7 @@ fn rows() -> Vec<Row> {
                     Trouble::TicketExpired(Initiator),
                 ),
             ],
+            finds("fault *the clock of the KDC *", Trouble::ClockSkew),
         ),
         row(
             "unknown_service",
@@ -130,6 +163,10 @@ fn rows() -> Vec<Row> {
                 "krb5: Server HTTP/*@SPNEGO.TEST not found in Kerberos database",
                 Trouble::UnknownService,
             )],
+            finds(
+                "fault *krb5 of MIT krb5 to *: Server HTTP/*@SPNEGO.TEST not found in Kerberos database",
+                Trouble::UnknownService,
+            ),
         ),
         row(
             "address_instead_of_a_name",
@@ -139,6 +176,7 @@ fn rows() -> Vec<Row> {
                 "krb5: Server HTTP/127.0.0.1@SPNEGO.TEST not found in Kerberos database",
                 Trouble::AddressTarget,
             )],
+            finds("warning *127.0.0.1 is an address", Trouble::AddressTarget),
         ),
         row(
             "host_of_a_realm_without_trust",
@@ -148,6 +186,10 @@ fn rows() -> Vec<Row> {
                 "krb5: Server krbtgt/*@SPNEGO.TEST not found in Kerberos database",
                 Trouble::NoTrust,
             )],
+            finds(
+                "fault *krb5 of MIT krb5 to *: Server krbtgt/*@SPNEGO.TEST not found in Kerberos database",
+                Trouble::NoTrust,
+            ),
         ),
         row(
             "realm_without_a_known_kdc",
@@ -157,6 +199,10 @@ fn rows() -> Vec<Row> {
                 "krb5: Cannot find KDC for realm \"SPNEGO.TEST\"",
                 Trouble::UnknownRealm,
             )],
+            finds(
+                "fault *krb5 of MIT krb5 to *: Cannot find KDC for realm",
+                Trouble::UnknownRealm,
+            ),
         ),
         row(
             "kdc_that_does_not_answer",
@@ -166,6 +212,10 @@ fn rows() -> Vec<Row> {
                 "krb5: Cannot contact any KDC for realm 'SPNEGO.TEST'",
                 Trouble::KdcUnreachable,
             )],
+            finds(
+                "the KDC * of SPNEGO.TEST does not tell the time",
+                Trouble::KdcUnreachable,
+            ),
         ),
         row(
             "malformed_krb5_conf",
@@ -175,6 +225,10 @@ fn rows() -> Vec<Row> {
                 "Improper format of Kerberos configuration file",
                 Trouble::KerberosConfiguration,
             )],
+            finds(
+                "fault *krb5.conf (or the file that KRB5_CONFIG names) cannot be used",
+                Trouble::KerberosConfiguration,
+            ),
         ),
         row(
             "keytab_missing",
@@ -184,6 +238,10 @@ fn rows() -> Vec<Row> {
                 "Keytab FILE:* is nonexistent or empty",
                 Trouble::KeytabMissing("*".into()),
             )],
+            finds(
+                "no keys to accept sign-ins with: *: No such file or directory",
+                Trouble::KeytabMissing("*".into()),
+            ),
         ),
         row(
             "keytab_unreadable_to_the_servers_user",
@@ -193,6 +251,10 @@ fn rows() -> Vec<Row> {
                 "Keytab FILE:* is nonexistent or empty",
                 Trouble::KeytabUnreadable("*".into()),
             )],
+            finds(
+                "no keys to accept sign-ins with: *: Permission denied",
+                Trouble::KeytabUnreadable("*".into()),
+            ),
         ),
         row(
             "keytab_with_another_key",
@@ -209,6 +271,10 @@ fn rows() -> Vec<Row> {
                     Trouble::WrongKey(Initiator),
                 ),
             ],
+            finds(
+                "fault *signing in to * here, with the keytab: *found in keytab but cannot decrypt ticket",
+                Trouble::WrongKey(Acceptor),
+            ),
         ),
         row(
             "keytab_with_an_old_key",
@@ -216,7 +282,7 @@ fn rows() -> Vec<Row> {
             &[
                 (
                     Server,
-                    "krb5: Request ticket server HTTP/*@SPNEGO.TEST kvno * not found in keytab; keytab is likely out of date",
+                    "krb5: Request ticket server *@SPNEGO.TEST kvno * not found in keytab; keytab is likely out of date",
                     Trouble::KeyVersion(Acceptor),
                 ),
                 (
@@ -225,6 +291,10 @@ fn rows() -> Vec<Row> {
                     Trouble::KeyVersion(Initiator),
                 ),
             ],
+            finds(
+                "fault *signing in to * here, with the keytab: *keytab is likely out of date",
+                Trouble::KeyVersion(Acceptor),
+            ),
         ),
         row(
             "ticket_for_an_old_key",
@@ -232,7 +302,7 @@ fn rows() -> Vec<Row> {
             &[
                 (
                     Server,
-                    "krb5: Request ticket server HTTP/*@SPNEGO.TEST kvno * not found in keytab; ticket is likely out of date",
+                    "krb5: Request ticket server *@SPNEGO.TEST kvno * not found in keytab; ticket is likely out of date",
                     Trouble::KeyVersion(Acceptor),
                 ),
                 (
@@ -241,6 +311,10 @@ fn rows() -> Vec<Row> {
                     Trouble::KeyVersion(Initiator),
                 ),
             ],
+            finds(
+                "fault *signing in to * here, with the keytab: *ticket is likely out of date",
+                Trouble::KeyVersion(Acceptor),
+            ),
         ),
         row(
             "keytab_without_the_services_name",
@@ -257,6 +331,10 @@ fn rows() -> Vec<Row> {
                     Trouble::NoKey(Initiator),
                 ),
             ],
+            finds(
+                "warning * has no key of HTTP/localhost@SPNEGO.TEST",
+                Trouble::NoKey(Acceptor),
+            ),
         ),
         row(
             "encryption_type_not_permitted_by_the_server",
@@ -273,11 +351,23 @@ fn rows() -> Vec<Row> {
                     Trouble::WrongKey(Initiator),
                 ),
             ],
+            finds(
+                "fault *krb5 of MIT krb5 to *: No credentials found with supported encryption types",
+                Trouble::EncryptionType(Initiator),
+            ),
         ),
         row(
             "encryption_type_not_permitted_by_the_client",
             "the client permits no encryption type of the KDC's",
-            &[(Client, "krb5: *", Trouble::EncryptionType(Initiator))],
+            &[(
+                Client,
+                "krb5: No credentials found with supported encryption types (filename: *)",
+                Trouble::EncryptionType(Initiator),
+            )],
+            finds(
+                "fault *krb5 of MIT krb5 to *: No credentials found with supported encryption types",
+                Trouble::EncryptionType(Initiator),
+            ),
         ),
         row(
             "replayed_authenticator",
@@ -294,6 +384,7 @@ fn rows() -> Vec<Row> {
                     Trouble::Replay(Initiator),
                 ),
             ],
+            IsBlind("a replay is seen by the server that it comes to, and by nobody before"),
         ),
         row(
             "replay_cache_that_cannot_be_written",
@@ -306,6 +397,10 @@ fn rows() -> Vec<Row> {
                 ),
                 (Client, "krb5: Generic error (see e-text)", Trouble::SeePeer),
             ],
+            finds(
+                "fault *signing in to * here, with the keytab: No such file or directory (filename: *)",
+                Trouble::ReplayCache,
+            ),
         ),
         row(
             "delegation_with_a_ticket_that_cannot_be_forwarded",
@@ -315,6 +410,7 @@ fn rows() -> Vec<Row> {
                 "krb5: nothing is delegated, though it was asked for",
                 Trouble::NotForwardable,
             )],
+            IsBlind("whether a program delegates is its own decision, at each sign-in"),
         ),
         row(
             "header_larger_than_the_server_takes",
@@ -324,6 +420,9 @@ fn rows() -> Vec<Row> {
                 "krb5: a token of * octets, more than most servers take in a header field of HTTP",
                 Trouble::LargeToken,
             )],
+            IsBlind(
+                "how much a server takes is in its own configuration; the doctor shows the size of the token",
+            ),
         ),
         row(
             "ntlm_over_a_connection_that_is_not_kept",
@@ -333,6 +432,7 @@ fn rows() -> Vec<Row> {
                 "ntlmssp: given up by the program while the initiator's next token was to come",
                 Trouble::Abandoned,
             )],
+            IsBlind("how a server keeps its connections is in its own configuration"),
         ),
         row(
             "no_mechanism_in_common",
@@ -349,6 +449,7 @@ fn rows() -> Vec<Row> {
                     Trouble::SeePeer,
                 ),
             ],
+            IsBlind("what a server accepts, it alone knows"),
         ),
         row(
             "ntlm_without_a_user_file",
@@ -358,6 +459,7 @@ fn rows() -> Vec<Row> {
                 "ntlmssp: no user: NTLM_USER_FILE is not set",
                 Trouble::NtlmUsers,
             )],
+            finds("NTLM_USER_FILE is not set", Trouble::NtlmUsers),
         ),
         row(
             "ntlm_with_a_missing_user_file",
@@ -367,6 +469,10 @@ fn rows() -> Vec<Row> {
                 "ntlmssp: *: No such file or directory",
                 Trouble::NtlmUsers,
             )],
+            finds(
+                "NTLM_USER_FILE names */nonexistent: No such file or directory",
+                Trouble::NtlmUsers,
+            ),
         ),
         row(
             "server_without_ntlm_users",
@@ -374,7 +480,7 @@ fn rows() -> Vec<Row> {
             &[
                 (
                     ServerTrace,
-                    "ntlmssp: no credential: no user: NTLM_USER_FILE is not set",
+                    "ntlmssp: dropped: no user: NTLM_USER_FILE is not set",
                     Trouble::NtlmUsers,
                 ),
                 (
@@ -383,6 +489,7 @@ fn rows() -> Vec<Row> {
                     Trouble::SeePeer,
                 ),
             ],
+            finds("NTLM_USER_FILE is not set", Trouble::NtlmUsers),
         ),
         row(
             "ntlm_with_a_wrong_password",
@@ -399,6 +506,7 @@ fn rows() -> Vec<Row> {
                     Trouble::SeePeer,
                 ),
             ],
+            IsBlind("a password is compared by the server, and by nobody before"),
         ),
         row(
             "ntlm_user_that_nobody_knows",
@@ -411,6 +519,16 @@ fn rows() -> Vec<Row> {
                     Trouble::SeePeer,
                 ),
             ],
+            IsBlind("a user is looked up by the server, and by nobody before"),
+        ),
+        row(
+            "plugin_that_is_not_there",
+            "the line of configuration names a library that is not there: the built-in SPNEGO is at work",
+            &[],
+            Finds(
+                "fault *line 1 of * names /nonexistent/gss_spnego.so, which does not exist: MIT krb5 passes over it without a word",
+                "remove that line, or install /nonexistent/gss_spnego.so".to_owned(),
+            ),
         ),
         row(
             "ntlm_refused_by_the_clients_policy",
@@ -420,6 +538,10 @@ fn rows() -> Vec<Row> {
                 "ntlmssp: not allowed by rule 1 (line 1 of *)",
                 Trouble::Policy,
             )],
+            finds(
+                "fault *spnego of MIT krb5 to *: *ntlmssp: not allowed by rule 1 (line 1 of *)",
+                Trouble::Policy,
+            ),
         ),
         row(
             "ntlm_refused_by_the_servers_policy",
@@ -432,6 +554,10 @@ fn rows() -> Vec<Row> {
                     Trouble::SeePeer,
                 ),
             ],
+            Finds(
+                "for a service, no rule is in force: *; no NTLM",
+                "".to_owned(),
+            ),
         ),
         row(
             "fallback_refused_by_policy",
@@ -441,6 +567,10 @@ fn rows() -> Vec<Row> {
                 "krb5: No Kerberos credentials available (default cache: FILE:*)",
                 Trouble::NoTicket,
             )],
+            finds(
+                "fault *spnego of MIT krb5 to *: krb5: *; no other mechanism is taken in its place: kerberos_fallback (line 1 of *)",
+                Trouble::NoTicket,
+            ),
         ),
         row(
             "address_spared_by_policy",
@@ -450,6 +580,10 @@ fn rows() -> Vec<Row> {
                 "krb5: not tried, since the target is an IP address: kerberos_for_ip (line 1 of *)",
                 Trouble::AddressTarget,
             )],
+            finds(
+                "fault *spnego of MIT krb5 to *: *krb5: not tried, since the target is an IP address: kerberos_for_ip (line 1 of *)",
+                Trouble::AddressTarget,
+            ),
         ),
         row(
             "channel_bindings_required_of_the_client",
@@ -459,6 +593,10 @@ fn rows() -> Vec<Row> {
                 "krb5: the program gives no channel bindings, which are required by require (line 1 of *)",
                 Trouble::NoChannelBindings,
             )],
+            finds(
+                "fault *spnego of MIT krb5 to *: krb5: the program gives no channel bindings, which are required by require (line 1 of *)",
+                Trouble::NoChannelBindings,
+            ),
         ),
         row(
             "channel_bindings_required_by_the_server",
@@ -468,6 +606,10 @@ fn rows() -> Vec<Row> {
                 "krb5: the program gives no channel bindings, which are required by require (line 1 of *)",
                 Trouble::NoChannelBindings,
             )],
+            finds(
+                "fault *spnego of MIT krb5 to *: krb5: the program gives no channel bindings, which are required by require (line 1 of *)",
+                Trouble::NoChannelBindings,
+            ),
         ),
         row(
             "malformed_configuration",
@@ -477,6 +619,10 @@ fn rows() -> Vec<Row> {
                 "krb5: no mechanism is allowed while *:1:* ",
                 Trouble::Policy,
             )],
+            Finds(
+                "fault *:1:*",
+                "correct the line; man gss-spnego says what may stand there".to_owned(),
+            ),
         ),
         row(
             "configuration_writable_by_others",
@@ -486,6 +632,10 @@ fn rows() -> Vec<Row> {
                 "krb5: no mechanism is allowed while *: the configuration file is writable by others than its owner *",
                 Trouble::Policy,
             )],
+            Finds(
+                "fault *: the configuration file is writable by others than its owner",
+                "run chmod go-w on it".to_owned(),
+            ),
         ),
         row(
             "mech_list_mic_altered_on_the_way",
@@ -502,6 +652,7 @@ fn rows() -> Vec<Row> {
                     Trouble::SeePeer,
                 ),
             ],
+            IsBlind("who stands between the machines is on neither"),
         ),
         row(
             "kerberos_struck_from_the_offer_on_the_way",
@@ -518,6 +669,7 @@ fn rows() -> Vec<Row> {
                     Trouble::SeePeer,
                 ),
             ],
+            IsBlind("who stands between the machines is on neither"),
         ),
     ]
 }
@@ -528,8 +680,8 @@ impl Row {
         row.unwrap_or_else(|| panic!("no row {test}"))
     }
 
-    /// Nobody has signed in, and everybody who is to say something says it: the cause and, behind it on the
-    /// same line, the remedy.
+    /// Nobody has signed in, and everybody who is to say something says it: the cause and, behind
+    /// it on the same line, the remedy.
     fn is_said(&self, answer: &Answer, apache: &Apache) {
         assert_eq!(answer.status, 401, "{answer:?}");
         self.is_said_anyhow(answer, apache);
@@ -550,6 +702,23 @@ impl Row {
                 assert!(found, "no '{wanted}', said by {by:?}, in:\n{text}");
             }
         }
+    }
+}
+
+impl Row {
+    /// The doctor, in the place of the client and of the service on its machine, names the cause,
+    /// and what to do about it.
+    fn doctor_finds(&self, client: &Curl, service: &str) {
+        let Finds(words, remedy) = &self.doctor else {
+            panic!("{} is not for the doctor", self.test);
+        };
+        let Some(report) = client.doctor(service) else {
+            return;
+        };
+        let lines: Vec<&str> = report.lines().collect();
+        let told = |at: usize| lines[at..].iter().take(2).any(|line| matches(line, remedy));
+        let found = (0..lines.len()).any(|at| matches(lines[at], words) && told(at));
+        assert!(found, "no '{words} -> {remedy}' in:\n{report}");
     }
 }
 
@@ -599,6 +768,8 @@ fn each_row_has_its_test_and_each_test_its_row() {
         let test = tests.find(|test| test.trim_start().starts_with(&format!("fn {name}(")));
         let test = test.unwrap_or_else(|| panic!("no test {name}"));
         assert!(test.contains(&format!("begin!(\"{name}\")")), "{name}");
+        let asks_doctor = test.contains("row.doctor_finds(");
+        assert_eq!(asks_doctor, matches!(row.doctor, Finds(..)), "{name}");
     }
 }
 
@@ -623,21 +794,34 @@ fn document() -> String {
         mod_auth_gssapi, the plugin in both, and finds the words and the remedy where the table says:\n\
         *client*: `curl --verbose`, and the trace of the plugin in it; *server*: Apache's error log, and\n\
         the trace of the plugin in it. A trace is written by `GSS_SPNEGO_TRACE=FILE`. `...` is what\n\
-        differs from case to case.\n\n\
+        differs from case to case. `spnego doctor` is asked in the place of the client, or of the\n\
+        server.\n\n\
         | What is wrong | Who says it | Words | What to do |\n|---|---|---|---|\n"
         .to_owned();
+    let shown = |words: &str| format!("`{}`", words.trim().replace('*', "..."));
     for row in rows() {
-        for (place, (by, words, trouble)) in row.said.iter().enumerate() {
-            let wrong = if place == 0 { row.wrong } else { "" };
+        let _ = match row.doctor {
+            Finds(words, remedy) => {
+                let remedy = match remedy.replace('*', "FILE") {
+                    none if none.is_empty() => "nothing: it may be meant".to_owned(),
+                    remedy => remedy,
+                };
+                let words = shown(words);
+                writeln!(text, "| {} | doctor | {words} | {remedy} |", row.wrong)
+            }
+            IsBlind(why) => {
+                writeln!(text, "| {} | not the doctor | | {why} |", row.wrong)
+            }
+        };
+        for (by, words, trouble) in row.said {
             let by = match by {
                 Client => "client",
                 Server => "server",
                 ClientTrace => "client's trace",
                 ServerTrace => "server's trace",
             };
-            let words = words.replace('*', "...");
-            let trouble = trouble.to_string().replace('*', "FILE");
-            let _ = writeln!(text, "| {wrong} | {by} | `{words}` | {trouble} |");
+            let (words, trouble) = (shown(words), trouble.to_string().replace('*', "FILE"));
+            let _ = writeln!(text, "| | {by} | {words} | {trouble} |");
         }
     }
     text
@@ -651,6 +835,7 @@ fn no_ticket() {
     let apache = Site::new(realm).start();
     let answer = Curl::new(realm).without_tickets().get(&apache.url());
     row.is_said(&answer, &apache);
+    row.doctor_finds(&Curl::new(realm).without_tickets(), "HTTP@localhost");
 }
 
 /// MIT's library up to 1.20 at least crashes here as often as not, when it is asked.
@@ -664,6 +849,10 @@ fn ticket_cache_of_another_user() {
         let curl = Curl::new(realm).cache(&cache).by_nobody();
         row.is_said(&curl.get(&apache.url()), &apache);
     }
+    row.doctor_finds(
+        &Curl::new(realm).cache(&cache).by_nobody(),
+        "HTTP@localhost",
+    );
 }
 
 #[test]
@@ -676,6 +865,7 @@ fn damaged_ticket_cache() {
         let curl = Curl::new(realm).cache(&cache);
         row.is_said(&curl.get(&apache.url()), &apache);
     }
+    row.doctor_finds(&Curl::new(realm).cache(&cache), "HTTP@localhost");
 }
 
 #[test]
@@ -686,6 +876,7 @@ fn expired_ticket() {
     support::expire_tickets(&cache);
     let answer = Curl::new(realm).cache(&cache).get(&apache.url());
     row.is_said(&answer, &apache);
+    row.doctor_finds(&Curl::new(realm).cache(&cache), "HTTP@localhost");
 }
 
 #[test]
@@ -697,6 +888,7 @@ fn clock_skew_between_client_and_server() {
     let apache = Site::new(realm).start();
     let answer = Curl::new(realm).at("+1h").get(&apache.url());
     row.is_said(&answer, &apache);
+    row.doctor_finds(&Curl::new(realm).at("+1h"), "HTTP@localhost");
 }
 
 #[test]
@@ -708,6 +900,7 @@ fn clock_skew_between_client_and_kdc() {
     let apache = Site::new(realm).start();
     let curl = Curl::new(realm).cache(&realm.cache("bare")).at("+1h");
     row.is_said(&curl.get(&apache.url()), &apache);
+    row.doctor_finds(&Curl::new(realm).at("+1h"), "HTTP@localhost");
 }
 
 #[test]
@@ -719,6 +912,7 @@ fn server_that_lives_in_the_past() {
     let apache = Site::new(realm).at("-1d").start();
     let answer = Curl::new(realm).get(&apache.url());
     row.is_said(&answer, &apache);
+    row.doctor_finds(&Curl::new(realm).at("-1d"), "HTTP@localhost");
 }
 
 #[test]
@@ -730,6 +924,7 @@ fn server_that_lives_in_the_future() {
     let apache = Site::new(realm).at("+1d").start();
     let answer = Curl::new(realm).get(&apache.url());
     row.is_said(&answer, &apache);
+    row.doctor_finds(&Curl::new(realm).at("+1d"), "HTTP@localhost");
 }
 
 // ---------------------------------------------------------------- names and realms
@@ -739,6 +934,7 @@ fn unknown_service() {
     let (realm, row) = begin!("unknown_service");
     let apache = Site::new(realm).start();
     row.is_said(&called(realm, &apache, "www.spnego.test"), &apache);
+    row.doctor_finds(&Curl::new(realm), "HTTP@www.spnego.test");
 }
 
 #[test]
@@ -747,6 +943,7 @@ fn address_instead_of_a_name() {
     let apache = Site::new(realm).start();
     let url = apache.url().replace("localhost", "127.0.0.1");
     row.is_said(&Curl::new(realm).get(&url), &apache);
+    row.doctor_finds(&Curl::new(realm), "HTTP@127.0.0.1");
 }
 
 #[test]
@@ -761,6 +958,7 @@ fn host_of_a_realm_without_trust() {
         .env("KRB5_CONFIG", configured(realm, this, that).display())
         .with(&["--connect-to", &format!("::localhost:{}", apache.port)]);
     row.is_said(&curl.get("http://peer.spnego.test/page"), &apache);
+    row.doctor_finds(&curl, "HTTP@peer.spnego.test");
 }
 
 #[test]
@@ -772,6 +970,7 @@ fn realm_without_a_known_kdc() {
         .env("KRB5_CONFIG", without.display())
         .cache(&realm.cache("bare"));
     row.is_said(&curl.get(&apache.url()), &apache);
+    row.doctor_finds(&curl, "HTTP@localhost");
 }
 
 #[test]
@@ -784,6 +983,7 @@ fn kdc_that_does_not_answer() {
         .env("KRB5_CONFIG", gone.display())
         .cache(&realm.cache("bare"));
     row.is_said(&curl.get(&apache.url()), &apache);
+    row.doctor_finds(&curl, "HTTP@localhost");
 }
 
 #[test]
@@ -793,12 +993,13 @@ fn malformed_krb5_conf() {
     let file = configured(realm, "[realms]", "[realms\n");
     let curl = Curl::new(realm).env("KRB5_CONFIG", file.display());
     row.is_said(&curl.get(&apache.url()), &apache);
+    row.doctor_finds(&curl, "HTTP@localhost");
 }
 
 // ---------------------------------------------------------------- keytabs
 
-/// mod_auth_gssapi acquires credentials for all mechanisms at once, and the library then tells the error
-/// of the first, which is raw Kerberos: the remedy is in the trace alone.
+/// mod_auth_gssapi acquires credentials for all mechanisms at once, and the library then tells the
+/// error of the first, which is raw Kerberos: the remedy is in the trace alone.
 #[test]
 fn keytab_missing() {
     let (realm, row) = begin!("keytab_missing");
@@ -810,6 +1011,10 @@ fn keytab_missing() {
     let of_library =
         "failed to get server creds: *Keytab FILE:/nonexistent/http.keytab is nonexistent";
     assert!(log.lines().any(|line| matches(line, of_library)), "{log}");
+    row.doctor_finds(
+        &Curl::new(realm).env("KRB5_KTNAME", file.display()),
+        "HTTP@localhost",
+    );
 }
 
 /// The library's words are those for one that is missing, in the log as well.
@@ -825,6 +1030,12 @@ fn keytab_unreadable_to_the_servers_user() {
     let log = apache.log();
     let of_library = "failed to get server creds: *Keytab FILE:* is nonexistent or empty";
     assert!(log.lines().any(|line| matches(line, of_library)), "{log}");
+    row.doctor_finds(
+        &Curl::new(realm)
+            .env("KRB5_KTNAME", file.display())
+            .by_nobody(),
+        "HTTP@localhost",
+    );
 }
 
 #[test]
@@ -833,29 +1044,38 @@ fn keytab_with_another_key() {
     let apache = Site::new(realm).keytab(&realm.keytab("wrong")).start();
     let answer = Curl::new(realm).get(&apache.url());
     row.is_said(&answer, &apache);
+    row.doctor_finds(
+        &Curl::new(realm).env("KRB5_KTNAME", realm.keytab("wrong").display()),
+        "HTTP@localhost",
+    );
 }
 
 #[test]
 fn keytab_with_an_old_key() {
     let (realm, row) = begin!("keytab_with_an_old_key");
-    let old = keys(realm, "HTTP/old.spnego.test");
-    keys(realm, "HTTP/old.spnego.test");
+    let old = keys(realm, "old/localhost");
+    keys(realm, "old/localhost");
     let apache = Site::new(realm).keytab(&old).start();
-    row.is_said(&called(realm, &apache, "old.spnego.test"), &apache);
+    let curl = Curl::new(realm).with(&["--service-name", "old"]);
+    row.is_said(&curl.get(&apache.url()), &apache);
+    row.doctor_finds(&curl.env("KRB5_KTNAME", old.display()), "old@localhost");
 }
 
 #[test]
 fn ticket_for_an_old_key() {
     let (realm, row) = begin!("ticket_for_an_old_key");
-    keys(realm, "HTTP/new.spnego.test");
+    keys(realm, "new/localhost");
     let cache = realm.cache("user");
     let name = format!("FILE:{}", cache.display());
     let variables = Environment::from([("KRB5CCNAME".to_owned(), name)]);
-    realm.run("kvno", &["-q", "HTTP/new.spnego.test"], &variables);
-    let new = keys(realm, "HTTP/new.spnego.test");
+    realm.run("kvno", &["-q", "new/localhost"], &variables);
+    let new = keys(realm, "new/localhost");
     let apache = Site::new(realm).keytab(&new).start();
-    let answer = call(Curl::new(realm).cache(&cache), &apache, "new.spnego.test");
-    row.is_said(&answer, &apache);
+    let curl = Curl::new(realm)
+        .cache(&cache)
+        .with(&["--service-name", "new"]);
+    row.is_said(&curl.get(&apache.url()), &apache);
+    row.doctor_finds(&curl.env("KRB5_KTNAME", new.display()), "new@localhost");
 }
 
 #[test]
@@ -865,10 +1085,14 @@ fn keytab_without_the_services_name() {
     let apache = Site::new(realm).keytab(&other).start();
     let answer = Curl::new(realm).get(&apache.url());
     row.is_said(&answer, &apache);
+    row.doctor_finds(
+        &Curl::new(realm).env("KRB5_KTNAME", other.display()),
+        "HTTP@localhost",
+    );
 }
 
-/// The library's words are those for another key: the plugin asks it what it permits. The client can only be
-/// told that the ticket was not decrypted.
+/// The library's words are those for another key: the plugin asks it what it permits. The client
+/// can only be told that the ticket was not decrypted.
 #[test]
 fn encryption_type_not_permitted_by_the_server() {
     let (realm, row) = begin!("encryption_type_not_permitted_by_the_server");
@@ -881,6 +1105,10 @@ fn encryption_type_not_permitted_by_the_server() {
         .start();
     let answer = Curl::new(realm).get(&apache.url());
     row.is_said(&answer, &apache);
+    row.doctor_finds(
+        &Curl::new(realm).env("KRB5_CONFIG", aes128.display()),
+        "HTTP@localhost",
+    );
 }
 
 #[test]
@@ -893,6 +1121,7 @@ fn encryption_type_not_permitted_by_the_client() {
         .env("KRB5_CONFIG", camellia.display())
         .cache(&realm.cache("bare"));
     row.is_said(&curl.get(&apache.url()), &apache);
+    row.doctor_finds(&curl, "HTTP@localhost");
 }
 
 // ---------------------------------------------------------------- replays
@@ -925,6 +1154,12 @@ fn replay_cache_that_cannot_be_written() {
         .start();
     let answer = Curl::new(realm).get(&apache.url());
     row.is_said(&answer, &apache);
+    row.doctor_finds(
+        &Curl::new(realm)
+            .env("KRB5RCACHENAME", "dfl:")
+            .env("KRB5RCACHEDIR", "/nonexistent"),
+        "HTTP@localhost",
+    );
 }
 
 // ---------------------------------------------------------------- delegation and HTTP
@@ -957,8 +1192,8 @@ fn delegation_with_a_ticket_that_cannot_be_forwarded() {
     }
 }
 
-/// A name of 1500 letters stands for the groups that a large ticket has in it elsewhere. Apache refuses the
-/// request before any mechanism sees it.
+/// A name of 1500 letters stands for the groups that a large ticket has in it elsewhere. Apache
+/// refuses the request before any mechanism sees it.
 #[test]
 fn header_larger_than_the_server_takes() {
     let (realm, row) = begin!("header_larger_than_the_server_takes");
@@ -1004,6 +1239,10 @@ fn ntlm_without_a_user_file() {
     let apache = Site::new(realm).with_ntlm(NTLM).start();
     let curl = Curl::new(realm).without_tickets().without("NTLM_USER_FILE");
     row.is_said(&curl.get(&apache.url()), &apache);
+    row.doctor_finds(
+        &Curl::new(realm).without("NTLM_USER_FILE"),
+        "HTTP@localhost",
+    );
 }
 
 #[test]
@@ -1017,6 +1256,10 @@ fn ntlm_with_a_missing_user_file() {
             .get(&apache.url()),
         &apache,
     );
+    row.doctor_finds(
+        &Curl::new(realm).env("NTLM_USER_FILE", "/nonexistent"),
+        "HTTP@localhost",
+    );
 }
 
 #[test]
@@ -1025,6 +1268,10 @@ fn server_without_ntlm_users() {
     let apache = Site::new(realm).without("NTLM_USER_FILE").start();
     let curl = Curl::new(realm).without_tickets().with_ntlm(NTLM);
     row.is_said(&curl.get(&apache.url()), &apache);
+    row.doctor_finds(
+        &Curl::new(realm).without("NTLM_USER_FILE"),
+        "HTTP@localhost",
+    );
 }
 
 #[test]
@@ -1047,6 +1294,26 @@ fn ntlm_user_that_nobody_knows() {
     row.is_said(&curl.get(&apache.url()), &apache);
 }
 
+// ---------------------------------------------------------------- the plugin itself
+
+/// Who is not there says nothing: the missing trace is the sign.
+#[test]
+fn plugin_that_is_not_there() {
+    let (realm, row) = begin!("plugin_that_is_not_there");
+    let apache = Site::new(realm).start();
+    let line = "spnego 2.25.4014056348 /nonexistent/gss_spnego.so - <interposer>\n";
+    let mechs = support::scratch_file("mechs");
+    std::fs::write(&mechs, line).unwrap();
+    let curl = Curl::new(realm).env("GSS_MECH_CONFIG", mechs.display());
+    assert_eq!(curl.get(&apache.url()).status, 200);
+    let curl = curl.without_tickets();
+    let answer = curl.get(&apache.url());
+    let built_in = "SPNEGO cannot find mechanisms to negotiate";
+    assert!(answer.said.contains(built_in), "{}", answer.said);
+    assert_eq!(answer.trace, "");
+    row.doctor_finds(&curl, "HTTP@localhost");
+}
+
 // ---------------------------------------------------------------- policy
 
 #[test]
@@ -1056,6 +1323,7 @@ fn ntlm_refused_by_the_clients_policy() {
     let curl = Curl::new(realm).without_tickets().with_ntlm(NTLM);
     let curl = curl.policy("[[rule]]\ntarget = 'HTTP@localhost'\nmechs = ['krb5']\n");
     row.is_said(&curl.get(&apache.url()), &apache);
+    row.doctor_finds(&curl, "HTTP@localhost");
 }
 
 #[test]
@@ -1067,6 +1335,7 @@ fn ntlm_refused_by_the_servers_policy() {
         .start();
     let curl = Curl::new(realm).without_tickets().with_ntlm(NTLM);
     row.is_said(&curl.get(&apache.url()), &apache);
+    row.doctor_finds(&Curl::new(realm).policy("ntlm = 'off'\n"), "HTTP@localhost");
 }
 
 #[test]
@@ -1074,12 +1343,12 @@ fn fallback_refused_by_policy() {
     let (realm, row) = begin!("fallback_refused_by_policy");
     let apache = Site::new(realm).with_ntlm(NTLM).start();
     let curl = Curl::new(realm).without_tickets().with_ntlm(NTLM);
-    let answer = curl
-        .policy("kerberos_fallback = false\n")
-        .get(&apache.url());
+    let curl = curl.policy("kerberos_fallback = false\n");
+    let answer = curl.get(&apache.url());
     row.is_said(&answer, &apache);
     let who = "no other mechanism is taken in its place: kerberos_fallback (line 1 of ";
     assert!(answer.said.contains(who), "{}", answer.said);
+    row.doctor_finds(&curl, "HTTP@localhost");
 }
 
 #[test]
@@ -1089,6 +1358,7 @@ fn address_spared_by_policy() {
     let url = apache.url().replace("localhost", "127.0.0.1");
     let curl = Curl::new(realm).policy("kerberos_for_ip = false\n");
     row.is_said(&curl.get(&url), &apache);
+    row.doctor_finds(&curl, "HTTP@127.0.0.1");
 }
 
 /// Of curl, which gives none before version 8.10.
@@ -1098,6 +1368,7 @@ fn channel_bindings_required_of_the_client() {
     let apache = Site::new(realm).start();
     let curl = Curl::new(realm).policy("require = ['channel_bindings']\n");
     row.is_said(&curl.get(&apache.url()), &apache);
+    row.doctor_finds(&curl, "HTTP@localhost");
 }
 
 /// mod_auth_gssapi gives none to compare with.
@@ -1109,6 +1380,10 @@ fn channel_bindings_required_by_the_server() {
         .start();
     let answer = Curl::new(realm).get(&apache.url());
     row.is_said(&answer, &apache);
+    row.doctor_finds(
+        &Curl::new(realm).policy("require = ['channel_bindings']\n"),
+        "HTTP@localhost",
+    );
 }
 
 #[test]
@@ -1117,6 +1392,7 @@ fn malformed_configuration() {
     let apache = Site::new(realm).start();
     let curl = Curl::new(realm).policy("mechs = [krb5\n");
     row.is_said(&curl.get(&apache.url()), &apache);
+    row.doctor_finds(&curl, "HTTP@localhost");
 }
 
 #[test]
@@ -1126,6 +1402,7 @@ fn configuration_writable_by_others() {
     let curl = Curl::new(realm).policy("# nothing\n");
     mode(Path::new(&curl.variables()["GSS_SPNEGO_CONFIG"]), 0o666);
     row.is_said(&curl.get(&apache.url()), &apache);
+    row.doctor_finds(&curl, "HTTP@localhost");
 }
 
 // ---------------------------------------------------------------- somebody in between
@@ -1162,12 +1439,9 @@ fn kerberos_struck_from_the_offer_on_the_way() {
 
 /// Apache called by another name than localhost.
 fn called(realm: &Realm, apache: &Apache, name: &str) -> Answer {
-    call(Curl::new(realm), apache, name)
-}
-
-fn call(curl: Curl, apache: &Apache, name: &str) -> Answer {
     let to = format!("{name}:80:localhost:{}", apache.port);
-    curl.with(&["--connect-to", &to])
+    Curl::new(realm)
+        .with(&["--connect-to", &to])
         .get(&format!("http://{name}/page"))
 }
 

@@ -11,12 +11,20 @@ mod support;
 
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use support::{Environment, Harness, MechConfig, Realm, Side, plugin, scratch_file, skip};
 
 /// Debian's own Python, which python3-samba is for.
 const PYTHON: &str = "/usr/bin/python3";
+const DOMAIN_MAKER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/py/gensec_domain.py");
+/// Of what Samba makes a domain; tests/py/setup puts it there.
+const SETUP: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/target/samba-ad-provision/usr/share/samba/setup"
+);
 const PEER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/py/gensec_peer.py");
 
 /// What is needed, or the end of the test.
@@ -39,12 +47,42 @@ fn has_samba() -> bool {
         .is_ok_and(|output| output.status.success())
 }
 
+/// Whose NTLM the plugin negotiates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ntlm {
+    Own,
+    OfTheSystem,
+}
+
+/// A domain with a user whose password is sesame, made once; `None`, loudly, where there is nothing to
+/// make it of.
+fn domain() -> Option<&'static Path> {
+    static DOMAIN: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let made = DOMAIN.get_or_init(|| {
+        let setup = Path::new(SETUP);
+        if !setup.exists() {
+            skip("Samba's acceptor of NTLM: tests/py/setup makes target/samba-ad-provision");
+            return None;
+        }
+        let directory = scratch_file("domain");
+        let output = Command::new(PYTHON)
+            .arg(DOMAIN_MAKER)
+            .args([setup, &directory])
+            .args(["user", "sesame"])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        Some(directory)
+    });
+    made.as_deref()
+}
+
 /// A connection between the plugin in one role and gensec in the other.
 struct Connection<'a> {
     realm: &'a Realm,
     /// The plugin's role.
     role: &'static str,
-    ntlm: bool,
+    ntlm: Option<Ntlm>,
     ours: Vec<String>,
     sambas: Vec<String>,
 }
@@ -54,14 +92,14 @@ impl<'a> Connection<'a> {
         Self {
             realm,
             role,
-            ntlm: false,
+            ntlm: None,
             ours: Vec::new(),
             sambas: Vec::new(),
         }
     }
 
-    fn with_ntlm(mut self) -> Self {
-        self.ntlm = true;
+    fn with_ntlm(mut self, ntlm: Ntlm) -> Self {
+        self.ntlm = Some(ntlm);
         self
     }
 
@@ -81,8 +119,10 @@ impl<'a> Connection<'a> {
     fn run(self) -> (String, String) {
         let mut config = MechConfig::new(Side::Ours);
         let mut variables = self.realm.environment();
-        if self.ntlm {
-            config = config.with_ntlm();
+        if let Some(ntlm) = self.ntlm {
+            if ntlm == Ntlm::OfTheSystem {
+                config = config.with_ntlm();
+            }
             let users = scratch_file("ntlm.users");
             std::fs::write(&users, "TEST:user:sesame\n").unwrap();
             let users = users.display().to_string();
@@ -121,8 +161,11 @@ impl<'a> Connection<'a> {
             format!("directory={}", directory.display()),
             format!("realm={}", Realm::NAME),
         ];
-        if self.ntlm {
+        if self.ntlm.is_some() && self.role == "acceptor" {
             arguments.extend(["user=user", "password=sesame", "domain=TEST"].map(Into::into));
+        } else if self.ntlm.is_some() {
+            let domain = domain().unwrap();
+            arguments.push(format!("smb_conf={}/etc/smb.conf", domain.display()));
         } else if self.role == "initiator" {
             arguments.push(format!("password={}", Realm::PASSWORD));
         } else {
@@ -233,13 +276,50 @@ fn assert_sizes(options: &str, largest: usize) {
 #[test]
 fn ntlm_with_a_gensec_initiator() {
     let realm = realm!();
-    for (ours, sambas) in [("", ""), ("size=50", "size=12")] {
-        let reports = Connection::new(realm, "acceptor")
-            .with_ntlm()
-            .ours("a.neg=ntlmssp")
-            .ours(ours)
-            .sambas(sambas)
-            .run();
-        assert_works(&format!("{ours} / {sambas}"), &reports);
+    for ntlm in [Ntlm::Own, Ntlm::OfTheSystem] {
+        for (ours, sambas) in [
+            ("", ""),
+            ("size=5", ""),
+            ("", "size=12"),
+            ("size=50", "size=12"),
+        ] {
+            let reports = Connection::new(realm, "acceptor")
+                .with_ntlm(ntlm)
+                .ours("a.neg=ntlmssp")
+                .ours(ours)
+                .sambas(sambas)
+                .run();
+            let what = format!("{ntlm:?}: {ours} / {sambas}");
+            assert_works(&what, &reports);
+            assert_sizes(ours, largest(&reports.0));
+            assert_sizes(sambas, largest(&reports.1));
+        }
+    }
+}
+
+#[test]
+fn ntlm_with_a_gensec_acceptor() {
+    let realm = realm!();
+    if domain().is_none() {
+        return;
+    }
+    for ntlm in [Ntlm::Own, Ntlm::OfTheSystem] {
+        for (ours, sambas) in [
+            ("", ""),
+            ("size=5", ""),
+            ("", "size=7"),
+            ("size=50", "size=12"),
+        ] {
+            let reports = Connection::new(realm, "initiator")
+                .with_ntlm(ntlm)
+                .ours("target=HTTP@peer.spnego.test")
+                .ours(ours)
+                .sambas(sambas)
+                .run();
+            let what = format!("{ntlm:?}: {ours} / {sambas}");
+            assert_works(&what, &reports);
+            assert_sizes(ours, largest(&reports.0));
+            assert_sizes(sambas, largest(&reports.1));
+        }
     }
 }

@@ -62,7 +62,6 @@ fn credentials_of_every_kind_serve() {
     same(&[
         "flags=mutual,conf cred=acquire messages=no",
         "flags=mutual,conf cred=acquire cred.mechs=spnego messages=no",
-        "flags=mutual,conf i.cred=password i.cred.name=user i.password=sesame messages=no",
         "flags=mutual,conf target=HTTP/localhost target.type=principal messages=no",
         "flags=mutual,deleg,conf,integ delegated=backend@localhost messages=no",
     ]);
@@ -209,8 +208,6 @@ fn every_failure_says_why() {
     }
 }
 
-/// Heimdal's own memory faults and leaks are not ours to answer for: what counts is a report with
-/// this library in it.
 #[test]
 fn no_memory_is_misused_or_lost() {
     if !support::installed(&["valgrind"]) {
@@ -234,19 +231,7 @@ fn no_memory_is_misused_or_lost() {
     ] {
         let ours = End::HEIMDAL_OURS;
         let output = connect_with(ours, ours, options, &realm.environment(), &checker);
-        let checked = |line: &&str| {
-            line.strip_prefix("==")
-                .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-        };
-        let said: Vec<_> = output.report.lines().filter(checked).collect();
-        for fault in said.split(|line| line.ends_with("== ")) {
-            let fault = fault.join("\n");
-            assert!(
-                !fault.contains("gss_spnego") && !fault.contains("Invalid"),
-                "{options}: {fault}"
-            );
-        }
-        assert_eq!(output.status, 0, "{options}: {}", output.report);
+        support::assert_no_fault_of_ours(&output, options);
     }
 }
 
@@ -282,32 +267,35 @@ fn only_heimdal_7_and_only_our_identifier_is_taken_over() {
         &["-shared", "-fPIC", "-Wl,-soname,libgssapi.so.3"],
     );
     let newer = newer.to_str().unwrap();
-    for (glue, oid, answer) in [
-        ("libgssapi.so.3", OURS, (0, 6, SPNEGO)),
+    let untouched = |oid| (0x10_0000, 0, "no", oid);
+    for (glue, arguments, answer) in [
+        ("libgssapi.so.3", &[OURS][..], (0, 6, "yes", SPNEGO)),
+        ("libgssapi.so.3", &[OURS, "moved"], (0, 6, "no", SPNEGO)),
         (
             "libgssapi.so.3",
-            "698efa86c71d",
-            (0x10_0000, 0, "698efa86c71d"),
+            &["698efa86c71d"],
+            untouched("698efa86c71d"),
         ),
         (
             "libgssapi.so.3",
-            "698efa86c71c01",
-            (0x10_0000, 0, "698efa86c71c01"),
+            &["698efa86c71c01"],
+            untouched("698efa86c71c01"),
         ),
-        (newer, OURS, (0x10_0000, 0, OURS)),
-        ("none", OURS, (0x10_0000, 0, OURS)),
+        (newer, &[OURS], untouched(OURS)),
+        ("none", &[OURS], untouched(OURS)),
     ] {
         let output = Command::new(&program)
-            .args([glue, plugin().unwrap().to_str().unwrap(), oid])
+            .args([glue, plugin().unwrap().to_str().unwrap()])
+            .args(arguments)
             .envs(Environment::from([("LC_ALL".into(), "C".into())]))
             .output()
             .unwrap();
-        let (major, options, left) = answer;
+        let (major, options, password, left) = answer;
         let zero = if major == 0 { "0" } else { "0x100000" };
         assert_eq!(
             String::from_utf8_lossy(&output.stdout),
-            format!("major: {zero} minor: 0 options: {options} oid: {left}\n"),
-            "{glue} {oid}: {output:?}"
+            format!("major: {zero} minor: 0 options: {options} password: {password} oid: {left}\n"),
+            "{glue} {arguments:?}: {output:?}"
         );
     }
 }

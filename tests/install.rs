@@ -15,8 +15,18 @@ fn install_puts_the_library_and_both_lines() {
     let line = format!("spnego\t{OID}\t{LIBRARY}\t-\t<interposer>\n");
     assert_eq!(stage.read(MIT_LINE), line);
     assert_eq!(stage.read(HEIMDAL_LINE), line);
-    let example = include_str!("../doc/spnego.conf");
-    assert_eq!(stage.read("usr/share/doc/gss-spnego/spnego.conf"), example);
+    for (name, text) in [
+        ("spnego.conf", include_str!("../doc/spnego.conf")),
+        (
+            "troubleshooting.md",
+            include_str!("../doc/troubleshooting.md"),
+        ),
+    ] {
+        assert_eq!(
+            stage.read(&format!("usr/share/doc/gss-spnego/{name}")),
+            text
+        );
+    }
 }
 
 #[test]

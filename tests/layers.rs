@@ -1,5 +1,6 @@
 //! The walls of the house: no room names one above it, and unsafe code is only where it may be.
-//! The layers are those of lib.rs: words, wire, negotiate, the mechanisms and HTTP, the door.
+//! The layers are those of lib.rs: words, wire, negotiate, the mechanisms and HTTP, the system's
+//! library, the door.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::fs;
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// Each room and its floor. Rooms of one floor stand beside each other and may not name one another,
 /// except on the ground, which is one vocabulary.
-const ROOMS: [(&str, u8); 14] = [
+const ROOMS: [(&str, u8); 15] = [
     ("advice", GROUND),
     ("error", GROUND),
     ("oid", GROUND),
@@ -19,19 +20,23 @@ const ROOMS: [(&str, u8); 14] = [
     ("ntlm", 3),
     ("glue", 3),
     ("http", 3),
+    ("system", 4),
     ("ffi", DOOR),
     ("sys", C),
-    ("bin", 5),
+    ("bin", 6),
 ];
 const GROUND: u8 = 0;
-const DOOR: u8 = 4;
+const DOOR: u8 = 5;
 /// The declarations of gssapi.h: on no floor, for the rooms that touch C.
 const C: u8 = u8::MAX;
 const TOUCH_C: [&str; 3] = ["sys", "glue", "ffi"];
 
-/// The files that may hold unsafe code; lib.rs only names the modules, and cannot forbid it for some.
-const UNSAFE_MAY_BE_IN: [&str; 9] = [
+/// The files that may hold unsafe code; lib.rs and the tool's main.rs
+/// name the modules, and cannot forbid it for some.
+const UNSAFE_MAY_BE_IN: [&str; 11] = [
     "lib.rs",
+    "bin/spnego/main.rs",
+    "bin/spnego/library.rs",
     "sys.rs",
     "ffi/mod.rs",
     "ffi/table.rs",
@@ -41,7 +46,7 @@ const UNSAFE_MAY_BE_IN: [&str; 9] = [
     "ffi/handle.rs",
     "ffi/public.rs",
 ];
-const UNSAFE_MAY_BE_UNDER: [&str; 2] = ["glue", "bin"];
+const UNSAFE_MAY_BE_UNDER: [&str; 1] = ["glue"];
 
 #[test]
 fn no_room_names_one_above_it() {

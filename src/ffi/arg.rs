@@ -231,8 +231,8 @@ impl OutOctets<'_> {
         self.write(gss_buffer_desc { length, value });
     }
 
-    /// Hand over text, with an octet of zero behind it that does not count: mod_auth_gssapi, and it is not
-    /// alone, shows whatever stands behind a text up to such a one.
+    /// Hand over text, with an octet of zero behind it that does not count: mod_auth_gssapi, and it
+    /// is not alone, shows whatever stands behind a text up to such a one.
     pub(crate) fn put_text(&mut self, text: impl Into<Vec<u8>>) {
         let mut octets = text.into();
         if octets.is_empty() || self.descriptor.is_null() {
@@ -414,8 +414,8 @@ impl Argument for Store<'_> {
     }
 }
 
-/// An argument that is handed through to the glue unread: `any` mappings, and IOV arrays of messages that
-/// the glue's mechanisms protect.
+/// An argument that is handed through to the glue unread: `any` mappings, and IOV arrays of
+/// messages that the glue's mechanisms protect.
 #[repr(transparent)]
 pub(crate) struct Through<'a, T> {
     pointer: *mut T,

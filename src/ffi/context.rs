@@ -11,10 +11,10 @@ use super::own::{self, HalfDone, Own};
 use super::telling;
 use crate::advice::Trouble;
 use crate::error::{Error, Failure, Major, major};
-use crate::glue::Mechglue;
 use crate::glue::call::{self, ContextFacts};
 use crate::glue::mech::GlueMech;
 use crate::glue::owned::{self, Bindings};
+use crate::glue::{Mechglue, neighbours};
 use crate::negotiate::conversation::Conversation;
 use crate::negotiate::{Acceptor, Initiator, Record, Reply};
 use crate::oid::{self, Oid};
@@ -109,21 +109,18 @@ impl Context {
     }
 
     /// Whether another process could go on with it as it stands: with our own NTLM, when no message is
-    /// in pieces. A rule that is in force might not be there.
+    /// in pieces.
     fn can_be_carried(&self) -> Result<bool, Error> {
         if self.established.get().is_some() {
             return Ok(false);
         }
         let negotiation = &lock(&self.progress)?.negotiation;
-        let (whole, held) = match negotiation {
-            Negotiation::Initiating(negotiating) => {
-                (negotiating.role.is_whole(), &negotiating.held)
-            }
-            Negotiation::Accepting(negotiating) => (negotiating.role.is_whole(), &negotiating.held),
-            Negotiation::Over | Negotiation::Failed(_) => return Ok(false),
+        let whole = match negotiation {
+            Negotiation::Initiating(negotiating) => negotiating.role.is_whole(),
+            Negotiation::Accepting(negotiating) => negotiating.role.is_whole(),
+            Negotiation::Over | Negotiation::Failed(_) => false,
         };
-        let own = matches!(negotiation.inner(), Some(Inner::Ntlm(_)));
-        Ok(whole && own && held.rule().is_none())
+        Ok(whole && matches!(negotiation.inner(), Some(Inner::Ntlm(_))))
     }
 
     /// Take it apart to be carried.
@@ -160,22 +157,18 @@ impl Context {
         let octets = &half_done.negotiation;
         let inner = Inner::Ntlm(Box::new(half_done.own));
         let size = half_done.max_output_token_size;
-        let size = size.map(Rules::token_size).transpose().ok()?;
-        let mut record = Record::default();
-        let negotiation = if half_done.is_initiator {
-            let role = Initiator::put_together(octets, inner, &mut record)?;
-            Negotiation::Initiating(Box::new(Negotiating {
-                role: Conversation::new(role),
-                held: Held::resume(Role::Initiator, size),
-            }))
+        let held = Held::carried(size.map(Rules::token_size).transpose().ok()?);
+        Some(if half_done.is_initiator {
+            let (role, record) = Initiator::put_together(octets, inner)?;
+            let role = Conversation::new(role);
+            let negotiating = Box::new(Negotiating { role, held });
+            Self::negotiating(Negotiation::Initiating(negotiating), record)
         } else {
-            let role = Acceptor::put_together(octets, inner, &mut record)?;
-            Negotiation::Accepting(Box::new(Negotiating {
-                role: Conversation::new(role),
-                held: Held::resume(Role::Acceptor, size),
-            }))
-        };
-        Some(Self::negotiating(negotiation, record))
+            let (role, record) = Acceptor::put_together(octets, inner)?;
+            let role = Conversation::new(role);
+            let negotiating = Box::new(Negotiating { role, held });
+            Self::negotiating(Negotiation::Accepting(negotiating), record)
+        })
     }
 
     /// The mechanism's context, if it is established.
@@ -187,7 +180,8 @@ impl Context {
     /// The mechanism's context, if it is established.
     ///
     /// # Errors
-    /// `NoContext`: no per-message call works before the negotiation is over (RFC 4178 section 3.1).
+    /// `NoContext`: no per-message call works before the negotiation is over (RFC 4178 section
+    /// 3.1).
     pub(crate) fn established(&self) -> Result<&Inner, Error> {
         if let Some(inner) = self.established.get() {
             return Ok(inner);
@@ -198,8 +192,9 @@ impl Context {
         })
     }
 
-    /// Trace that the program gives a negotiation up that waits for the peer: neither it nor the mechanism
-    /// need have said a word.
+    /// Trace that the program gives a negotiation up that waits for the peer: neither it nor the
+    /// mechanism need have said a word.
+    #[cold]
     fn note_abandoned(&self) {
         let Ok(mut progress) = lock(&self.progress) else {
             return;
@@ -333,6 +328,7 @@ impl Stepped {
 /// The call's outs that both roles share, written once at the end.
 struct Outs<'a> {
     glue: &'static Mechglue,
+    audience: Audience,
     mech: OutOid<'a>,
     output: OutOctets<'a>,
     flags: Out<'a, u32>,
@@ -358,8 +354,8 @@ impl Outs<'_> {
                 Ok(major::CONTINUE_NEEDED)
             }
             Stepped::Established(inner) => {
-                self.mech.put(inner.told());
-                self.flags.put(inner.flags());
+                self.mech.put(self.audience.mech(inner));
+                self.flags.put(self.audience.flags(inner));
                 self.lifetime.put(inner.last_lifetime());
                 Ok(major::COMPLETE)
             }
@@ -372,6 +368,42 @@ impl Outs<'_> {
             self.output.put(reject);
         }
         Err(failure.error)
+    }
+}
+
+/// Who is told about an established context.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Audience {
+    /// Anybody: of the mechanism that was negotiated.
+    Any,
+    /// A server of Cyrus SASL over Heimdal. It makes the initiator's name canonical for the mechanism
+    /// that it is told, and Heimdal has that name for SPNEGO alone. It is told SPNEGO, and gets no
+    /// delegated credential: for SPNEGO alone, it would not serve the one mechanism that SASL would use
+    /// it with, and the server's own would take its place.
+    CyrusSasl,
+}
+
+impl Audience {
+    fn of(glue: &'static Mechglue, step: &Stepped) -> Self {
+        let established = matches!(step, Stepped::Established(_));
+        if established && glue.is_heimdal() && neighbours::has_cyrus_sasl() {
+            return Self::CyrusSasl;
+        }
+        Self::Any
+    }
+
+    fn mech(self, inner: &Inner) -> &Oid {
+        match self {
+            Self::Any => inner.told(),
+            Self::CyrusSasl => &oid::SPNEGO,
+        }
+    }
+
+    fn flags(self, inner: &Inner) -> u32 {
+        match self {
+            Self::Any => inner.flags(),
+            Self::CyrusSasl => inner.flags() & !GSS_C_DELEG_FLAG,
+        }
     }
 }
 
@@ -396,6 +428,7 @@ pub(super) fn init_sec_context(
 ) -> Status {
     let mut outs = Outs {
         glue,
+        audience: Audience::Any,
         mech,
         output,
         flags: ret_flags,
@@ -476,6 +509,7 @@ pub(super) fn accept_sec_context(
 ) -> Status {
     let mut outs = Outs {
         glue,
+        audience: Audience::Any,
         mech,
         output,
         flags: ret_flags,
@@ -505,7 +539,8 @@ pub(super) fn accept_sec_context(
             }
         };
         made.tell(glue, &record);
-        hand_over(&mut made, &mut source, &mut delegated)?;
+        outs.audience = Audience::of(glue, &made);
+        hand_over(outs.audience, &mut made, &mut source, &mut delegated)?;
         let status = outs.settle(&made, reply)?;
         context.put(made.into_context(record, false));
         return Ok(status);
@@ -523,7 +558,8 @@ pub(super) fn accept_sec_context(
     match step(role, held, record) {
         Ok((mut next, reply)) => {
             next.tell(glue, record);
-            hand_over(&mut next, &mut source, &mut delegated)?;
+            outs.audience = Audience::of(glue, &next);
+            hand_over(outs.audience, &mut next, &mut source, &mut delegated)?;
             let status = outs.settle(&next, reply)?;
             next.store(there, negotiation);
             Ok(status)
@@ -588,6 +624,7 @@ impl Context {
 /// Names and delegated credentials go to the application at the end, once, as the mechanism
 /// reported them.
 fn hand_over(
+    audience: Audience,
     step: &mut Stepped,
     source: &mut OutHandle<'_, Name>,
     delegated: &mut OutHandle<'_, Shared>,
@@ -600,7 +637,7 @@ fn hand_over(
     {
         source.put(name);
     }
-    if inner.flags() & GSS_C_DELEG_FLAG != 0
+    if audience.flags(inner) & GSS_C_DELEG_FLAG != 0
         && let Some(cred) = inner.take_delegated()
     {
         delegated.put_raw(cred.into_raw());
@@ -614,7 +651,9 @@ pub(super) fn delete_sec_context(
     _: OutOctets<'_>,
 ) -> Status {
     if let Some(context) = context.take() {
-        context.note_abandoned();
+        if trace::on() {
+            context.note_abandoned();
+        }
     }
     Ok(major::COMPLETE)
 }

@@ -1,5 +1,5 @@
-//! Credentials: one of the glue's for all mechanisms behind it that can be negotiated, the users of our
-//! own NTLM, and what the caller said about the order.
+//! Credentials: one of the glue's for all mechanisms behind it that can be negotiated, the users of
+//! our own NTLM, and what the caller said about the order.
 #![forbid(unsafe_code)]
 
 use super::apart::Apart;
@@ -108,15 +108,14 @@ impl Credential {
         }
     }
 
-    /// Whether the glue's NTLM can be offered; to accept with it, it will be asked in any case.
+    /// Whether a mechanism that it covers can be offered.
     ///
     /// # Errors
     /// Why not.
-    pub(crate) fn vouch_for_ntlm(&self, accepts: bool) -> Result<(), MechError> {
+    pub(crate) fn vouch(&self, mech: &Oid) -> Result<(), MechError> {
         match &self.apart {
-            Some(apart) if accepts => apart.cred().map(drop),
-            Some(apart) => apart.vouch(),
-            None => Ok(()),
+            Some(apart) if *mech == oid::NTLMSSP => apart.vouch(),
+            _ => Ok(()),
         }
     }
 
@@ -260,6 +259,17 @@ fn acquire(
     Err(Error::NoCred { considered })
 }
 
+/// The service whose name a credential to accept with was asked for by.
+fn service_of(name: Option<&Name>, usage: c_int) -> Option<String> {
+    let (_, accepts) = roles(usage);
+    name.filter(|_| accepts).and_then(Name::service_as_given)
+}
+
+/// What a credential can be acquired for.
+pub(super) fn negotiable(glue: &'static Mechglue) -> Vec<Oid> {
+    own::available(glue, &policy::current())
+}
+
 /// Take the glue's NTLM out of what is asked for together, where it is to be acquired later or
 /// otherwise.
 ///
@@ -282,17 +292,6 @@ fn set_apart(
         return Apart::to_accept(glue, how).map(Some);
     }
     Apart::later(glue, how.usage).map(Some)
-}
-
-/// The service whose name a credential to accept with was asked for by.
-fn service_of(name: Option<&Name>, usage: c_int) -> Option<String> {
-    let (_, accepts) = roles(usage);
-    name.filter(|_| accepts).and_then(Name::service_as_given)
-}
-
-/// What a credential can be acquired for.
-fn negotiable(glue: &'static Mechglue) -> Vec<Oid> {
-    own::available(glue, &policy::current())
 }
 
 /// The users of our own NTLM for a credential.
@@ -340,8 +339,8 @@ fn ask(
     }
 }
 
-/// An NTLM credential is asked for only where there is something to make it of, and one of MIT's Kerberos
-/// only where asking is safe.
+/// An NTLM credential is asked for only where there is something to make it of, and one of MIT's
+/// Kerberos only where asking is safe.
 fn worth_asking(glue: &'static Mechglue, mech: &Oid, how: &Acquire<'_>) -> Result<(), MechError> {
     match how.source {
         Source::Store(store) if *mech == oid::NTLMSSP && !store.is_given() => {
@@ -360,15 +359,18 @@ fn worth_asking(glue: &'static Mechglue, mech: &Oid, how: &Acquire<'_>) -> Resul
 }
 
 /// What every acquiring entry point does once its arguments are values.
-struct Wanted<'a> {
-    name: In<'a, Name>,
-    lifetime: u32,
-    usage: c_int,
-    source: Source<'a>,
+pub(super) struct Wanted<'a> {
+    pub(super) name: In<'a, Name>,
+    /// Seconds.
+    pub(super) lifetime: u32,
+    /// GSS_C_BOTH, GSS_C_INITIATE or GSS_C_ACCEPT.
+    pub(super) usage: c_int,
+    pub(super) source: Source<'a>,
 }
 
 impl Wanted<'_> {
-    fn acquire(
+    /// Acquire a credential, and tell of it.
+    pub(super) fn acquire(
         self,
         glue: &'static Mechglue,
         mechs: &[Oid],

@@ -1,14 +1,17 @@
 //! What Heimdal 7 asks for in a manner of its own.
 #![forbid(unsafe_code)]
 
-use super::arg::{In, InOut, InOutHandle, Octets, OidIn, OutHandle, OutOctets, OutOidSet, Status};
+use super::arg::{
+    In, InOut, InOutHandle, Octets, OidIn, Out, OutHandle, OutOctets, OutOidSet, Status,
+};
 use super::credential::{self, NO_CREDENTIAL, Shared};
 use super::handle::read;
 use super::name::{NO_NAME, Name};
-use super::report;
+use super::{mechanism, report};
 use crate::error::{Error, Minor, major};
+use crate::glue::mech::Source;
 use crate::glue::{Mechglue, call};
-use crate::oid;
+use crate::oid::{self, Oid};
 use crate::sys::GSS_C_MECH_CODE;
 use std::ffi::c_int;
 
@@ -20,6 +23,40 @@ pub(super) fn release_cred(glue: &'static Mechglue, mut cred: InOutHandle<'_, Sh
         None => drop(cred.take_of_glue(glue)),
     }
     Ok(major::COMPLETE)
+}
+
+/// Acquire with a secret of a kind; the only kind that is known here is a password.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the arguments of Heimdal's gss_acquire_cred_ext"
+)]
+pub(super) fn acquire_cred_ext(
+    glue: &'static Mechglue,
+    name: In<'_, Name>,
+    kind: OidIn<'_>,
+    secret: Octets<'_>,
+    lifetime: u32,
+    _: OidIn<'_>,
+    usage: c_int,
+    cred: OutHandle<'_, Shared>,
+) -> Status {
+    if kind.value() != Some(CRED_PASSWORD) {
+        return Ok(major::UNAVAILABLE);
+    }
+    let wanted = credential::Wanted {
+        name,
+        lifetime,
+        usage,
+        source: Source::Password(secret.bytes()),
+    };
+    let (actual, mut time_rec) = (OutOidSet::nowhere(), 0);
+    wanted.acquire(
+        glue,
+        &credential::negotiable(glue),
+        cred,
+        actual,
+        Out::to(&mut time_rec),
+    )
 }
 
 /// An element of an exported credential: the mechanism's identifier, then what the mechanism wrote,
@@ -63,6 +100,15 @@ pub(super) fn canonicalize_name(
     Ok(major::COMPLETE)
 }
 
+/// Asked for with the list of mechanisms locked: a failure has no words.
+pub(super) fn inquire_names_for_mech(
+    glue: &'static Mechglue,
+    mech: OidIn<'_>,
+    kinds: OutOidSet<'_>,
+) -> Status {
+    mechanism::inquire_names_for_mech(glue, mech, kinds).or(Ok(major::FAILURE))
+}
+
 pub(super) fn inquire_mechs_for_name(
     glue: &'static Mechglue,
     _: In<'_, Name>,
@@ -85,8 +131,11 @@ pub(super) fn display_status(
     position.put(0);
     let minor = Minor::from_code(code).filter(|_| u32::try_from(kind) == Ok(GSS_C_MECH_CODE));
     let Some(minor) = minor else {
-        return Ok(super::mechanism::BAD_STATUS);
+        return Ok(mechanism::BAD_STATUS);
     };
     text.put_text(report::all_sentences(minor));
     Ok(major::COMPLETE)
 }
+
+/// GSS_C_CRED_PASSWORD of Heimdal, 1.2.752.43.13.200.
+const CRED_PASSWORD: Oid = Oid::known([0x2a, 0x85, 0x70, 0x2b, 0x0d, 0x81, 0x48]);

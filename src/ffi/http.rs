@@ -7,16 +7,15 @@ use super::handle::{Kind, lock};
 use super::public;
 use crate::error::{Error, Minor, major};
 use crate::glue::call;
-use crate::glue::session::{self, AppCred, Session, Terms};
+use crate::glue::session::{self, AppCred, Holder, Terms};
 use crate::http::client::{self, Route, Verdict};
 use crate::http::header::{Field, Header};
 use crate::http::server::{self, Answer, Bindings, GoodFor, Offer, Settings};
-use crate::http::{Asker, Context, Contexts, Established, Flags, Refusal, Version, binding};
-use crate::negotiate::Reply;
+use crate::http::{Asker, Established, Version, binding};
 use crate::oid;
 use crate::sys::GSS_C_MUTUAL_FLAG;
+use crate::system::Sessions;
 use std::ffi::c_int;
-use std::rc::Rc;
 use std::sync::Mutex;
 
 /// What C holds for the client's side of a connection.
@@ -72,12 +71,14 @@ pub(super) fn client_new(
     // RFC 4559 section 4: the service is HTTP at the host, the same for a proxy.
     let service = [b"HTTP@", host.bytes()].concat();
     let target = call::import_name(glue, &service, Some(&oid::HOSTBASED_SERVICE))?;
-    let sessions = Sessions(Rc::new(Terms {
-        cred: cred.keep(),
+    let terms = Terms {
+        mech: oid::SPNEGO,
+        cred: Holder::App(cred.keep()),
         target: Some(target),
         flags: flags | GSS_C_MUTUAL_FLAG,
         bindings: bindings(certificate)?,
-    }));
+    };
+    let sessions = Sessions::new(glue, terms);
     let route = if has(public::GSS_SPNEGO_HTTP_FORWARDED) {
         Route::Forwarded
     } else {
@@ -194,13 +195,14 @@ pub(super) fn server_new(
             Bindings::Optional
         },
     };
-    session::library()?;
-    let sessions = Sessions(Rc::new(Terms {
-        cred: cred.keep(),
+    let terms = Terms {
+        mech: oid::SPNEGO,
+        cred: Holder::App(cred.keep()),
         target: None,
         flags: 0,
         bindings,
-    }));
+    };
+    let sessions = Sessions::new(session::library()?, terms);
     let state = server::Server::new(settings, sessions).map_err(Error::CallerMisused)?;
     server.put(Server(Mutex::new(Known { state, peer: None })));
     Ok(major::COMPLETE)
@@ -290,41 +292,6 @@ pub(super) fn told(mut reason: OutOctets<'_>, status: Status) -> Status {
         reason.put_text(error.sentences().join("; "));
     }
     status
-}
-
-/// Sessions of the system's SPNEGO.
-struct Sessions(Rc<Terms>);
-
-impl Contexts for Sessions {
-    type Context = Session;
-
-    fn start(&mut self) -> Result<Session, Refusal> {
-        let glue =
-            session::library().map_err(|error| Refusal::new(error.sentences().join("; ")))?;
-        Ok(Session::new(glue, Rc::clone(&self.0)))
-    }
-}
-
-impl Context for Session {
-    fn step(&mut self, token: Option<&[u8]>) -> Result<Reply, Refusal> {
-        let (output, complete) = Self::step(self, token).map_err(|error| Refusal {
-            reason: error.reason,
-            token: error.token,
-        })?;
-        let token = (!output.is_empty()).then(|| output.as_ref().to_vec());
-        Ok(Reply { token, complete })
-    }
-
-    fn established(&self) -> Result<Established, Refusal> {
-        let (peer, facts) = self
-            .facts()
-            .map_err(|error| Refusal::new(error.sentences().join("; ")))?;
-        Ok(Established {
-            peer,
-            mech: facts.mech.unwrap_or(oid::SPNEGO),
-            flags: Flags(facts.flags),
-        })
-    }
 }
 
 fn failed(error: client::Error) -> Error {

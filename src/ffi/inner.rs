@@ -85,8 +85,9 @@ impl Mech for Inner {
 pub(crate) struct Held {
     /// The maximum output token size in octets, when the caller set one for this context.
     pub(crate) max_output_token_size: Option<usize>,
-    /// The policy that was in force when the context began.
-    in_force: InForce,
+    /// The policy that was in force when the context began; of one that was carried here half-done,
+    /// when it went on.
+    in_force: Option<InForce>,
     acquired: Acquisitions,
 }
 
@@ -97,19 +98,17 @@ impl Held {
         side: Side<'_>,
         credential: Option<&Credential>,
     ) -> Self {
-        let in_force = policy::for_context(side.role(), || side.service(glue, credential));
-        Self {
-            max_output_token_size: None,
-            in_force,
-            acquired: Acquisitions::default(),
-        }
+        let mut held = Self::carried(None);
+        held.in_force = Some(in_force(glue, side, credential));
+        held
     }
 
-    /// What a context holds that was begun in another process, where no rule was in force.
-    pub(super) fn resume(role: Role, max_output_token_size: Option<usize>) -> Self {
+    /// What a context holds that was carried here from another process, with the maximum output token
+    /// size that was set for it there.
+    pub(crate) fn carried(max_output_token_size: Option<usize>) -> Self {
         Self {
             max_output_token_size,
-            in_force: policy::for_context(role, || None),
+            in_force: None,
             acquired: Acquisitions::default(),
         }
     }
@@ -117,8 +116,14 @@ impl Held {
     /// The rule of the configuration that is in force; `None`: its settings are.
     #[inline]
     pub(super) fn rule(&self) -> Option<&Rule> {
-        self.in_force.rule()
+        self.in_force.as_ref().and_then(InForce::rule)
     }
+}
+
+/// The policy in force for a context.
+#[inline]
+fn in_force(glue: &'static Mechglue, side: Side<'_>, credential: Option<&Credential>) -> InForce {
+    policy::for_context(side.role(), || side.service(glue, credential))
 }
 
 /// What was acquired for a context, each at most once.
@@ -165,8 +170,8 @@ pub(crate) enum Side<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// A call. Its rules are those of the configuration as the context began, with what the caller set
-    /// for this context, or else for its credential, in place of it.
+    /// A call. Its rules are those of the configuration as the context began, with what the caller
+    /// set for this context, or else for its credential, in place of it.
     #[inline(always)]
     pub(crate) fn new(
         glue: &'static Mechglue,
@@ -176,7 +181,10 @@ impl<'a> Call<'a> {
         held: &'a mut Held,
         record: &'a mut Record,
     ) -> Self {
-        let mut rules = held.in_force.terms().rules;
+        let in_force = held
+            .in_force
+            .get_or_insert_with(|| in_force(glue, side, credential));
+        let mut rules = in_force.terms().rules;
         let of_credential = || credential.and_then(Credential::max_output_token_size);
         if let Some(size) = held.max_output_token_size.or_else(of_credential) {
             rules.max_output_token_size = size;
@@ -187,7 +195,7 @@ impl<'a> Call<'a> {
             credential,
             bindings,
             acquired: &mut held.acquired,
-            in_force: &held.in_force,
+            in_force,
             record,
             rules,
         }
@@ -233,6 +241,20 @@ impl<'a> Call<'a> {
             ),
             token: None,
         }
+    }
+
+    /// Trace that a mechanism is tried, and with which credential.
+    #[inline]
+    fn note_tried(&self, mech: &Oid) {
+        if trace::on() {
+            self.tell_tried(mech);
+        }
+    }
+
+    #[cold]
+    fn tell_tried(&self, mech: &Oid) {
+        let source = &self.source(mech);
+        trace!(Tried { mech, source });
     }
 
     /// Where the credential comes from that a mechanism is tried with, for the trace.
@@ -341,8 +363,7 @@ impl<'a> Call<'a> {
         mech: &Oid,
         token: Option<&[u8]>,
     ) -> Result<(GlueMech, Step<Buffer>), MechError> {
-        let is_ntlm = *mech == oid::NTLMSSP;
-        if let Some(token) = token.filter(|_| is_ntlm) {
+        if let (Some(token), &oid::NTLMSSP) = (token, mech) {
             self.acquired.passing.incoming(token)?;
         }
         let begun = match self.side {
@@ -362,16 +383,30 @@ impl<'a> Call<'a> {
                 GlueMech::accept(self.glue, mech, call, token.unwrap_or_default())
             }
         };
-        if is_ntlm {
-            if let Ok((_, Step::Continue(token))) = &begun {
-                self.acquired.passing.outgoing(token.as_ref());
-            }
+        if let (Ok((_, Step::Continue(token))), &oid::NTLMSSP) = (&begun, mech) {
+            self.acquired.passing.outgoing(token.as_ref());
         }
         begun
     }
 
-    /// Trace what fails later, and elsewhere: a mechanism that cannot delegate what it was asked to delegates
-    /// nothing and goes on, and a server of HTTP does not read a large token at all.
+    /// Whose fault an acceptor's failure is. Heimdal's Kerberos reports a missing keytab as it reports
+    /// a bad token, GSS_S_FAILURE, and only asking for a credential tells which it is: without keys
+    /// the mechanism cannot be used here, whatever the token.
+    #[cold]
+    fn without_keys(&mut self, mech: &Oid, mut error: MechError) -> MechError {
+        let asks = self.glue.is_heimdal()
+            && self.credential.is_none()
+            && matches!(self.side, Side::Acceptor { .. })
+            && error.major == major::FAILURE;
+        if asks && self.hold(mech).is_err() {
+            error.cause = Cause::Unusable;
+        }
+        error
+    }
+
+    /// Trace what fails later, and elsewhere: a mechanism that cannot delegate what it was asked to
+    /// delegates nothing and goes on, and a server of HTTP does not read a large token at all.
+    #[cold]
     fn note_oddities(&self, started: &GlueMech, step: &Step<Buffer>) {
         let Side::Initiator { flags, .. } = self.side else {
             return;
@@ -423,7 +458,8 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// The next leg of our own NTLM.
+    /// The next leg of our own NTLM. There are callers who give a credential at the first leg alone:
+    /// for the others it is the default one, as it is behind the glue.
     fn step_own(&mut self, mech: &mut Own, token: &[u8]) -> Result<Step<Vec<u8>>, MechError> {
         // They are held since the first leg, if that was in this process.
         self.hold_users()?;
@@ -464,8 +500,8 @@ impl<'a> Call<'a> {
     }
 }
 
-/// What is asked of a mechanism. RFC 4178 section 3.1: integrity always, since the mechListMIC needs
-/// it; unless the caller's credential says to ask for nothing (GSS_KRB5_CRED_NO_CI_FLAGS_X).
+/// What is asked of a mechanism. RFC 4178 section 3.1: integrity always, since the mechListMIC
+/// needs it; unless the caller's credential says to ask for nothing (GSS_KRB5_CRED_NO_CI_FLAGS_X).
 fn asked(credential: Option<&Credential>, flags: u32) -> u32 {
     if credential.is_none_or(Credential::asks_integrity) {
         flags | GSS_C_INTEG_FLAG
@@ -499,16 +535,14 @@ impl Mechs for Call<'_> {
     }
 
     fn vouch(&mut self, mech: &Oid) -> Result<(), MechError> {
-        trace!(Tried {
-            mech,
-            source: &self.source(mech),
-        });
+        self.note_tried(mech);
         if let Some(credential) = self.credential {
             credential.covers(mech)?;
-            if *mech == oid::NTLMSSP && !self.speaks_ntlm() {
-                return credential.vouch_for_ntlm(matches!(self.side, Side::Acceptor { .. }));
-            }
-            return Ok(());
+            // To accept with it, it will be asked in any case.
+            return match self.side {
+                Side::Acceptor { .. } => credential.cred_for(mech).map(drop),
+                Side::Initiator { .. } => credential.vouch(mech),
+            };
         }
         if *mech == oid::NTLMSSP && self.speaks_ntlm() {
             return self.hold_users();
@@ -528,10 +562,7 @@ impl Mechs for Call<'_> {
         mech: &Oid,
         token: Option<&[u8]>,
     ) -> Result<(Inner, Step<Token>), MechError> {
-        trace!(Tried {
-            mech,
-            source: &self.source(mech),
-        });
+        self.note_tried(mech);
         self.may_begin(mech)?;
         if *mech == oid::NTLMSSP && self.speaks_ntlm() {
             let (started, step) = self.run_own(token)?;
@@ -547,9 +578,15 @@ impl Mechs for Call<'_> {
             }
             self.hold(mech)?;
         }
-        let (started, step) = self.run_glue(&inner, token)?;
-        self.note_oddities(&started, &step);
-        Ok((Inner::Glue(started), made(step, Token::Glue)))
+        match self.run_glue(&inner, token) {
+            Ok((started, step)) => {
+                if trace::on() {
+                    self.note_oddities(&started, &step);
+                }
+                Ok((Inner::Glue(started), made(step, Token::Glue)))
+            }
+            Err(error) => Err(self.without_keys(&inner, error)),
+        }
     }
 
     fn step(&mut self, mech: &mut Inner, token: &[u8]) -> Result<Step<Token>, MechError> {
@@ -643,8 +680,9 @@ pub(crate) fn unusable(mech: &Oid, reason: &str) -> MechError {
     }
 }
 
-/// Octets of a token that do not fit any more, in base64 and behind "Authorization: Negotiate ", into
-/// the 8190 octets of a header field that Apache takes, as do others (8 KiB); some 30 are SPNEGO's own.
+/// Octets of a token that do not fit any more, in base64 and behind "Authorization: Negotiate ",
+/// into the 8190 octets of a header field that Apache takes, as do others (8 KiB); some 30 are
+/// SPNEGO's own.
 const LARGE_TOKEN: usize = (8190 - 26) / 4 * 3 - 30;
 
 /// Why a credential does not serve a mechanism.

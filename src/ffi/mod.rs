@@ -19,7 +19,8 @@ mod report;
 mod table;
 mod telling;
 
-use crate::error::{Error, Minor, major};
+use crate::error::{Error, Major, Minor};
+use crate::glue::{Mechglue, call};
 use arg::{Argument, Out, Status};
 use std::alloc::{GlobalAlloc, Layout};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,19 +28,26 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// Run the body of an entry point: its status, or its failure taken down for `gss_display_status`.
 /// A panic stops here and is a failure; what it was changing stays locked for ever.
 fn guard(mut minor: Out<'_, u32>, body: impl FnOnce() -> Status) -> u32 {
+    run(&mut minor, body).unwrap_or_else(|(major, _)| major)
+}
+
+/// The same for an entry point that a glue calls with none of its locks held.
+fn answer(glue: &'static Mechglue, mut minor: Out<'_, u32>, body: impl FnOnce() -> Status) -> u32 {
+    run(&mut minor, body).unwrap_or_else(|(major, minor)| {
+        call::note_failure(glue, major, minor.code());
+        major
+    })
+}
+
+fn run(minor: &mut Out<'_, u32>, body: impl FnOnce() -> Status) -> Result<Major, (Major, Minor)> {
     minor.clear();
-    match catch_unwind(AssertUnwindSafe(body)) {
-        Ok(Ok(status)) => status,
-        Ok(Err(error)) => {
-            minor.put(report::keep(&error).code());
-            error.major()
-        }
-        Err(_) => {
-            report::keep(&Error::Internal("a defect was caught at the door"));
-            minor.put(Minor::Internal.code());
-            major::FAILURE
-        }
-    }
+    let outcome = catch_unwind(AssertUnwindSafe(body))
+        .unwrap_or(Err(Error::Internal("a defect was caught at the door")));
+    outcome.map_err(|error| {
+        let kept = report::keep(&error);
+        minor.put(kept.code());
+        (error.major(), kept)
+    })
 }
 
 /// Memory is C's `malloc`, by contract and not by chance: a token made here is handed to the caller

@@ -37,7 +37,7 @@ impl Name {
 
     /// A user whom our own NTLM has found out: `DOMAIN\user`, as gss-ntlmssp shows it.
     pub(crate) fn of_user(user: &UserName) -> Self {
-        let mut name = Self::given(user.to_string().as_bytes(), Some(USER_NAME));
+        let mut name = Self::given(user.to_string().as_bytes(), Some(oid::USER_NAME));
         if let Some(given) = &mut name.given {
             given.user = Some(Box::new(user.clone()));
         }
@@ -51,7 +51,7 @@ impl Name {
                 let text = format!("{service}@{host}");
                 Self::given(text.as_bytes(), Some(HOSTBASED_SERVICE))
             }
-            None => Self::given(principal.as_bytes(), Some(USER_NAME)),
+            None => Self::given(principal.as_bytes(), Some(oid::USER_NAME)),
         }
     }
 
@@ -399,9 +399,6 @@ fn is_service(kind: Option<Oid>) -> bool {
     kind.is_some_and(|kind| [HOSTBASED_SERVICE, HOSTBASED_SERVICE_X].contains(&kind))
 }
 
-/// GSS_C_NT_USER_NAME, 1.2.840.113554.1.2.1.1.
-const USER_NAME: Oid = Oid::known([0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 1, 2, 1, 1]);
-
 /// GSS_C_NT_HOSTBASED_SERVICE, 1.2.840.113554.1.2.1.4, and as RFC 2078 had it, 1.3.6.1.5.6.2.
 pub(super) const HOSTBASED_SERVICE: Oid =
     Oid::known([0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 1, 2, 1, 4]);
@@ -420,7 +417,7 @@ mod tests {
     #[test]
     fn ntlm_reads_users_and_services_from_names() {
         let glue = Mechglue::mit();
-        let user = Name::given(b"DOMAIN\\user", Some(USER_NAME));
+        let user = Name::given(b"DOMAIN\\user", Some(oid::USER_NAME));
         assert_eq!(
             user.as_user(glue).unwrap(),
             Some(UserName::parse("DOMAIN\\user"))

@@ -241,8 +241,8 @@ pub(crate) struct Own {
     ntlm: Ntlm,
     /// The caller asked for mutual authentication.
     wants_mutual: bool,
-    /// The glue knows NTLM's identifier: MIT's knows only those that are configured, and tells the
-    /// application the null OID in the place of another.
+    /// The glue hands NTLM's identifier on. Heimdal's hands on what it is told; MIT's knows only those that
+    /// are configured, and tells the application the null OID in the place of another.
     known_to_glue: bool,
     /// The peer has proved by its mechListMIC that it has the session key.
     peer_proved: bool,
@@ -270,7 +270,7 @@ impl Own {
         let started = Self {
             ntlm,
             wants_mutual: flags & GSS_C_MUTUAL_FLAG != 0,
-            known_to_glue: known(glue),
+            known_to_glue: tellable(glue),
             peer_proved: false,
         };
         Ok((started, step))
@@ -290,7 +290,7 @@ impl Own {
         let started = Self {
             ntlm,
             wants_mutual: false,
-            known_to_glue: known(glue),
+            known_to_glue: tellable(glue),
             peer_proved: false,
         };
         Ok((started, step))
@@ -399,7 +399,7 @@ impl Own {
         ntlm.is_established().then_some(Self {
             ntlm,
             wants_mutual: proved,
-            known_to_glue: known(glue),
+            known_to_glue: tellable(glue),
             peer_proved: proved,
         })
     }
@@ -465,8 +465,14 @@ impl HalfDone {
     }
 }
 
+/// Whether the glue has an NTLM that can be negotiated.
 fn known(glue: &'static Mechglue) -> bool {
     catalog::available(glue).contains(&oid::NTLMSSP)
+}
+
+/// Whether the glue hands NTLM's identifier on to the application.
+fn tellable(glue: &'static Mechglue) -> bool {
+    glue.is_heimdal() || known(glue)
 }
 
 /// Whether the glue would hand these octets back to us if it were given them.

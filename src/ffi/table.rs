@@ -11,7 +11,7 @@ use super::context::Context;
 use super::credential::Shared;
 use super::handle::{Lend, Lent, Refuse};
 use super::name::Name;
-use super::{context, credential, guard, heimdal, inquiry, mechanism, message, name};
+use super::{answer, context, credential, guard, heimdal, inquiry, mechanism, message, name};
 use crate::error::{Error, major};
 use crate::glue::owned::{Bindings, LentOid, Store};
 use crate::glue::{Mechglue, call, catalog, environment, statics, takeover};
@@ -59,24 +59,26 @@ macro_rules! surface {
     };
     (@body $place:ident, $glue:expr, $($body:ident)::+, $($argument:ident),*) => {{
         $(Argument::clear(&mut $argument);)*
-        guard($place, move || $($body)::+($glue, $($argument),*))
+        let glue = $glue;
+        answer(glue, $place, move || $($body)::+(glue, $($argument),*))
     }};
     (@forward $place:ident, $glue:expr, $function:ident, $handle:ident $(, $argument:ident)*) => {{
         let glue = $glue;
         surface!(@lend $place, glue, $function, $handle, ($($argument),*),
-            refused($place, move || $handle.refusal(glue)))
+            refused(glue, $place, move || $handle.refusal(glue)))
     }};
     (@message $place:ident, $glue:expr, $function:ident, $handle:ident $(, $argument:ident)*) => {{
         let glue = $glue;
         surface!(@lend $place, glue, $function, $handle, ($($argument),*),
-            aside($place, move || message::$function(glue, $handle $(, $argument)*)))
+            aside(glue, $place, move || message::$function(glue, $handle $(, $argument)*)))
     }};
     // A question that is ours to answer, or else one for the mechanism, as a message or forwarded.
     (@ask_context $place:ident, $glue:expr, $function:ident, $handle:ident, $object:ident,
         $data:ident) => {{
         if inquiry::is_ours(&$object) {
             Argument::clear(&mut $data);
-            return aside($place, move || inquiry::$function($glue, $handle, $object, $data));
+            let glue = $glue;
+            return aside(glue, $place, move || inquiry::$function(glue, $handle, $object, $data));
         }
         surface!(@message $place, $glue, $function, $handle, $object, $data)
     }};
@@ -84,7 +86,8 @@ macro_rules! surface {
         $data:ident) => {{
         if inquiry::is_ours(&$object) {
             Argument::clear(&mut $data);
-            return aside($place, move || inquiry::$function($glue, $handle, $object, $data));
+            let glue = $glue;
+            return aside(glue, $place, move || inquiry::$function(glue, $handle, $object, $data));
         }
         surface!(@forward $place, $glue, $function, $handle, $object, $data)
     }};
@@ -104,7 +107,13 @@ macro_rules! surface {
         if call::is_failure(status) {
             $($argument.failed();)*
             let minor = $place.read();
-            return refused($place, move || call::failure($glue, &lent.mech(), status, minor));
+            // Heimdal's mechanisms say so that they do not know what they are asked for, and its
+            // callers, Cyrus SASL for one, know it by this.
+            if minor == 0 && $glue.is_heimdal() {
+                return status;
+            }
+            let failure = move || call::failure($glue, &lent.mech(), status, minor);
+            return refused($glue, $place, failure);
         }
         status
     }};
@@ -113,15 +122,15 @@ macro_rules! surface {
 /// The end of a row that forwards and fails.
 #[cold]
 #[inline(never)]
-fn refused(minor: Out<'_, u32>, why: impl FnOnce() -> Error) -> u32 {
-    guard(minor, move || Err(why()))
+fn refused(glue: &'static Mechglue, minor: Out<'_, u32>, why: impl FnOnce() -> Error) -> u32 {
+    answer(glue, minor, move || Err(why()))
 }
 
 /// The way of a message that no mechanism behind the glue protects.
 #[cold]
 #[inline(never)]
-fn aside(minor: Out<'_, u32>, body: impl FnOnce() -> Status) -> u32 {
-    guard(minor, body)
+fn aside(glue: &'static Mechglue, minor: Out<'_, u32>, body: impl FnOnce() -> Status) -> u32 {
+    answer(glue, minor, body)
 }
 
 type Any<'a> = Through<'a, *mut gss_any>;
@@ -357,9 +366,7 @@ surface! {
         mechs: OutOidSet<'_>,
     ) as gss_indicate_mechs
         => body {mechanism::indicate_mechs};
-    [mit gssi_inquire_names_for_mech, heimdal gss_inquire_names_for_mech](
-        mech: OidIn<'_>, kinds: OutOidSet<'_>,
-    )
+    [mit gssi_inquire_names_for_mech](mech: OidIn<'_>, kinds: OutOidSet<'_>)
         as gss_inquire_names_for_mech => body {mechanism::inquire_names_for_mech};
     [mit gssi_inquire_attrs_for_mech](
         mech: OidIn<'_>, attributes: OutOidSet<'_>, known: OutOidSet<'_>,
@@ -377,6 +384,10 @@ surface! {
     // Heimdal's manners.
     [heimdal gss_release_cred](cred: InOutHandle<'_, Shared>) as gss_release_cred
         => body {heimdal::release_cred};
+    [heimdal gss_acquire_cred_ext](
+        name: In<'_, Name>, kind: OidIn<'_>, secret: Octets<'_>, lifetime: u32,
+        mech: OidIn<'_>, usage: c_int, cred: OutHandle<'_, Shared>,
+    ) => body {heimdal::acquire_cred_ext};
     [heimdal gss_export_cred](cred: In<'_, Shared>, token: OutOctets<'_>) as gss_export_cred
         => body {heimdal::export_cred};
     [heimdal gss_import_cred](token: Octets<'_>, cred: OutHandle<'_, Shared>)
@@ -384,6 +395,8 @@ surface! {
     [heimdal gss_canonicalize_name](
         name: In<'_, Name>, mech: OidIn<'_>, canonical: OutHandle<'_, Name>,
     ) as gss_canonicalize_name => body {heimdal::canonicalize_name};
+    [heimdal gss_inquire_names_for_mech](mech: OidIn<'_>, kinds: OutOidSet<'_>)
+        as gss_inquire_names_for_mech => body {heimdal::inquire_names_for_mech};
     [heimdal gss_inquire_mechs_for_name](name: In<'_, Name>, mechs: OutOidSet<'_>)
         as gss_inquire_mechs_for_name => body {heimdal::inquire_mechs_for_name};
     [heimdal gss_display_status](
@@ -411,9 +424,19 @@ pub(crate) unsafe extern "C" fn gss_mo_init(
     count: *mut usize,
 ) -> u32 {
     configure();
+    #[expect(
+        clippy::as_conversions,
+        reason = "the address of a function, for which there is no other way"
+    )]
+    let with_password = gss_acquire_cred_ext as *const c_void;
     // SAFETY: the arguments are those of Heimdal's loader, for which this is written.
     guard(minor, || unsafe {
-        Ok(takeover::become_spnego(entry, options, count))
+        Ok(takeover::become_spnego(
+            entry,
+            options,
+            count,
+            with_password,
+        ))
     })
 }
 

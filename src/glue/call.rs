@@ -9,7 +9,7 @@ use super::owned::{
 use crate::error::{Error, Major, major};
 use crate::oid::{self, Oid};
 use crate::sys::*;
-use std::ffi::c_int;
+use std::ffi::{c_int, c_void};
 use std::ptr;
 
 /// What a call's status means: the status itself, or the failure in the mechanism's words.
@@ -34,6 +34,29 @@ pub(crate) fn failure(glue: &'static Mechglue, mech: &Oid, status: Major, minor:
         error: failed(glue, mech, status, minor),
         considered: Vec::new(),
     }
+}
+
+/// Have Heimdal take down the words for a failure of ours, by asking us for them.
+pub(crate) fn note_failure(glue: &'static Mechglue, status: Major, minor: u32) {
+    collect_error(glue, &oid::SPNEGO, status, minor);
+}
+
+/// Have Heimdal ask a mechanism for the words for its failure: its `gss_display_status` has only what it
+/// asked for before, and after most calls it does not ask. MIT's asks when it needs them.
+pub(super) fn collect_error(glue: &'static Mechglue, mech: &Oid, status: Major, minor: u32) {
+    type CollectError = unsafe extern "C" fn(gss_OID, u32, u32);
+    if !glue.is_heimdal() {
+        return;
+    }
+    let found = glue.find(c"gss_mg_collect_error");
+    if found.is_null() {
+        return;
+    }
+    let mut lent = LentOid::new(mech);
+    // SAFETY: Heimdal exports this name with this prototype; a function pointer is one pointer wide.
+    let collect = unsafe { std::mem::transmute::<*mut c_void, CollectError>(found) };
+    // SAFETY: the mech is lent for the call, which keeps a pointer to the mechanism's own identifier.
+    unsafe { collect(lent.raw(), status, minor) };
 }
 
 /// Whether a status has an error in it, and not only supplementary information.
@@ -366,6 +389,25 @@ pub(crate) fn set_context_option(
         )
     };
     outcome(context.glue(), &oid::KRB5, status, minor)
+}
+
+/// gss_inquire_sec_context_by_oid: copies of the buffers of the answer.
+pub(crate) fn ask_context(context: &Context, question: &Oid) -> Result<Vec<Vec<u8>>, Error> {
+    let glue = context.glue();
+    let mut lent = LentOid::new(question);
+    let (mut minor, mut answer) = (0, ptr::null_mut());
+    // SAFETY: the context is alive, the question lent for the call, the answer a local.
+    let status = unsafe {
+        glue.gss_inquire_sec_context_by_oid(
+            &raw mut minor,
+            context.raw(),
+            lent.raw(),
+            &raw mut answer,
+        )
+    };
+    let answer = BufferSet::take(glue, answer);
+    outcome(glue, &oid::KRB5, status, minor)?;
+    Ok(answer.map(|set| set.members()).unwrap_or_default())
 }
 
 /// GSS_Export_sec_context: the context is given up, also on failure where the mechanism says so.

@@ -1,5 +1,5 @@
-//! What MIT's Kerberos library knows and its messages keep to themselves, asked for after a failure only;
-//! and what it stumbles over.
+//! What MIT's Kerberos library knows and its messages keep to themselves, asked for after a failure
+//! only; and what it stumbles over.
 
 use super::{Mechglue, environment};
 use crate::advice::{Side, Trouble, advised, krb5_error};
@@ -13,9 +13,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::ptr;
 
-/// Whether the library may be asked for the default ticket cache. Up to 1.20 at least it frees a pointer
-/// that was never set, and the program crashes as often as not, when `KRB5CCNAME` names a file that is there
-/// and is none of its caches, or one of another user's, as after `su`.
+/// Whether the library may be asked for the default ticket cache. Up to 1.20 at least it frees a
+/// pointer that was never set, and the program crashes as often as not, when `KRB5CCNAME` names a
+/// file that is there and is none of its caches, or one of another user's, as after `su`.
 ///
 /// # Errors
 /// What the library would say, and what to do about it.

@@ -3,7 +3,7 @@
 
 use super::owned::OidSet;
 use super::owned::{Bindings, Buffer, Context, Cred, LentBuffer, LentOid, LentOidSet, Name, Store};
-use super::{Mechglue, kerberos};
+use super::{Mechglue, call, kerberos};
 use crate::advice::{Side, Trouble, advised, krb5_error};
 use crate::error::{Cause, Major, MechError, major};
 use crate::negotiate::{Mech, Step};
@@ -79,9 +79,9 @@ impl GlueMech {
         imported
     }
 
-    /// Begin as an initiator. MIT's Kerberos gets the target as its own name, made once and kept for
-    /// the later legs: the glue would make it anew for each, with a Kerberos context every time.
-    /// Heimdal keeps it in the name.
+    /// Begin as an initiator. MIT's Kerberos gets the target as its own name, made once and kept
+    /// for the later legs: the glue would make it anew for each, with a Kerberos context every
+    /// time. Heimdal keeps it in the name.
     pub(crate) fn initiate(
         mech: &Oid,
         call: Initiate<'_>,
@@ -618,8 +618,8 @@ fn advised_failure(
     error
 }
 
-/// The trouble that is really there. Of a ticket whose encryption type the acceptor does not permit MIT's
-/// library says that it cannot be decrypted, as if the key were another.
+/// The trouble that is really there. Of a ticket whose encryption type the acceptor does not permit
+/// MIT's library says that it cannot be decrypted, as if the key were another.
 fn found_out(trouble: Trouble, glue: &'static Mechglue, words: &str) -> Trouble {
     if trouble != Trouble::WrongKey(Side::Acceptor) || glue.is_heimdal() {
         return trouble;
@@ -630,7 +630,8 @@ fn found_out(trouble: Trouble, glue: &'static Mechglue, words: &str) -> Trouble 
     }
 }
 
-/// The type in "... kvno 1 enctype DEPRECATED:arcfour-hmac found in keytab but cannot decrypt ticket".
+/// The type in "... kvno 1 enctype DEPRECATED:arcfour-hmac found in keytab but cannot decrypt
+/// ticket".
 fn ticket_encryption_type(words: &str) -> Option<&str> {
     let (before, _) = words.rsplit_once(" found in keytab but cannot decrypt ticket")?;
     let (_, name) = before.rsplit_once(" enctype ")?;
@@ -638,8 +639,8 @@ fn ticket_encryption_type(words: &str) -> Option<&str> {
 }
 
 /// An acceptor passes over a mechanism only when it says that it cannot be used here. Whatever else
-/// it finds wrong is the initiator's token, and a token that was refused (a skewed clock, an unknown
-/// key) must not turn into another mechanism.
+/// it finds wrong is the initiator's token, and a token that was refused (a skewed clock, an
+/// unknown key) must not turn into another mechanism.
 fn judged_by_acceptor(mut error: MechError) -> MechError {
     error.cause = match error.major & ROUTINE_ERRORS {
         major::NO_CRED | major::BAD_MECH | major::UNAVAILABLE => Cause::Unusable,
@@ -662,7 +663,14 @@ fn cause(mech: &Oid, status: Major, minor: u32) -> Cause {
 /// The sentences of the glue for a failure: the mechanism's, or the major status's where the
 /// mechanism has none.
 fn reason(glue: &'static Mechglue, mech: &Oid, status: Major, minor: u32) -> String {
-    let (code, kind) = if minor == 0 { (status, 1) } else { (minor, 2) };
+    call::collect_error(glue, mech, status, minor);
+    // Kerberos has no code of its own for wrong channel bindings, and MIT's glue makes one of none.
+    let has_none = mech.is_krb5() && status & ROUTINE_ERRORS == BAD_BINDINGS;
+    let (code, kind) = if minor == 0 || has_none {
+        (status, 1)
+    } else {
+        (minor, 2)
+    };
     let mut lent = LentOid::new(mech);
     let mut sentences: Vec<String> = Vec::new();
     let mut more = 0;
@@ -694,8 +702,8 @@ fn reason(glue: &'static Mechglue, mech: &Oid, status: Major, minor: u32) -> Str
     sentences.join("; ")
 }
 
-/// A mechanism's sentence, in which nothing that a peer has put into it (the name in its ticket, the text
-/// of an error) drives a terminal, ends a line of a log or fills it.
+/// A mechanism's sentence, in which nothing that a peer has put into it (the name in its ticket,
+/// the text of an error) drives a terminal, ends a line of a log or fills it.
 fn printable(sentence: &str) -> String {
     let mut shown: String = sentence
         .chars()
@@ -740,8 +748,8 @@ const KRB5_REFUSALS: [u32; 4] = [
 /// A mechanism that never ends its list of sentences is cut short.
 const MOST_SENTENCES: usize = 8;
 
-/// Characters of a sentence that are shown: Kerberos's with two principals in them have some 200, and what
-/// to do about it has to fit behind it into the 1024 octets that curl shows.
+/// Characters of a sentence that are shown: Kerberos's with two principals in them have some 200,
+/// and what to do about it has to fit behind it into the 1024 octets that curl shows.
 const LONGEST_SENTENCE: usize = 500;
 
 /// Private question of SPNEGO to NTLM, 1.3.6.1.4.1.7165.655.1.2: is a mechListMIC mandatory?

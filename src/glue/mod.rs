@@ -10,6 +10,7 @@ pub(crate) mod catalog;
 pub(crate) mod environment;
 pub(crate) mod kerberos;
 pub(crate) mod mech;
+pub(crate) mod neighbours;
 pub(crate) mod owned;
 pub(crate) mod session;
 pub(crate) mod source;

@@ -181,6 +181,28 @@ impl Cred {
     }
 }
 
+impl BufferSet {
+    /// Copies of the members.
+    pub(crate) fn members(&self) -> Vec<Vec<u8>> {
+        // SAFETY: the set is alive until drop.
+        let set = unsafe { &*self.raw() };
+        if set.elements.is_null() || set.count == 0 {
+            return Vec::new();
+        }
+        // SAFETY: a set's elements are an array of `count` buffer descriptors.
+        let elements = unsafe { std::slice::from_raw_parts(set.elements, set.count) };
+        let copy = |element: &gss_buffer_desc| {
+            if element.value.is_null() || element.length == 0 {
+                return Vec::new();
+            }
+            // SAFETY: `value` has `length` octets.
+            unsafe { std::slice::from_raw_parts(element.value.cast::<u8>(), element.length) }
+                .to_vec()
+        };
+        elements.iter().map(copy).collect()
+    }
+}
+
 impl OidSet {
     /// The members that can be known.
     pub(crate) fn members(&self) -> Vec<Oid> {

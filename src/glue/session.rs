@@ -1,13 +1,15 @@
-//! SPNEGO as any program asks the glue for it: the application's credential, the glue's choice of
-//! who answers. For the parts of this library that are applications themselves.
+//! SPNEGO, or one mechanism alone, as any program asks the glue for it: the application's credential,
+//! the glue's choice of who answers. For the parts of this library that are applications themselves.
 
 use super::call::{self, ContextFacts};
 use super::mech::failed;
-use super::owned::{Buffer, Context, LentBuffer, LentOid, Name};
+use super::owned::{Buffer, Context, Cred, LentBuffer, LentOid, LentOidSet, Name};
 use super::{Mechglue, call::is_failure};
+use crate::advice::{Side, Trouble};
 use crate::error::{Error, MechError, major};
-use crate::oid;
+use crate::oid::{self, Oid};
 use crate::sys::*;
+use std::ffi::c_int;
 use std::marker::PhantomData;
 use std::ptr;
 use std::rc::Rc;
@@ -22,6 +24,12 @@ pub(crate) struct AppCred<'a> {
 }
 
 impl AppCred<'_> {
+    /// The default credential.
+    pub(crate) const DEFAULT: AppCred<'static> = AppCred {
+        handle: ptr::null_mut(),
+        lender: PhantomData,
+    };
+
     /// Keep it beyond the call: whoever takes this says in C's header how long the application has
     /// to keep its credential.
     pub(crate) fn keep(self) -> AppCred<'static> {
@@ -32,16 +40,57 @@ impl AppCred<'_> {
     }
 }
 
+/// Whose credential a session uses.
+pub(crate) enum Holder {
+    /// The application's.
+    App(AppCred<'static>),
+    /// This library's.
+    Own(Cred),
+}
+
+impl Holder {
+    fn handle(&self) -> gss_cred_id_t {
+        match self {
+            Self::App(cred) => cred.handle,
+            Self::Own(cred) => cred.raw(),
+        }
+    }
+}
+
 /// What every leg of a session is called with.
 pub(crate) struct Terms {
+    /// The mechanism to ask for; an acceptor's is in the peer's first token.
+    pub(crate) mech: Oid,
     /// The credential.
-    pub(crate) cred: AppCred<'static>,
+    pub(crate) cred: Holder,
     /// Whom to reach, as initiator; `None`: wait to be reached.
     pub(crate) target: Option<Name>,
     /// Request flags of RFC 2744 section 5.19.
     pub(crate) flags: u32,
     /// The application data of the channel bindings.
     pub(crate) bindings: Option<Vec<u8>>,
+}
+
+/// The glue's no, and what to do about it, where that is known.
+pub(crate) struct Refused {
+    /// In the glue's words.
+    pub(crate) error: MechError,
+    /// What to do.
+    pub(crate) trouble: Option<Trouble>,
+}
+
+impl Refused {
+    fn new(glue: &'static Mechglue, mech: &Oid, side: Side, status: u32, minor: u32) -> Self {
+        let error = failed(glue, mech, status, minor);
+        // A built-in SPNEGO hands on the code of the mechanism that it asked first, Kerberos.
+        let whose = if *mech == oid::SPNEGO {
+            &oid::KRB5
+        } else {
+            mech
+        };
+        let trouble = Trouble::of(whose, side, status, minor, &error.reason);
+        Self { error, trouble }
+    }
 }
 
 /// One security context of SPNEGO, as an application has it.
@@ -57,15 +106,94 @@ pub(crate) struct Session {
 /// # Errors
 /// When there is none on this machine.
 pub(crate) fn library() -> Result<&'static Mechglue, Error> {
-    let glue = Mechglue::mit();
-    if glue.load() {
-        Ok(glue)
-    } else {
-        Err(Error::Unavailable(
-            "libgssapi_krb5.so.2 cannot be loaded; install MIT krb5",
-        ))
+    loaded(Mechglue::mit()).ok_or(Error::Unavailable(
+        "libgssapi_krb5.so.2 cannot be loaded; install MIT krb5",
+    ))
+}
+
+/// The same for Heimdal's.
+///
+/// # Errors
+/// When there is none on this machine.
+pub(crate) fn library_of_heimdal() -> Result<&'static Mechglue, Error> {
+    loaded(Mechglue::heimdal()).ok_or(Error::Unavailable(
+        "libgssapi.so.3 cannot be loaded; Heimdal is not installed",
+    ))
+}
+
+fn loaded(glue: &'static Mechglue) -> Option<&'static Mechglue> {
+    glue.load().then_some(glue)
+}
+
+/// A credential for one mechanism: with a password, or what the mechanism finds by itself.
+///
+/// # Errors
+/// The glue's.
+pub(crate) fn acquire(
+    glue: &'static Mechglue,
+    mech: &Oid,
+    side: Side,
+    name: Option<&Name>,
+    password: Option<&[u8]>,
+) -> Result<Cred, Refused> {
+    let mechs = [*mech];
+    let mut lent = LentOidSet::new(&mechs);
+    let name = name.map_or(ptr::null_mut(), Name::raw);
+    let usage = match side {
+        Side::Initiator => GSS_C_INITIATE,
+        Side::Acceptor => GSS_C_ACCEPT,
+    };
+    let usage = c_int::try_from(usage).unwrap_or_default();
+    let (mut minor, mut cred) = (0, ptr::null_mut());
+    let status = match password {
+        Some(password) => {
+            let mut password = LentBuffer::new(password);
+            // SAFETY: the name is alive, set and password are lent for the call, the result is a
+            // local, what is null is not wanted.
+            unsafe {
+                glue.gss_acquire_cred_with_password(
+                    &raw mut minor,
+                    name,
+                    password.raw(),
+                    DEFAULT_LIFETIME,
+                    lent.raw(),
+                    usage,
+                    &raw mut cred,
+                    ptr::null_mut(),
+                    ptr::null_mut(),
+                )
+            }
+        }
+        // SAFETY: as above.
+        None => unsafe {
+            glue.gss_acquire_cred(
+                &raw mut minor,
+                name,
+                DEFAULT_LIFETIME,
+                lent.raw(),
+                usage,
+                &raw mut cred,
+                ptr::null_mut(),
+                ptr::null_mut(),
+            )
+        },
+    };
+    match Cred::take(glue, cred) {
+        Some(cred) if !is_failure(status) => Ok(cred),
+        _ => Err(Refused::new(glue, mech, side, status, minor)),
     }
 }
+
+/// Whether this project's SPNEGO made the credential: only it knows the option.
+pub(crate) fn is_ours(cred: &mut Cred) -> bool {
+    call::change_cred(cred, &oid::MAX_OUTPUT_TOKEN_SIZE, &OFF).is_ok()
+}
+
+/// What the mechanism thinks fit, RFC 2744 section 5.2.
+const DEFAULT_LIFETIME: u32 = 0;
+
+/// The value of the option that changes nothing: no fragments.
+const OFF: [u8; 4] = [0; 4];
 
 impl Session {
     /// A session without any token yet.
@@ -83,18 +211,29 @@ impl Session {
     ///
     /// # Errors
     /// The glue's; the token is what the peer gets in spite of it.
-    pub(crate) fn step(&mut self, token: Option<&[u8]>) -> Result<(Buffer, bool), MechError> {
+    pub(crate) fn step(&mut self, token: Option<&[u8]>) -> Result<(Buffer, bool), Refused> {
         let mut output = Buffer::empty(self.glue);
         let (status, minor) = match &self.terms.clone().target {
             Some(target) => self.initiate(target, token, &mut output),
             None => self.accept(token.unwrap_or_default(), &mut output),
         };
         if is_failure(status) {
-            let mut error = failed(self.glue, &oid::SPNEGO, status, minor);
-            error.token = (!output.is_empty()).then(|| output.as_ref().to_vec());
-            return Err(error);
+            let side = match self.terms.target {
+                Some(_) => Side::Initiator,
+                None => Side::Acceptor,
+            };
+            let mut refused = Refused::new(self.glue, &self.terms.mech, side, status, minor);
+            refused.error.token = (!output.is_empty()).then(|| output.as_ref().to_vec());
+            return Err(refused);
         }
         Ok((output, status & major::CONTINUE_NEEDED == 0))
+    }
+
+    /// What the SPNEGO behind the context answers to a question, which only this project's knows.
+    /// `None` when there is no context to ask.
+    pub(crate) fn ask(&self, question: &Oid) -> Option<Result<Vec<Vec<u8>>, Error>> {
+        let context = self.context.as_ref()?;
+        Some(call::ask_context(context, question))
     }
 
     /// What has been established: the peer's name and the rest of what the context tells.
@@ -119,9 +258,10 @@ impl Session {
     }
 
     fn initiate(&mut self, target: &Name, token: Option<&[u8]>, output: &mut Buffer) -> (u32, u32) {
-        let mut mech = LentOid::new(&oid::SPNEGO);
+        let terms = Rc::clone(&self.terms);
+        let mut mech = LentOid::new(&terms.mech);
         let mut lent = LentBuffer::new(token.unwrap_or_default());
-        let mut bindings = self.terms.bindings.as_deref().map(bindings);
+        let mut bindings = terms.bindings.as_deref().map(bindings);
         let mut context = self.taken();
         let (mut minor, mut flags) = (0, 0);
         // SAFETY: the application keeps its credential for as long as it promised; the other handles
@@ -129,11 +269,11 @@ impl Session {
         let status = unsafe {
             self.glue.gss_init_sec_context(
                 &raw mut minor,
-                self.terms.cred.handle,
+                self.terms.cred.handle(),
                 &raw mut context,
                 target.raw(),
                 mech.raw(),
-                self.terms.flags,
+                terms.flags,
                 0,
                 bindings.as_mut().map_or(ptr::null_mut(), ptr::from_mut),
                 token.map_or(ptr::null_mut(), |_| lent.raw()),
@@ -158,7 +298,7 @@ impl Session {
             self.glue.gss_accept_sec_context(
                 &raw mut minor,
                 &raw mut context,
-                self.terms.cred.handle,
+                self.terms.cred.handle(),
                 lent.raw(),
                 bindings.as_mut().map_or(ptr::null_mut(), ptr::from_mut),
                 ptr::null_mut(),

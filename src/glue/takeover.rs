@@ -6,21 +6,24 @@ use super::{Mechglue, statics};
 use crate::error::{Major, major};
 use crate::oid::{self, Oid};
 use crate::sys::{gss_OID, gss_buffer_desc, gss_buffer_t, gss_const_OID};
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr;
 use std::sync::OnceLock;
 
-/// Make an entry SPNEGO's, and give its options, which on Heimdal are its RFC 5587 attributes.
+/// Make an entry SPNEGO's, and give its options, which on Heimdal are its RFC 5587 attributes, and
+/// what acquires a credential with a password.
 ///
 /// Anything else than Heimdal 7 and our own identifier is left alone: newer ones keep the newest
 /// entry last and share the memory of identifiers, so there it would do harm, and no good.
 ///
 /// # Safety
-/// The arguments are those that Heimdal's loader calls `gss_mo_init` with.
+/// The arguments are those that Heimdal's loader calls `gss_mo_init` with, and a function of the type
+/// that it has for this.
 pub(crate) unsafe fn become_spnego(
     entry: gss_OID,
     options: *mut *mut MechOption,
     count: *mut usize,
+    acquire_cred_ext: *const c_void,
 ) -> Major {
     // SAFETY: null, or the identifier of the entry.
     let given = unsafe { super::owned::read_oid(entry) };
@@ -32,6 +35,8 @@ pub(crate) unsafe fn become_spnego(
     if !Mechglue::heimdal().is_heimdal_7() || options.is_null() || count.is_null() {
         return major::UNAVAILABLE;
     }
+    // SAFETY: Heimdal 7's own places, in the middle of its entry.
+    unsafe { Stretch::complete(options, count, acquire_cred_ext) };
     let table = table();
     // SAFETY: checked for null; the glue's own variables. It never writes to the table.
     unsafe { options.write(table.0.as_ptr().cast_mut()) };
@@ -51,8 +56,86 @@ pub(crate) unsafe fn become_spnego(
 
 const SPNEGO: Oid = oid::SPNEGO;
 
+/// Some octets in this library.
+const MARK: &CStr = c"gss-spnego";
+
 /// The octets fit in the place of ours.
 const _: () = assert!(oid::SPNEGO.length() == oid::OURS.length());
+
+/// The stretch of Heimdal 7's entry that ends with the two places handed to `gss_mo_init`. It looks
+/// up functions for the first three; for the fourth, by which a credential is acquired with a password,
+/// it has a place and does not look.
+#[repr(C)]
+struct Stretch {
+    /// gm_store_cred, gm_export_cred, gm_import_cred.
+    looked_up: [*const c_void; 3],
+    /// gm_acquire_cred_ext.
+    acquire_cred_ext: *const c_void,
+    /// gm_iter_creds to gm_cred_label_set, which nobody fills.
+    unfilled: [*const c_void; 6],
+    options: *mut MechOption,
+    count: usize,
+}
+
+impl Stretch {
+    const LOOKED_UP: [&CStr; 3] = [c"gss_store_cred", c"gss_export_cred", c"gss_import_cred"];
+
+    /// Put our function for passwords into its place, if all around it is what Heimdal 7 has there.
+    ///
+    /// # Safety
+    /// The places are those that Heimdal 7 hands to `gss_mo_init`: in an entry of its list, with some
+    /// forty functions in front of them.
+    unsafe fn complete(
+        options: *mut *mut MechOption,
+        count: *mut usize,
+        acquire_cred_ext: *const c_void,
+    ) {
+        let before = std::mem::offset_of!(Self, options);
+        let stretch = options.wrapping_byte_sub(before).cast::<Self>();
+        // SAFETY: by contract the entry begins in front of it, and nobody else has it yet.
+        let Some(stretch) = (unsafe { stretch.as_mut() }) else {
+            return;
+        };
+        // Our own names may be taken for Heimdal's here: the library is what tells them apart.
+        let ours = Place::of(MARK.as_ptr().cast()).library;
+        let found = stretch.looked_up.map(Place::of);
+        let known = found
+            .iter()
+            .zip(Self::LOOKED_UP)
+            .all(|(place, name)| place.library == ours && place.name.as_deref() == Some(name));
+        let empty = stretch.acquire_cred_ext.is_null() && stretch.unfilled == [ptr::null(); 6];
+        if known
+            && empty
+            && ptr::eq(&raw const stretch.count, count)
+            && Place::of(acquire_cred_ext).library == ours
+        {
+            stretch.acquire_cred_ext = acquire_cred_ext;
+        }
+    }
+}
+
+/// Where a function is: in which library, by which name. The dynamic linker may know neither.
+struct Place {
+    library: *const c_void,
+    name: Option<CString>,
+}
+
+impl Place {
+    fn of(function: *const c_void) -> Self {
+        // SAFETY: all zero is a value of this struct of pointers.
+        let mut found: libc::Dl_info = unsafe { std::mem::zeroed() };
+        // SAFETY: any address may be asked for; the answer is a local.
+        unsafe { libc::dladdr(function, &raw mut found) };
+        let name = (!found.dli_sname.is_null()).then(|| {
+            // SAFETY: a string of the library's own table of names.
+            unsafe { CStr::from_ptr(found.dli_sname) }.to_owned()
+        });
+        Self {
+            library: found.dli_fbase,
+            name,
+        }
+    }
+}
 
 impl Mechglue {
     /// Whether the Heimdal in this process is a 7: these two functions came after it.
@@ -175,7 +258,14 @@ mod tests {
         };
         let (mut options, mut count) = (ptr::null_mut(), 0);
         // SAFETY: all arguments are locals of the right types.
-        let status = unsafe { become_spnego(&raw mut entry, &raw mut options, &raw mut count) };
+        let status = unsafe {
+            become_spnego(
+                &raw mut entry,
+                &raw mut options,
+                &raw mut count,
+                ptr::null(),
+            )
+        };
         (status, octets, options)
     }
 

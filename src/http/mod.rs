@@ -62,6 +62,8 @@ pub struct Established {
     pub mech: Oid,
     /// The context's flags, RFC 2743 section 1.2.1 by the bits of RFC 2744.
     pub flags: Flags,
+    /// How many seconds it is good for; `u32::MAX`: for ever.
+    pub lifetime: u32,
 }
 
 /// The flags of an established context, in the bits of gssapi.h.
@@ -263,6 +265,7 @@ mod script {
                         peer: Some("peer".to_owned()),
                         mech,
                         flags,
+                        lifetime: u32::MAX,
                     },
                     refusal: refusal.clone(),
                 })

@@ -120,7 +120,7 @@ fn invite<S: Mechs>(mechs: &mut S) -> Result<(Acceptor<S::Mech>, Reply), Failure
         mech_token: None,
         mech_list_mic: None,
     };
-    Ok((Acceptor::Hinted, unfinished(Some(hints.encode_init2()))))
+    Ok((Acceptor::Hinted, reply(Some(hints.encode_init2()), false)))
 }
 
 /// Choose a mechanism from the initiator's list and run it on the optimistic token, if that is
@@ -135,13 +135,13 @@ fn answer<S: Mechs>(token: &[u8], mechs: &mut S) -> Result<(Acceptor<S::Mech>, R
     let record = mechs.record();
     record.chooses(By::Us, &choice.common.offered, choice.reason());
     record.keep(init.mech_types.into_owned());
-    let mut running = Box::new(Running {
+    let mut running = Running {
         offered: choice.common.offered,
         mech: choice.common.mech,
         context: Context::Unstarted,
         mic: Mic::Optional,
         given_up: choice.given_up,
-    });
+    };
     let rules = mechs.rules();
     let is_guarded = rules.downgrade == Downgrade::Refuse && running.given_up.is_some();
     let why = if choice.contestable {
@@ -161,7 +161,13 @@ fn answer<S: Mechs>(token: &[u8], mechs: &mut S) -> Result<(Acceptor<S::Mech>, R
     let out = choice
         .begun
         .and_then(|(mech, step)| running.note(mech, step, record));
-    conclude(running, out, init.mech_list_mic, Some(state), mechs)
+    let reply = conclude(&mut running, out, init.mech_list_mic, Some(state), mechs)?;
+    let next = if reply.complete {
+        Acceptor::Established(running.into_established()?)
+    } else {
+        Acceptor::Running(Box::new(running))
+    };
+    Ok((next, reply))
 }
 
 /// A mechanism that both sides have.
@@ -340,7 +346,13 @@ fn proceed<S: Mechs>(
             .map_err(|error| refuse(failed(error, mechs.record())))?,
         None => None,
     };
-    conclude(running, out, response.mech_list_mic, None, mechs)
+    let reply = conclude(&mut running, out, response.mech_list_mic, None, mechs)?;
+    let next = if reply.complete {
+        Acceptor::Established(running.into_established()?)
+    } else {
+        Acceptor::Running(running)
+    };
+    Ok((next, reply))
 }
 
 /// The token that the mechanism is to be fed, which it must not be without, or must be without.
@@ -377,12 +389,12 @@ fn check_owner(token: &[u8], mech: &Oid) -> Result<(), Error> {
 /// Settle the MICs, and answer. The first reply says `first` and names the mechanism, octet for
 /// octet as it was offered (MS-SPNG 3.2.5); later ones do neither.
 fn conclude<M: Mech, T: AsRef<[u8]>>(
-    mut running: Box<Running<M>>,
+    running: &mut Running<M>,
     out: Option<T>,
     received: Option<&[u8]>,
     first: Option<NegState>,
     mechs: &mut impl Mechs<Mech = M>,
-) -> Result<(Acceptor<M>, Reply), Failure> {
+) -> Result<Reply, Failure> {
     // RFC 4178 section 5: when the optimistic token was also the last one, the MIC that the
     // initiator did not know it owed is preceded by ours.
     let turn = match (&out, first) {
@@ -400,7 +412,7 @@ fn conclude<M: Mech, T: AsRef<[u8]>>(
         Verdict::Skip => (NegState::AcceptCompleted, None),
         Verdict::Answer(mic) => (NegState::AcceptCompleted, Some(mic)),
         // The initiator was done when it sent its MIC.
-        Verdict::Agreed => return established(*running, None),
+        Verdict::Agreed => return Ok(reply(None, true)),
     };
     let encoded = NegTokenResp {
         neg_state: Some(neg_state),
@@ -409,23 +421,11 @@ fn conclude<M: Mech, T: AsRef<[u8]>>(
         mech_list_mic: mic.as_deref(),
     }
     .encode();
-    match neg_state {
-        NegState::AcceptCompleted => established(*running, Some(encoded)),
-        _ => Ok((Acceptor::Running(running), unfinished(Some(encoded)))),
-    }
+    let is_end = neg_state == NegState::AcceptCompleted;
+    Ok(reply(Some(encoded), is_end))
 }
 
-fn established<M: Mech>(
-    running: Running<M>,
-    token: Option<Vec<u8>>,
-) -> Result<(Acceptor<M>, Reply), Failure> {
-    let mech = running.into_established()?;
-    let complete = true;
-    Ok((Acceptor::Established(mech), Reply { token, complete }))
-}
-
-fn unfinished(token: Option<Vec<u8>>) -> Reply {
-    let complete = false;
+fn reply(token: Option<Vec<u8>>, complete: bool) -> Reply {
     Reply { token, complete }
 }
 

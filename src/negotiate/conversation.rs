@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn ms_spng_3_1_5_9_each_piece_is_answered_by_the_empty_token() {
+    fn each_piece_is_answered_by_the_empty_token() {
         let mechs = &mut NoMechs::with_largest(0);
         let mut conversation = Scripted::conversation(vec![reply(ANSWER, true)]);
         for piece in TOKEN[..TOKEN.len() - 1].chunks(1) {
@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn ms_spng_3_1_5_6_completion_is_withheld_until_the_last_piece_left() {
+    fn completion_is_withheld_until_the_last_piece_left() {
         let mechs = &mut NoMechs::with_largest(5);
         let conversation = Scripted::conversation(vec![reply(ANSWER, true)]);
         let (conversation, first) = conversation.step(Some(TOKEN), mechs).unwrap();

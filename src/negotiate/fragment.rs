@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn ms_spng_3_1_5_8_pieces_of_any_size_make_the_message() {
+    fn pieces_of_any_size_make_the_message() {
         for tag in [INITIAL, RESPONSE] {
             for content in [0, 1, 5, 0x7f, 0x80, 0xff, 0x100, 300] {
                 let message = message(tag, content);
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn ms_spng_3_1_5_5_pieces_are_of_the_size_asked_for() {
+    fn pieces_are_of_the_size_asked_for() {
         let message = message(RESPONSE, 17);
         for size in 1..=message.len() + 1 {
             let mut rest = Some(Fragmenter::new(message.clone()));

@@ -113,39 +113,45 @@ fn offer<S: Mechs>(
 ) -> Result<(Initiator<S::Mech>, Reply), Failure> {
     let candidates = mechs.candidates();
     let optimistic = mechs.rules().optimistic_token;
-    let hints = NegTokenInit::decode(invitation).ok();
+    let hints = match invitation {
+        [] => None,
+        invitation => NegTokenInit::decode(invitation).ok(),
+    };
     let mut begun = None;
-    let mut offered = Vec::with_capacity(candidates.len());
+    let mut first = None;
+    // Places among the candidates; as a rule there are none.
+    let mut left_out = Vec::new();
     let mut given_up = None;
     if let Some(hints) = &hints {
         invited(hints);
     }
-    for mech in candidates.iter().copied() {
-        let starts = optimistic && offered.is_empty() && welcomes(hints.as_ref(), &mech);
+    for (place, mech) in candidates.iter().copied().enumerate() {
+        let starts = optimistic && first.is_none() && welcomes(hints.as_ref(), &mech);
         let usable = if starts {
             mechs.start(&mech, None).map(|first| begun = Some(first))
         } else {
             mechs.vouch(&mech)
         };
         match usable {
-            Ok(()) => offered.push(mech),
+            Ok(()) => first = first.or(Some(mech)),
             // What was tried and says no is the answer: with another mechanism, the same wrong
             // password would only be tried again.
             Err(error) if starts && error.cause == Cause::Refused => {
                 return Err(silent(failed(error, mechs.record())));
             }
-            Err(error) if offered.is_empty() && is_final(&error, mechs) => {
+            Err(error) if first.is_none() && is_final(&error, mechs) => {
                 return Err(silent(final_failure(error, mechs)));
             }
             Err(error) => {
-                if offered.is_empty() {
+                if first.is_none() {
                     given_up.get_or_insert_with(|| Box::new(mech));
                 }
+                left_out.push(place);
                 mechs.record().drops(error);
             }
         }
     }
-    let Some(first) = offered.first().copied() else {
+    let Some(first) = first else {
         let mut considered = mechs.record().dropped().to_vec();
         considered.extend(mechs.absent());
         return Err(silent(Error::NoMech {
@@ -160,13 +166,16 @@ fn offer<S: Mechs>(
         mic: Mic::Optional,
         given_up,
     });
+    let offered = candidates.iter().enumerate();
+    let offered = offered.filter(|(place, _)| !left_out.contains(place));
+    let list = MechList::encode(offered.map(|(_, mech)| mech));
     trace!(Offered {
         by: By::Us,
-        mechs: &offered,
+        mechs: &list.known(MOST_TOLD),
     });
     let must_prove = mechs.rules().require.mic;
     let record = mechs.record();
-    record.keep(MechList::encode(&offered));
+    record.keep(list);
     if must_prove {
         running.require_mic("the configuration asks for it", record);
     }

@@ -1,17 +1,16 @@
 //! A negotiation under way as octets, so that another process can go on with it: all of it but its
-//! mechanism's own context. Of its record only the list comes along.
+//! mechanism's own context. What became of the mechanisms dropped on the way is left behind.
 #![forbid(unsafe_code)]
 
 use crate::negotiate::mic::Mic;
-use crate::negotiate::record::{MicState, Record};
 use crate::negotiate::running::{Context, Running};
-use crate::negotiate::{Acceptor, Initiator, Mech};
+use crate::negotiate::{Acceptor, Initiator, Mech, MicState, Record};
 use crate::oid::Oid;
 use crate::wire::spnego::MechList;
 
 impl<M: Mech> Initiator<M> {
-    /// The negotiation as octets, and its mechanism's context; `None` when no mechanism has begun,
-    /// or when the negotiation is over.
+    /// The negotiation with its record as octets, and its mechanism's context; `None` when no
+    /// mechanism has begun, or when the negotiation is over.
     pub fn take_apart(self, record: &Record) -> Option<(Vec<u8>, M)> {
         match self {
             Self::Offered(running) => running.take_apart(tag::OFFERED, record),
@@ -20,21 +19,20 @@ impl<M: Mech> Initiator<M> {
         }
     }
 
-    /// What [`Self::take_apart`] took apart, with what its record has to have; `None` when the octets
-    /// are something else.
-    pub fn put_together(octets: &[u8], mech: M, record: &mut Record) -> Option<Self> {
-        let (stage, running) = Running::put_together(octets, mech, record)?;
+    /// What [`Self::take_apart`] took apart; `None` when the octets are something else.
+    pub fn put_together(octets: &[u8], mech: M) -> Option<(Self, Record)> {
+        let (stage, running, record) = Running::put_together(octets, mech)?;
         match stage {
-            tag::OFFERED => Some(Self::Offered(running)),
-            tag::CHOSEN => Some(Self::Running(running)),
+            tag::OFFERED => Some((Self::Offered(running), record)),
+            tag::CHOSEN => Some((Self::Running(running), record)),
             _ => None,
         }
     }
 }
 
 impl<M: Mech> Acceptor<M> {
-    /// The negotiation as octets, and its mechanism's context; `None` when no mechanism has begun,
-    /// or when the negotiation is over.
+    /// The negotiation with its record as octets, and its mechanism's context; `None` when no
+    /// mechanism has begun, or when the negotiation is over.
     pub fn take_apart(self, record: &Record) -> Option<(Vec<u8>, M)> {
         match self {
             Self::Running(running) => running.take_apart(tag::CHOSEN, record),
@@ -42,17 +40,15 @@ impl<M: Mech> Acceptor<M> {
         }
     }
 
-    /// What [`Self::take_apart`] took apart, with what its record has to have; `None` when the octets
-    /// are something else.
-    pub fn put_together(octets: &[u8], mech: M, record: &mut Record) -> Option<Self> {
-        let (stage, running) = Running::put_together(octets, mech, record)?;
-        (stage == tag::CHOSEN).then_some(Self::Running(running))
+    /// What [`Self::take_apart`] took apart; `None` when the octets are something else.
+    pub fn put_together(octets: &[u8], mech: M) -> Option<(Self, Record)> {
+        let (stage, running, record) = Running::put_together(octets, mech)?;
+        (stage == tag::CHOSEN).then_some((Self::Running(running), record))
     }
 }
 
 impl<M> Running<M> {
     fn take_apart(self, stage: u8, record: &Record) -> Option<(Vec<u8>, M)> {
-        let list = record.list().ok()?;
         let mic = match self.mic {
             Mic::Optional => tag::OPTIONAL,
             Mic::Required => tag::REQUIRED,
@@ -65,22 +61,28 @@ impl<M> Running<M> {
             Context::Established(mech) => (tag::ESTABLISHED, mech),
         };
         let mut octets = vec![stage, mic, progress];
-        let given_up = self.given_up.as_deref();
-        for mech in [Some(&self.offered), Some(&self.mech), given_up] {
-            octets.push(mech.map_or(0, Oid::length));
-            octets.extend_from_slice(mech.map_or(&[], Oid::content));
+        for mech in [&self.offered, &self.mech] {
+            octets.push(mech.length());
+            octets.extend_from_slice(mech.content());
         }
-        octets.extend_from_slice(list.der());
+        match &self.given_up {
+            Some(mech) => {
+                octets.push(mech.length());
+                octets.extend_from_slice(mech.content());
+            }
+            None => octets.push(0),
+        }
+        octets.extend_from_slice(record.list().ok()?.der());
         Some((octets, mech))
     }
 
-    fn put_together(octets: &[u8], mech: M, record: &mut Record) -> Option<(u8, Box<Self>)> {
+    fn put_together(octets: &[u8], mech: M) -> Option<(u8, Box<Self>, Record)> {
         let (&[stage, mic, progress], rest) = octets.split_first_chunk()?;
-        let (mic, told) = match mic {
-            tag::OPTIONAL => (Mic::Optional, MicState::NotNeeded),
-            tag::REQUIRED => (Mic::Required, MicState::Required),
-            tag::SENT => (Mic::Sent, MicState::Sent),
-            tag::VERIFIED => (Mic::Verified, MicState::Verified),
+        let mic = match mic {
+            tag::OPTIONAL => Mic::Optional,
+            tag::REQUIRED => Mic::Required,
+            tag::SENT => Mic::Sent,
+            tag::VERIFIED => Mic::Verified,
             _ => return None,
         };
         let context = match progress {
@@ -94,11 +96,8 @@ impl<M> Running<M> {
             (0, list) => (None, list),
             _ => identifier(rest).map(|(mech, list)| (Some(Box::new(mech)), list))?,
         };
-        record.keep(MechList::decode(list).ok()?.into_owned());
-        record.set_mic(told);
-        if stage == tag::CHOSEN {
-            record.was_chosen();
-        }
+        let list = MechList::decode(list).ok()?.into_owned();
+        let record = Record::carried(list, state(mic), stage == tag::CHOSEN);
         let running = Self {
             offered,
             mech,
@@ -106,7 +105,17 @@ impl<M> Running<M> {
             mic,
             given_up,
         };
-        Some((stage, Box::new(running)))
+        Some((stage, Box::new(running), record))
+    }
+}
+
+/// What the record said of the MICs.
+fn state(mic: Mic) -> MicState {
+    match mic {
+        Mic::Optional => MicState::NotNeeded,
+        Mic::Required => MicState::Required,
+        Mic::Sent => MicState::Sent,
+        Mic::Verified => MicState::Verified,
     }
 }
 
@@ -161,54 +170,63 @@ mod tests {
             mech: KRB5,
             context,
             mic,
-            given_up: None,
+            given_up: Some(Box::new(NTLMSSP)),
         })
     }
 
     fn record() -> Record {
-        let mut record = Record::default();
-        record.keep(MechList::encode(&[KRB5_MS, KRB5, NTLMSSP]));
-        record
+        let list = MechList::encode(&[KRB5_MS, KRB5, NTLMSSP]);
+        Record::carried(list, MicState::NotNeeded, true)
     }
 
     #[test]
     fn a_negotiation_is_put_together_as_it_was() {
-        for mic in [Mic::Optional, Mic::Required, Mic::Sent] {
+        let list = record().list().unwrap().der().to_vec();
+        for mic in [Mic::Optional, Mic::Required, Mic::Sent, Mic::Verified] {
             for context in [Context::Waiting, Context::Established] {
                 let offered = Initiator::Offered(running(mic, context(Carried)));
                 let chosen = Initiator::Running(running(mic, context(Carried)));
                 for initiator in [offered, chosen] {
                     let before = format!("{initiator:?}");
-                    let mut again = Record::default();
                     let (octets, mech) = initiator.take_apart(&record()).unwrap();
-                    let initiator = Initiator::put_together(&octets, mech, &mut again).unwrap();
-                    assert_eq!(format!("{initiator:?}"), before);
-                    assert_eq!(again.list(), record().list());
+                    let (again, record) = Initiator::put_together(&octets, mech).unwrap();
+                    assert_eq!(format!("{again:?}"), before);
+                    assert_eq!(record.list().unwrap().der(), list);
+                    assert_eq!(record.mic(), state(mic));
                 }
-                let mut running = running(mic, context(Carried));
-                running.given_up = Some(Box::new(NTLMSSP));
-                let acceptor = Acceptor::Running(running);
+                let acceptor = Acceptor::Running(running(mic, context(Carried)));
                 let before = format!("{acceptor:?}");
-                let mut again = Record::default();
                 let (octets, mech) = acceptor.take_apart(&record()).unwrap();
-                let acceptor = Acceptor::put_together(&octets, mech, &mut again).unwrap();
-                assert_eq!(format!("{acceptor:?}"), before);
-                assert!(again.is_chosen());
+                let (again, record) = Acceptor::put_together(&octets, mech).unwrap();
+                assert_eq!(format!("{again:?}"), before);
+                assert!(record.is_chosen());
             }
         }
+        let mut first_choice = running(Mic::Optional, Context::Waiting(Carried));
+        first_choice.given_up = None;
+        let before = format!("{first_choice:?}");
+        let (octets, mech) = Acceptor::Running(first_choice)
+            .take_apart(&record())
+            .unwrap();
+        let (again, _) = Acceptor::put_together(&octets, mech).unwrap();
+        assert_eq!(format!("{again:?}"), format!("Running({before})"));
     }
 
     #[test]
     fn what_has_not_begun_or_is_over_cannot_be_carried() {
-        assert!(Initiator::<Carried>::Start.take_apart(&record()).is_none());
+        let record = record();
+        assert!(Initiator::<Carried>::Start.take_apart(&record).is_none());
         assert!(
             Initiator::Established(Carried)
-                .take_apart(&record())
+                .take_apart(&record)
                 .is_none()
         );
-        assert!(Acceptor::<Carried>::Hinted.take_apart(&record()).is_none());
+        assert!(Acceptor::<Carried>::Hinted.take_apart(&record).is_none());
         let unstarted = running(Mic::Optional, Context::Unstarted);
-        assert!(Acceptor::Running(unstarted).take_apart(&record()).is_none());
+        assert!(Acceptor::Running(unstarted).take_apart(&record).is_none());
+        let without_list = running(Mic::Optional, Context::Waiting(Carried));
+        let taken = Acceptor::Running(without_list).take_apart(&Record::default());
+        assert!(taken.is_none());
     }
 
     #[test]
@@ -216,24 +234,20 @@ mod tests {
         let acceptor = Acceptor::Running(running(Mic::Sent, Context::Waiting(Carried)));
         let (octets, _) = acceptor.take_apart(&record()).unwrap();
         for end in 0..octets.len() {
-            assert!(
-                Acceptor::put_together(&octets[..end], Carried, &mut Record::default()).is_none()
-            );
+            assert!(Acceptor::put_together(&octets[..end], Carried).is_none());
         }
         for at in 0..octets.len() {
             for octet in 0..=u8::MAX {
                 let mut altered = octets.clone();
                 altered[at] = octet;
                 // Whatever they are, no panic; an acceptor never is where an initiator has offered.
-                if let Some(negotiation) =
-                    Acceptor::put_together(&altered, Carried, &mut Record::default())
-                {
+                if let Some((negotiation, _)) = Acceptor::put_together(&altered, Carried) {
                     assert!(matches!(negotiation, Acceptor::Running(_)));
                 }
             }
         }
         let offered = Initiator::Offered(running(Mic::Sent, Context::Waiting(Carried)));
         let (octets, _) = offered.take_apart(&record()).unwrap();
-        assert!(Acceptor::put_together(&octets, Carried, &mut Record::default()).is_none());
+        assert!(Acceptor::put_together(&octets, Carried).is_none());
     }
 }

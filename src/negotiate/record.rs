@@ -67,6 +67,16 @@ struct Traced {
 }
 
 impl Record {
+    /// The record of a negotiation that another process has begun; what it cost there is not told.
+    pub(super) fn carried(list: MechList<'static>, mic: MicState, chosen: bool) -> Self {
+        Self {
+            list: Some(list),
+            mic,
+            chosen,
+            ..Self::default()
+        }
+    }
+
     /// The mechanisms of the initiator's list in its order; none before one was sent or received.
     /// An identifier too long for any mechanism known here is left out.
     pub fn offered(&self) -> impl Iterator<Item = Oid> {
@@ -196,11 +206,6 @@ impl Record {
         }
     }
 
-    /// A mechanism was taken, in another process.
-    pub(super) fn was_chosen(&mut self) {
-        self.chosen = true;
-    }
-
     /// A mechanism is taken. When Kerberos was dropped for another, that is a downgrade.
     #[inline]
     pub(super) fn chooses(&mut self, by: By, mech: &Oid, reason: &'static str) {
@@ -250,7 +255,7 @@ fn octets(token: &[u8]) -> u32 {
 }
 
 /// What is told when the configuration has no rules, or none of them is in force.
-const NO_RULE: &str = "default";
+pub(crate) const NO_RULE: &str = "default";
 
 #[cold]
 fn no_list() -> Error {

@@ -155,11 +155,16 @@ impl<M: Mech> Running<M> {
         let Some(better) = &self.given_up else {
             return Ok(());
         };
-        trace!(Downgraded {
-            mech: &self.mech,
-            from: better,
-            reason: "without a verified mechListMIC",
-        });
+        // Where a MIC was wanted and is impossible, that has been told.
+        let told =
+            self.mic != Mic::Optional && self.context().is_some_and(|mech| !mech.integrity());
+        if !told {
+            trace!(Downgraded {
+                mech: &self.mech,
+                from: better,
+                reason: "without a verified mechListMIC",
+            });
+        }
         if rules.downgrade == Downgrade::Allow {
             return Ok(());
         }

@@ -105,9 +105,10 @@ impl Source {
         }
     }
 
-    /// The state of the file, if it is one to be believed; never where there is no file.
-    pub(super) fn stamp_if_at_rest(&self) -> Option<Option<Stamp>> {
-        trusted::stamp_if_at_rest(self.file.as_ref()?)
+    /// Whether the file is to be read again, which was read in this state.
+    pub(super) fn has_changed(&self, known: Option<&Stamp>) -> bool {
+        let file = self.file.as_ref();
+        file.is_some_and(|file| trusted::has_changed(file, known))
     }
 }
 

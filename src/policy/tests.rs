@@ -181,12 +181,21 @@ fn order_is_the_configured_one_among_the_available() {
 
     let all_but = MechPolicy::parse("!ntlmssp").unwrap();
     assert!(!all_but.prefers());
-    assert_eq!(all_but.order(available.to_vec()), [KRB5, KRB5_MS, NEGOEX]);
-    assert!(!all_but.allow(&NTLMSSP) && all_but.allow(&NEGOEX));
+    assert_eq!(all_but.order(available.to_vec()), [KRB5, KRB5_MS]);
+    assert!(!all_but.allow(&NTLMSSP) && all_but.allow(&KRB5));
 
     let both = MechPolicy::parse("krb5 ntlmssp !krb5").unwrap();
     assert_eq!(both, MechPolicy::Only(vec![NTLMSSP]));
-    assert_eq!(MechPolicy::default().order(available.to_vec()), available);
+}
+
+#[test]
+fn iakerb_and_negoex_are_for_whoever_names_them() {
+    let available = [KRB5, IAKERB, NTLMSSP, NEGOEX];
+    let order = |policy: MechPolicy| policy.order(available.to_vec());
+    assert_eq!(order(MechPolicy::default()), [KRB5, NTLMSSP]);
+    assert_eq!(order(MechPolicy::parse("!krb5").unwrap()), [NTLMSSP]);
+    let named = MechPolicy::parse("negoex iakerb").unwrap();
+    assert_eq!(order(named), [NEGOEX, IAKERB]);
 }
 
 #[test]
@@ -197,6 +206,8 @@ fn two_lists_allow_what_both_allow() {
         ("krb5 ntlmssp", "!krb5", "ntlmssp"),
         ("!krb5", "krb5 ntlmssp", "ntlmssp"),
         ("!krb5", "!ntlmssp", "!krb5 !ntlmssp"),
+        ("!krb5", "iakerb krb5", "iakerb"),
+        ("iakerb krb5", "!krb5", "iakerb"),
     ] {
         assert_eq!(parse(mine).narrowed_by(&parse(other)), parse(both));
     }

@@ -36,16 +36,14 @@ impl Stamp {
     }
 }
 
-/// The state of the file at `path`, if it is one to be believed: an editor may be at work on a file,
-/// or on its directory, that changed a moment ago.
-pub(super) fn stamp_if_at_rest(path: &Path) -> Option<Option<Stamp>> {
+/// Whether the file at `path` is in another state than `known`, and in one to be believed: an editor
+/// may be at work on a file, or on its directory, that changed a moment ago.
+pub(super) fn has_changed(path: &Path, known: Option<&Stamp>) -> bool {
     match fs::metadata(path) {
-        Ok(file) => is_at_rest(&file).then(|| Some(Stamp::of(&file))),
+        Ok(file) => known != Some(&Stamp::of(&file)) && is_at_rest(&file),
         Err(_) => {
-            let directory = path.parent().and_then(|parent| fs::metadata(parent).ok());
-            directory
-                .is_none_or(|directory| is_at_rest(&directory))
-                .then_some(None)
+            let directory = || path.parent().and_then(|parent| fs::metadata(parent).ok());
+            known.is_some() && directory().is_none_or(|directory| is_at_rest(&directory))
         }
     }
 }

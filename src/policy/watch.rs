@@ -213,26 +213,34 @@ impl InForce {
 /// The executable of this process, found out once; `None` where /proc is out of reach.
 pub fn program() -> Option<&'static str> {
     static PROGRAM: OnceLock<Option<String>> = OnceLock::new();
-    let found = PROGRAM.get_or_init(|| {
-        let path = std::env::current_exe().ok()?.into_os_string();
-        let path = path.into_string().ok()?;
-        // How the kernel shows a program that was upgraded while it ran.
-        let path = path.strip_suffix(" (deleted)").unwrap_or(&path);
-        Some(path.to_owned())
-    });
-    found.as_deref()
+    made_once(&PROGRAM, executable).as_deref()
+}
+
+fn executable() -> Option<String> {
+    let path = std::env::current_exe().ok()?.into_os_string();
+    let path = path.into_string().ok()?;
+    // How the kernel shows a program that was upgraded while it ran.
+    let path = path.strip_suffix(" (deleted)").unwrap_or(&path);
+    Some(path.to_owned())
 }
 
 fn source() -> &'static Source {
-    SOURCE.get_or_init(|| Source::new(variable))
+    made_once(&SOURCE, || Source::new(variable))
 }
 
 fn first() -> &'static Reading {
-    if let Some(first) = FIRST.get() {
-        return first;
+    made_once(&FIRST, || source().reading())
+}
+
+/// What is in the cell, or is put there: made before the cell is touched, so that a fork while it is
+/// made does not leave the cell locked in the child.
+#[inline]
+fn made_once<T>(cell: &'static OnceLock<T>, make: impl FnOnce() -> T) -> &'static T {
+    if let Some(made) = cell.get() {
+        return made;
     }
-    let read = source().reading();
-    FIRST.get_or_init(|| read)
+    let made = make();
+    cell.get_or_init(|| made)
 }
 
 /// Look at the file, and put what it says now in the place of what it said.
@@ -245,9 +253,6 @@ fn look(now: u64) {
     if won.is_err() || FIRST.get().is_none() {
         return;
     }
-    let Some(stamp) = source().stamp_if_at_rest() else {
-        return;
-    };
     let known = if CHANGED.load(Ordering::Acquire) {
         later()
     } else {
@@ -257,7 +262,7 @@ fn look(now: u64) {
         Kept::First(reading) => *reading,
         Kept::Later(reading) => reading,
     };
-    if known.stamp == stamp {
+    if !source().has_changed(known.stamp.as_ref()) {
         return;
     }
     let read = Arc::new(source().reading().or_keep(known));
@@ -276,8 +281,11 @@ fn put(read: &Arc<Reading>) -> bool {
         Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
         Err(TryLockError::WouldBlock) => return false,
     };
-    *latest = Some(Arc::clone(read));
+    let earlier = latest.replace(Arc::clone(read));
     CHANGED.store(true, Ordering::Release);
+    // What it holds is freed when nobody waits for that any more.
+    drop(latest);
+    drop(earlier);
     true
 }
 

@@ -17,9 +17,12 @@ pub struct MechList<'a>(Cow<'a, [u8]>);
 
 impl<'a> MechList<'a> {
     /// Encode `mechs`.
-    pub fn encode(mechs: &[Oid]) -> MechList<'static> {
+    pub fn encode<'m>(
+        mechs: impl IntoIterator<Item = &'m Oid, IntoIter: Clone>,
+    ) -> MechList<'static> {
+        let mechs = mechs.into_iter();
         let entries = mechs
-            .iter()
+            .clone()
             .map(|mech| element_length(mech.content().len()))
             .sum();
         let mut writer = Writer::new(element_length(entries));

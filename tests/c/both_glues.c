@@ -1,7 +1,7 @@
 /* Both libraries in one process: an initiator of each signs in to an acceptor of the other, with
  * the four contexts alive at the same time, and from several threads.
  *
- *   both_glues THREADS TIMES
+ *   both_glues THREADS TIMES [PEER]    the initiator's name begins with PEER, or "user@"
  */
 #include <gssapi/gssapi.h>
 
@@ -28,6 +28,7 @@ struct library {
 
 static struct library libraries[2] = {{.name = "libgssapi_krb5.so.2"}, {.name = "libgssapi.so.3"}};
 static int times;
+static const char *name_begins = "user@";
 
 static void fail(const struct library *library, const char *what, OM_uint32 major, OM_uint32 minor)
 {
@@ -98,7 +99,8 @@ static void establish(struct connection *connection)
     if (left != GSS_S_COMPLETE || right != GSS_S_COMPLETE)
         fail(a, "not established", left, right);
     major = a->display_name(&minor, peer, &text, NULL);
-    if (GSS_ERROR(major) || text.length < 5 || memcmp(text.value, "user@", 5) != 0)
+    if (GSS_ERROR(major) || text.length < strlen(name_begins) ||
+        memcmp(text.value, name_begins, strlen(name_begins)) != 0)
         fail(a, "display_name", major, minor);
     a->release_buffer(&minor, &text);
     a->release_name(&minor, &peer);
@@ -157,6 +159,7 @@ int main(int argc, char **argv)
     int plugin = 0;
 
     times = argc > 2 ? atoi(argv[2]) : 1;
+    name_begins = argc > 3 ? argv[3] : name_begins;
     load(&libraries[0]);
     load(&libraries[1]);
     for (int i = 0; i < count && i < 16; i++)

@@ -23,7 +23,7 @@
  *   early=yes        try messages while incomplete
  *   delete_after=N   delete the context after leg N
  *   carry=yes        export and import the context after each leg but the last
- *   export=initiator|acceptor|both   messages=no|few   order=kept
+ *   export=initiator|acceptor|both   messages=no|few   order=kept   mic_iov=no
  *   traffic=sealed|signed|sealed-only   the first messages alone   delegated=TARGET
  */
 #define _GNU_SOURCE

@@ -4,7 +4,7 @@
  *
  *   tokens=2        tokens until both ends are established; the initiator sends the first
  *   size=48000      every token is as large as that at least
- *   integ=no        no GSS_C_INTEG_FLAG
+ *   integ=no        no GSS_C_INTEG_FLAG; integ=asked: none for an initiator that was not asked for it
  *   cred=no         no credential can be acquired
  *   fail=1          this end's leg that fails ...
  *   major=13        ... with this routine error (13: failure, 7: no credential, 11: expired) ...
@@ -32,6 +32,7 @@ struct context {
     int tokens; /* sent and received */
     int legs;   /* of this end */
     int established;
+    OM_uint32 asked;
 };
 
 /* The value of one word of the script, into `value`. */
@@ -72,7 +73,8 @@ static OM_uint32 flags(const struct context *context)
 {
     OM_uint32 bits = GSS_C_MUTUAL_FLAG | GSS_C_TRANS_FLAG;
 
-    if (!says("integ", "no"))
+    if (!says("integ", "no") &&
+        (!says("integ", "asked") || !context->initiator || context->asked & GSS_C_INTEG_FLAG))
         bits |= GSS_C_INTEG_FLAG;
     if (context->established)
         bits |= GSS_C_PROT_READY_FLAG;
@@ -168,7 +170,7 @@ static OM_uint32 step(OM_uint32 *minor, struct context *context, const gss_buffe
 
 EXPORT OM_uint32 gss_init_sec_context(OM_uint32 *minor, gss_cred_id_t cred UNUSED,
                                       gss_ctx_id_t *handle, gss_name_t target UNUSED,
-                                      gss_OID mech UNUSED, OM_uint32 asked UNUSED,
+                                      gss_OID mech UNUSED, OM_uint32 asked,
                                       OM_uint32 lifetime UNUSED,
                                       gss_channel_bindings_t bindings UNUSED, gss_buffer_t input,
                                       gss_OID *actual, gss_buffer_t output, OM_uint32 *given,
@@ -180,6 +182,7 @@ EXPORT OM_uint32 gss_init_sec_context(OM_uint32 *minor, gss_cred_id_t cred UNUSE
     if (context == NULL) {
         context = calloc(1, sizeof(*context));
         context->initiator = 1;
+        context->asked = asked;
         *handle = (gss_ctx_id_t)context;
     }
     major = step(minor, context, input, output);

@@ -5,6 +5,7 @@
       realm=REALM
       ccache=NAME      the initiator's tickets
       user=, password=, domain=    NTLM's in their place; an acceptor's password makes its keys
+      smb_conf=PATH    an acceptor's of NTLM: the configuration of a domain (gensec_domain.py)
       size=OCTETS      maximum size of what is sent at once; larger tokens go in fragments
 
 Run by the system's Python, which has Samba's modules.
@@ -14,11 +15,14 @@ import os
 import sys
 
 from samba import NTSTATUSError, auth, credentials, gensec, param
+from samba.auth import system_session
+from samba.samdb import SamDB
 
 from frames import MESSAGE, peer_is_done, receive, send, show
 
 # Samba has no tickets for "localhost".
 HOST = "peer.spnego.test"
+KEPT = []
 
 
 def configuration(options):
@@ -55,7 +59,25 @@ def initiator(options, loadparm):
     return security
 
 
+def acceptor_of_ntlm(path):
+    loadparm = param.LoadParm()
+    loadparm.load(path)
+    users = SamDB(session_info=system_session(), lp=loadparm)
+    creds = credentials.Credentials()
+    creds.guess(loadparm)
+    creds.set_kerberos_state(credentials.DONT_USE_KERBEROS)
+    context = auth.AuthContext(lp_ctx=loadparm, ldb=users, methods=["sam"])
+    # Neither holds on to what it was made of.
+    KEPT.extend([users, context])
+    security = gensec.Security.start_server(
+        settings={"lp_ctx": loadparm, "target_hostname": HOST}, auth_context=context)
+    security.set_credentials(creds)
+    return security
+
+
 def acceptor(options, loadparm):
+    if "smb_conf" in options:
+        return acceptor_of_ntlm(options["smb_conf"])
     # Samba makes the keys of the password.
     creds = credentials.Credentials()
     creds.guess(loadparm)

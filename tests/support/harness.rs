@@ -101,7 +101,7 @@ impl Harness {
             return Self::named(name);
         }
         let program = built(&format!("{name}-heimdal"), |program| {
-            let mut arguments = sources(&[name, "common", "channel", "messages"]);
+            let mut arguments = sources(&[name, "common", "channel", "messages", "handshake"]);
             arguments.push("-DHEIMDAL".to_owned());
             arguments.push(format!("-I{HEADERS}"));
             arguments.push("-L/usr/lib/x86_64-linux-gnu/heimdal".to_owned());

@@ -25,7 +25,9 @@ mod web;
 
 pub(crate) use ccache::expire_tickets;
 pub(crate) use harness::{Harness, Output, Sanitizer};
-pub(crate) use heimdal::{End, Library, connect, connect_with, heimdal_can_be_tested};
+pub(crate) use heimdal::{
+    End, Library, assert_no_fault_of_ours, connect, connect_with, heimdal_can_be_tested,
+};
 pub(crate) use ntlm::{
     Meddled, NtlmEnd, in_message, ntlm_established, ntlm_users, run_ntlm, user_file,
 };

@@ -96,13 +96,18 @@ impl MechConfig {
     }
 }
 
-/// A configuration file of the plugin's with these settings, for `GSS_SPNEGO_CONFIG`. The only place
-/// that knows its syntax.
+/// A configuration file of the plugin's with these settings, for `GSS_SPNEGO_CONFIG`; mechanisms have
+/// blanks between them. The only place that knows its syntax.
 pub(crate) fn configuration(settings: &[(&str, &str)]) -> PathBuf {
     let file = scratch_file("configuration");
-    let lines = settings
-        .iter()
-        .map(|(key, value)| format!("{key} = \"{value}\"\n"));
+    let lines = settings.iter().map(|(key, value)| match *key {
+        "mechs" => {
+            let mechs: Vec<_> = value.split_whitespace().collect();
+            format!("mechs = {mechs:?}\n")
+        }
+        _ if ["true", "false"].contains(value) => format!("{key} = {value}\n"),
+        _ => format!("{key} = {value:?}\n"),
+    });
     std::fs::write(&file, lines.collect::<String>()).unwrap();
     file
 }

@@ -1,5 +1,5 @@
-//! Apache with mod_auth_gssapi and the plugin, curl with the plugin, and what may stand between them: each
-//! with a trace of its own, so that a test can see what either side says of a failure.
+//! Apache with mod_auth_gssapi and the plugin, curl with the plugin, and what may stand between
+//! them: each with a trace of its own, so that a test can see what either side says of a failure.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -392,18 +392,41 @@ impl Curl {
         &self.variables
     }
 
-    /// Fetch a page.
-    pub(crate) fn get(&self, url: &str) -> Answer {
-        let curl = find_program("curl").unwrap();
+    /// What `spnego doctor` says of a service in the place of curl; `None` where this test was
+    /// built without the tool.
+    pub(crate) fn doctor(&self, service: &str) -> Option<String> {
+        let Some(tool) = option_env!("CARGO_BIN_EXE_spnego") else {
+            skip("built without the feature `tool`");
+            return None;
+        };
+        let output = self
+            .command(Path::new(tool))
+            .args(["doctor", "--program", "/usr/bin/curl", service])
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        Some(String::from_utf8_lossy(&output.stdout).into_owned() + &errors)
+    }
+
+    /// A program that is run as curl would be.
+    fn command(&self, program: &Path) -> Command {
         let mut command = match self.runner.split_first() {
             Some((runner, arguments)) => {
                 let mut command = Command::new(runner);
-                command.args(arguments).arg(curl);
+                command.args(arguments).arg(program);
                 command
             }
-            None => Command::new(curl),
+            None => Command::new(program),
         };
-        let output = command
+        command.envs(&self.variables).stdin(Stdio::null());
+        command
+    }
+
+    /// Fetch a page.
+    pub(crate) fn get(&self, url: &str) -> Answer {
+        let curl = find_program("curl").unwrap();
+        let output = self
+            .command(&curl)
             .args(["-q", "--silent", "--verbose", "--negotiate", "-u", ":"])
             .args([
                 "--noproxy",
@@ -416,9 +439,7 @@ impl Curl {
             .args(["--write-out", "%{http_code}"])
             .args(&self.arguments)
             .arg(url)
-            .envs(&self.variables)
             .env("GSS_SPNEGO_TRACE", &self.trace)
-            .stdin(Stdio::null())
             .output()
             .unwrap();
         Answer {

@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::print::{self, Form, Verdict};
-use dissect::field::Level;
 use dissect::{input, legs};
+use show::Manner;
 
 /// Show every field of a token, and what is wrong with it
 ///
@@ -55,15 +55,18 @@ impl Decode {
             Ok(found) => legs::assemble(found),
             Err(sentence) => return print::usage(sentence),
         };
+        let manner = Manner {
+            legs: legs.len(),
+            octets,
+        };
         let examined = legs::examine(&legs);
-        match form {
-            Form::Text => show::text(&examined, octets),
-            Form::Json => print::json(&show::json(&examined, octets)),
-        }
-        if examined.iter().any(|leg| leg.count(Level::Wrong) > 0) {
-            Verdict::Wrong
-        } else {
-            Verdict::Well
+        let wrong = match form {
+            Form::Text => show::text(examined, manner),
+            Form::Json => show::json(examined, manner),
+        };
+        match wrong {
+            0 => Verdict::Well,
+            _ => Verdict::Wrong,
         }
     }
 
@@ -96,5 +99,5 @@ fn read(from: impl Read, name: &str) -> Result<Vec<u8>, String> {
     }
 }
 
-/// The most octets read. A log of a thousand requests with the largest tickets fits.
-const LONGEST: u64 = 0x100_0000;
+/// The most octets read. A log of a hundred requests with large tickets fits.
+const LONGEST: u64 = 0x40_0000;

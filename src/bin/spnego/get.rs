@@ -1,16 +1,536 @@
-//! `spnego get`: the HTTP client, leg by leg.
+//! `spnego get`: the HTTP client, leg by leg. Legs and verdict go to standard error, the page to
+//! standard output; as JSON, legs and verdict go to standard output, and the page to a file if at all.
 #![forbid(unsafe_code)]
 
-use clap::Args;
+mod show;
+mod url;
 
-use crate::print::{Form, Verdict};
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use gss_spnego::advice::Trouble;
+use gss_spnego::http::client::{Client, Error, Route, Verdict as Said};
+use gss_spnego::http::header::Header;
+use gss_spnego::http::{Asker, Flags, Version, binding};
+use gss_spnego::oid;
+use gss_spnego::secret::Secret;
+use gss_spnego::system::{Library, Sessions, User};
+use serde_json::json;
+
+use crate::http::stream::Stream;
+use crate::http::tls::{self, Trust};
+use crate::http::{Connection, Response};
+use crate::leg::{self, Observed, Seen};
+use crate::print::{self, BAD, Form, GOOD, Verdict, harmless, styled};
+use show::{faint, tell, tell_text};
+use url::Url;
 
 /// Get a page, and show each leg of the sign-in
+///
+/// Signs in by Negotiate or Nego2 with the SPNEGO of the system's GSS-API library, as curl does, and
+/// verifies the server. Exit status: 0 when the page was got (and nobody had to sign in, or the
+/// sign-in succeeded), 1 when the sign-in failed, the status is an error or the server cannot be
+/// reached, 2 when the command line is wrong. Redirections are shown and not followed.
 #[derive(Args)]
-pub(crate) struct Get {}
+pub(crate) struct Get {
+    /// The page: http://host[:port]/path or https://...
+    url: String,
+    /// Write the page to this file
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Send this header field too
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    headers: Vec<String>,
+    /// Sign in as this user (user@REALM, DOMAIN\user) with a password, not with the ticket cache
+    #[arg(short, long, value_name = "NAME", requires = "password_file")]
+    user: Option<String>,
+    /// Where the user's password is, in the first line; - is standard input
+    #[arg(long, value_name = "FILE", requires = "user")]
+    password_file: Option<PathBuf>,
+    /// Trust the certificates in this PEM file, and no others
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    cacert: Option<PathBuf>,
+    /// Trust any certificate
+    #[arg(short = 'k', long)]
+    insecure: bool,
+    /// Go through this proxy, and sign in there too if it asks: http://host:port
+    #[arg(short = 'x', long, value_name = "URL")]
+    proxy: Option<String>,
+    /// Sign in before being asked to
+    #[arg(long)]
+    unasked: bool,
+    /// Delegate the ticket to the server
+    #[arg(long)]
+    delegate: bool,
+    /// Give no channel bindings
+    #[arg(long)]
+    no_bindings: bool,
+    /// Give up after so many seconds
+    #[arg(short = 'm', long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    max_time: u64,
+}
 
 impl Get {
-    pub(crate) fn run(self, _form: Form) -> Verdict {
-        Verdict::Wrong
+    pub(crate) fn run(self, form: Form) -> Verdict {
+        match self.plan() {
+            Ok((plan, user)) => match plan.go(form, user) {
+                Ok(verdict) => verdict,
+                Err(reason) => {
+                    tell(
+                        form,
+                        &format!("! {}", styled(BAD, harmless(&reason))),
+                        || json!({"event": "failure", "reason": reason}),
+                    );
+                    Verdict::Wrong
+                }
+            },
+            Err(reason) => print::usage(reason),
+        }
+    }
+
+    /// Everything that can be wrong with the command line.
+    fn plan(&self) -> Result<(Plan<'_>, Option<User>), String> {
+        let url = Url::parse(&self.url)?;
+        let proxy = self.proxy.as_deref().map(Url::parse).transpose()?;
+        if proxy.as_ref().is_some_and(|proxy| proxy.tls) {
+            return Err("the proxy is spoken to without TLS: http://host:port".to_owned());
+        }
+        for header in &self.headers {
+            let sound = header.split_once(':').is_some_and(|(name, value)| {
+                let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+                !name.is_empty() && name.chars().all(token) && !value.chars().any(char::is_control)
+            });
+            if !sound {
+                return Err(format!("no header field: {header}"));
+            }
+        }
+        let plan = Plan {
+            options: self,
+            url,
+            proxy,
+            until: Instant::now() + Duration::from_secs(self.max_time),
+        };
+        Ok((plan, self.user()?))
+    }
+
+    fn user(&self) -> Result<Option<User>, String> {
+        let (Some(name), Some(file)) = (&self.user, &self.password_file) else {
+            return Ok(None);
+        };
+        let failed = |error: io::Error| format!("{}: {error}", file.display());
+        let mut text = Secret::new(Vec::new());
+        let source: Box<dyn Read> = if file.as_os_str() == "-" {
+            Box::new(io::stdin())
+        } else {
+            Box::new(File::open(file).map_err(failed)?)
+        };
+        source
+            .take(PASSWORD_MAX)
+            .read_to_end(text.expose_mut())
+            .map_err(failed)?;
+        let line = text.expose().split(|octet| *octet == b'\n').next();
+        let line = line.unwrap_or_default();
+        let password = line.strip_suffix(b"\r").unwrap_or(line).to_vec();
+        Ok(Some(User {
+            name: name.clone(),
+            password: Secret::new(password),
+        }))
     }
 }
+
+/// What is to be done.
+struct Plan<'a> {
+    options: &'a Get,
+    url: Url,
+    proxy: Option<Url>,
+    until: Instant,
+}
+
+/// One asker's side of it.
+struct Side {
+    /// Whom it signs in to.
+    service: String,
+    client: Client<Observed>,
+    seen: Rc<RefCell<Seen>>,
+    credentials: Option<Header>,
+}
+
+impl Plan<'_> {
+    fn go(&self, form: Form, user: Option<User>) -> Result<Verdict, String> {
+        let mut proxy = None;
+        let mut connection = self.connect(form, &mut proxy)?;
+        let certificate = connection.stream().peer_certificate();
+        let mut server = self.side(Asker::Server, &self.url, certificate.as_deref(), user)?;
+        if self.options.unasked {
+            let begun = server.client.begin();
+            server.credentials = Some(begun.map_err(|error| explained(form, &error, &server))?);
+        }
+        for number in 1..=REQUESTS_MAX {
+            connection.stream().allow(self.left()?);
+            let fields = [Some(&server), proxy.as_ref()].into_iter().flatten();
+            let credentials = fields.filter_map(|side| side.credentials.as_ref());
+            let credentials: Vec<&Header> = credentials.collect();
+            show::request(form, number, "GET", &self.url.to_string(), &credentials);
+            let request = self.request(&credentials);
+            let mut response = exchange(&mut connection, &request);
+            // A server may have closed a kept connection in the meantime (RFC 9112 section 9.6).
+            if number > 1 && matches!(response, Ok(None)) {
+                connection = self.again(form, &mut proxy, certificate.as_deref())?;
+                response = exchange(&mut connection, &request);
+            }
+            let response = response?.ok_or(CLOSED)?;
+            show::response(form, number, &response);
+            let repeat = if response.status == Asker::Proxy.status() && self.forwards() {
+                // The server has not seen the request, which is repeated as it was.
+                let side = self.proxy_side(&mut proxy)?;
+                side.next(form, &response)?
+            } else {
+                if let Some(side) = proxy.as_mut().filter(|_| self.forwards()) {
+                    side.next(form, &response)?;
+                }
+                server.next(form, &response)?
+            };
+            if !repeat {
+                return self.finish(form, &mut connection, &response);
+            }
+            if closes(&response) {
+                connection = self.again(form, &mut proxy, certificate.as_deref())?;
+            } else {
+                let body = response.body("GET")?;
+                connection.body(body, SKIPPED_MAX, &mut io::sink())?;
+            }
+        }
+        Err(format!("no end after {REQUESTS_MAX} requests"))
+    }
+
+    /// The response that is meant for the user.
+    fn finish(
+        &self,
+        form: Form,
+        connection: &mut Connection,
+        response: &Response,
+    ) -> Result<Verdict, String> {
+        let body = response.body("GET")?;
+        let octets = match (&self.options.output, form) {
+            (Some(file), _) => {
+                let failed = |error: io::Error| format!("{}: {error}", file.display());
+                let mut sink = File::create(file).map_err(failed)?;
+                connection.body(body, u64::MAX, &mut sink)?
+            }
+            (None, Form::Json) => connection.body(body, u64::MAX, &mut io::sink())?,
+            (None, Form::Text) => connection.body(body, u64::MAX, &mut io::stdout().lock())?,
+        };
+        let location = response.fields.values("Location").next();
+        let location = location.map(|place| String::from_utf8_lossy(place).into_owned());
+        let status = response.status;
+        let text = match &location {
+            Some(place) => format!("* {octets} octets; the page is at {}", harmless(place)),
+            None => format!("* {octets} octets"),
+        };
+        tell(
+            form,
+            &faint(&text),
+            || json!({"event": "page", "status": status, "octets": octets, "location": location}),
+        );
+        Ok(if status < 400 {
+            Verdict::Well
+        } else {
+            Verdict::Wrong
+        })
+    }
+
+    /// The request, for a server or a proxy that forwards it.
+    fn request(&self, credentials: &[&Header]) -> String {
+        let target = if self.forwards() {
+            self.url.to_string()
+        } else {
+            self.url.path.clone()
+        };
+        let mut request = format!(
+            "GET {target} HTTP/1.1\r\nHost: {}\r\nUser-Agent: {AGENT}\r\nAccept: */*\r\n",
+            self.url.authority()
+        );
+        for header in credentials {
+            request += &format!("{}: {}\r\n", header.name, header.value);
+        }
+        for header in &self.options.headers {
+            request += header;
+            request += "\r\n";
+        }
+        request + "\r\n"
+    }
+
+    /// Whether a proxy forwards each request, rather than giving us a tunnel.
+    fn forwards(&self) -> bool {
+        self.proxy.is_some() && !self.url.tls
+    }
+
+    fn connect(&self, form: Form, proxy: &mut Option<Side>) -> Result<Connection, String> {
+        let next = self.proxy.as_ref().unwrap_or(&self.url);
+        let socket = reach(next, self.left()?)?;
+        let address = socket.peer_addr().map(|address| address.to_string());
+        let address = address.unwrap_or_default();
+        let mut stream = Stream::new(socket, self.left()?);
+        if self.proxy.is_some() && self.url.tls {
+            stream = self.tunnel(form, stream, proxy)?;
+        }
+        if self.url.tls {
+            let trust = match (&self.options.cacert, self.options.insecure) {
+                (_, true) => Trust::Anybody,
+                (Some(file), false) => Trust::File(file),
+                (None, false) => Trust::System,
+            };
+            stream = tls::connect(stream, self.url.name(), trust)?;
+        }
+        let tls = stream.tls();
+        let how = tls.as_deref().unwrap_or("without TLS");
+        let text = format!("* connected to {} ({address}), {how}", next.authority());
+        tell(
+            form,
+            &faint(&text),
+            || json!({"event": "connected", "to": next.authority(), "address": address, "tls": tls}),
+        );
+        Ok(Connection::new(stream))
+    }
+
+    /// A new connection in the place of one that the peer has closed.
+    fn again(
+        &self,
+        form: Form,
+        proxy: &mut Option<Side>,
+        certificate: Option<&[u8]>,
+    ) -> Result<Connection, String> {
+        let text = faint("* the peer has closed the connection; once more");
+        tell(form, &text, || json!({"event": "reconnect"}));
+        let mut connection = self.connect(form, proxy)?;
+        if connection.stream().peer_certificate().as_deref() != certificate {
+            return Err("the server has another certificate now".to_owned());
+        }
+        Ok(connection)
+    }
+
+    /// CONNECT (RFC 9110 section 9.3.6), with a sign-in to the proxy where it asks for one.
+    fn tunnel(
+        &self,
+        form: Form,
+        stream: Stream,
+        proxy: &mut Option<Side>,
+    ) -> Result<Stream, String> {
+        let mut connection = Connection::new(stream);
+        for number in 1..=REQUESTS_MAX {
+            let credentials = proxy.as_mut().and_then(|side| side.credentials.take());
+            let credentials: Vec<&Header> = credentials.iter().collect();
+            let target = format!("{}:{}", self.url.host, self.url.port);
+            show::request(form, number, "CONNECT", &target, &credentials);
+            let mut request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n");
+            for header in &credentials {
+                request += &format!("{}: {}\r\n", header.name, header.value);
+            }
+            let response = exchange(&mut connection, &(request + "\r\n"))?.ok_or(CLOSED)?;
+            show::response(form, number, &response);
+            let asks = response.status == Asker::Proxy.status();
+            let repeat = match (asks, proxy.as_mut()) {
+                (true, _) => self.proxy_side(proxy)?.next(form, &response)?,
+                (false, Some(side)) => side.next(form, &response)?,
+                (false, None) => false,
+            };
+            if !repeat {
+                return match response.status {
+                    200..=299 => connection.into_stream(),
+                    status => Err(format!("the proxy gives no tunnel: {status}")),
+                };
+            }
+            if closes(&response) {
+                let next = self.proxy.as_ref().unwrap_or(&self.url);
+                connection = Connection::new(Stream::new(reach(next, self.left()?)?, self.left()?));
+            } else {
+                let body = response.body("GET")?;
+                connection.body(body, SKIPPED_MAX, &mut io::sink())?;
+            }
+        }
+        Err(format!("no end after {REQUESTS_MAX} requests"))
+    }
+
+    fn proxy_side<'s>(&self, side: &'s mut Option<Side>) -> Result<&'s mut Side, String> {
+        let whom = self.proxy.as_ref().unwrap_or(&self.url);
+        if side.is_none() {
+            *side = Some(self.side(Asker::Proxy, whom, None, None)?);
+        }
+        side.as_mut().ok_or_else(|| "there is no proxy".to_owned())
+    }
+
+    fn side(
+        &self,
+        asker: Asker,
+        whom: &Url,
+        certificate: Option<&[u8]>,
+        user: Option<User>,
+    ) -> Result<Side, String> {
+        let bindings = certificate
+            .filter(|_| !self.options.no_bindings)
+            .map(binding::tls_server_end_point)
+            .transpose()
+            .map_err(|reason| format!("no channel bindings: {reason} (--no-bindings)"))?;
+        let mut flags = Flags::MUTUAL;
+        if self.options.delegate {
+            flags.0 |= Flags::DELEGATED.0;
+        }
+        let service = format!("HTTP@{}", whom.name());
+        let sessions = Sessions::to(Library::Mit, &service, oid::SPNEGO, flags, bindings, user)
+            .map_err(|no| with_remedy(no.reason, no.trouble.as_ref()))?;
+        let route = if self.forwards() && asker == Asker::Server {
+            Route::Forwarded
+        } else {
+            Route::Direct
+        };
+        let (contexts, seen) = Observed::new(sessions);
+        Ok(Side {
+            service,
+            client: Client::new(asker, Version::Http1, route, contexts),
+            seen,
+            credentials: None,
+        })
+    }
+
+    fn left(&self) -> Result<Duration, String> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err("no end within the time limit (--max-time)".to_owned());
+        }
+        Ok(left)
+    }
+}
+
+impl Side {
+    /// Judge a response; whether the request has to be repeated.
+    fn next(&mut self, form: Form, response: &Response) -> Result<bool, String> {
+        self.credentials = None;
+        match self
+            .client
+            .response(response.status, &response.fields.lent())
+        {
+            Ok(Said::Repeat(header)) => {
+                self.credentials = Some(header);
+                Ok(true)
+            }
+            Ok(Said::Authenticated(peer)) => {
+                let seen = self.seen.borrow();
+                let ours = seen.ours;
+                let text = format!("= signed in to {}", harmless(&leg::who(&peer)));
+                tell(form, &styled(GOOD, text), || {
+                    let more = json!({
+                        "event": "verdict",
+                        "signed_in": true,
+                        "spnego": whose(ours),
+                        "persistent": self.client.persistent_auth(),
+                        "negotiation": leg::told_json(seen.told.as_ref()),
+                    });
+                    leg::with(leg::who_json(&peer), more)
+                });
+                let text = match ours {
+                    Some(true) => "* by the SPNEGO of gss-spnego",
+                    Some(false) => "* by the SPNEGO that is built into the library",
+                    None => "* by a SPNEGO that could not be asked whose it is",
+                };
+                tell_text(form, &faint(text));
+                for line in leg::told(seen.told.as_ref()) {
+                    tell_text(form, &faint(&format!("* {}", harmless(&line))));
+                }
+                Ok(false)
+            }
+            Ok(Said::Unconcerned | Said::Interim) => Ok(false),
+            // The page of a server that wants something else is still a page.
+            Err(error @ Error::NotOffered(_)) => {
+                explained(form, &error, self);
+                Ok(false)
+            }
+            Err(error) => Err(explained(form, &error, self)),
+        }
+    }
+}
+
+/// Why the exchange failed, told with what to do; the sentence again.
+fn explained(form: Form, error: &Error, side: &Side) -> String {
+    let seen = side.seen.borrow();
+    let trouble = match (error, &seen.no) {
+        (Error::Context(_), Some(no)) => no.trouble.clone(),
+        (Error::Refused, _) => Some(Trouble::SeePeer),
+        _ => None,
+    };
+    let reason = error.to_string();
+    let verdict = json!({
+        "event": "verdict",
+        "signed_in": false,
+        "reason": reason,
+        "what_to_do": trouble.as_ref().map(ToString::to_string),
+        "spnego": whose(seen.ours),
+    });
+    tell(form, &styled(BAD, "= not signed in"), || verdict);
+    let hint = format!("* spnego doctor {} looks for the cause", side.service);
+    tell_text(form, &faint(&hint));
+    with_remedy(reason, trouble.as_ref())
+}
+
+fn with_remedy(reason: String, trouble: Option<&Trouble>) -> String {
+    match trouble.map(ToString::to_string) {
+        // The plugin's own sentences say it already.
+        Some(remedy) if !reason.contains(&remedy) => format!("{reason}; {remedy}"),
+        _ => reason,
+    }
+}
+
+fn whose(ours: Option<bool>) -> Option<&'static str> {
+    ours.map(|ours| if ours { "gss-spnego" } else { "built-in" })
+}
+
+/// Connect within the time, to the first address that answers.
+fn reach(url: &Url, time: Duration) -> Result<TcpStream, String> {
+    let place = (url.name(), url.port);
+    let addresses = place
+        .to_socket_addrs()
+        .map_err(|error| format!("{}: {error}", url.host))?;
+    let mut failure = format!("{} has no address", url.host);
+    for address in addresses {
+        match TcpStream::connect_timeout(&address, time) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => failure = format!("{address}: {error}"),
+        }
+    }
+    Err(failure)
+}
+
+/// Send a request, and have its final response; `None` when the server has closed the connection.
+fn exchange(connection: &mut Connection, request: &str) -> Result<Option<Response>, String> {
+    connection.send(request.as_bytes())?;
+    for _ in 0..INTERIM_MAX {
+        match connection.response()? {
+            None => return Ok(None),
+            Some(response) if (100..200).contains(&response.status) => {}
+            Some(response) => return Ok(Some(response)),
+        }
+    }
+    Err(format!("more than {INTERIM_MAX} interim responses"))
+}
+
+/// Whether the connection ends with this response. Without a length, its body ends so.
+fn closes(response: &Response) -> bool {
+    response.fields.has_word("Connection", "close")
+        || response.body("GET") == Ok(crate::http::Body::UntilClose)
+}
+
+const CLOSED: &str = "the connection was closed without a response";
+const AGENT: &str = concat!("spnego/", env!("CARGO_PKG_VERSION"));
+/// Both askers may take the round trips that the library allows each, and begin anew once.
+const REQUESTS_MAX: usize = 40;
+/// What a server may say before its final response; one or two are seen (100, 103).
+const INTERIM_MAX: usize = 16;
+/// The page of a 401 that is not shown to anybody.
+const SKIPPED_MAX: u64 = 1024 * 1024;
+/// A password has a line; what is longer is another file.
+const PASSWORD_MAX: u64 = 4096;

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 #![allow(dead_code, reason = "a vocabulary: not every word is in use")]
 
-use std::fmt::{Display, Write as _};
+use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
@@ -86,18 +86,23 @@ pub(crate) fn line(text: impl Display) {
 /// Print a JSON value: indented for a terminal's reader, on one line otherwise, so that several
 /// are JSON lines.
 pub(crate) fn json(value: &Value) {
+    part(json_text(value));
+    part("\n");
+}
+
+/// The text of a JSON value, for [`json`], and for a value that is printed in [`part`]s.
+pub(crate) fn json_text(value: &Value) -> String {
     use std::io::IsTerminal;
-    let mut text = String::new();
-    let result = if io::stdout().is_terminal() {
-        write!(text, "{value:#}")
+    if io::stdout().is_terminal() {
+        format!("{value:#}")
     } else {
-        write!(text, "{value}")
-    };
-    done(
-        result
-            .map_err(io::Error::other)
-            .and_then(|()| writeln!(io::stdout(), "{text}")),
-    );
+        value.to_string()
+    }
+}
+
+/// Print a part of a line, as it is.
+pub(crate) fn part(text: impl Display) {
+    done(write!(io::stdout(), "{text}"));
 }
 
 /// Tell on standard error why the program does not do what was asked.

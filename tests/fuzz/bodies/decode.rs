@@ -30,7 +30,7 @@ pub(crate) fn body(octets: &[u8]) {
     );
     let legs = legs::assemble(found);
     assert_eq!(legs.len(), count, "no leg is lost");
-    let examined = legs::examine(&legs);
+    let examined: Vec<_> = legs::examine(&legs).collect();
     assert_eq!(examined.len(), count);
     let shown: usize = examined
         .iter()

@@ -8,10 +8,19 @@ use super::dissect::input::Way;
 use super::dissect::legs::{Examined, Part};
 use crate::print::{self, BAD, DOUBTFUL, FAINT, GOOD, HEADING, NAME, harmless, styled};
 
-/// Print legs for people; `octets`: in full, the sensitive ones too.
-pub(crate) fn text(legs: &[Examined<'_>], octets: bool) {
+/// How many legs there are, and whether octets are shown in full, the sensitive ones too.
+#[derive(Clone, Copy)]
+pub(crate) struct Manner {
+    pub(crate) legs: usize,
+    pub(crate) octets: bool,
+}
+
+/// Print legs for people. How much is wrong.
+pub(crate) fn text<'a>(legs: impl Iterator<Item = Examined<'a>>, manner: Manner) -> usize {
+    let mut tally = Tally::default();
     for (number, leg) in (1..).zip(legs) {
-        print::line(styled(HEADING, heading(number, legs.len(), leg)));
+        tally.add(&leg);
+        print::line(styled(HEADING, heading(number, manner.legs, &leg)));
         if !leg.summary.is_empty() {
             print::line(format_args!("  {}", harmless(&leg.summary)));
         }
@@ -19,39 +28,52 @@ pub(crate) fn text(legs: &[Examined<'_>], octets: bool) {
             remark_line(remark, 0);
         }
         if let Some(token) = &leg.field {
-            field_lines(token, 0, octets);
+            field_lines(token, 0, manner.octets);
         }
         print::line("");
     }
-    let count = |level| legs.iter().map(|leg| leg.count(level)).sum::<usize>();
-    let (wrong, doubtful) = (count(Level::Wrong), count(Level::Doubtful));
-    let doubts = match doubtful {
+    let doubts = match tally.doubtful {
         0 => String::new(),
-        _ => format!(
-            ", {}",
-            styled(DOUBTFUL, format_args!("{doubtful} doubtful"))
-        ),
+        count => format!(", {}", styled(DOUBTFUL, format_args!("{count} doubtful"))),
     };
-    match wrong {
-        0 => print::line(format_args!(
-            "{}{doubts}",
-            styled(GOOD, "nothing is wrong with what was decoded")
-        )),
-        _ => print::line(format_args!(
-            "{}{doubts}",
-            styled(BAD, format_args!("{wrong} wrong"))
-        )),
-    }
+    let verdict = match tally.wrong {
+        0 => styled(GOOD, "nothing is wrong with what was decoded"),
+        count => styled(BAD, format_args!("{count} wrong")),
+    };
+    print::line(format_args!("{verdict}{doubts}"));
+    tally.wrong
 }
 
-/// Legs as JSON.
-pub(crate) fn json(legs: &[Examined<'_>], octets: bool) -> Json {
-    let count = |level| legs.iter().map(|leg| leg.count(level)).sum::<usize>();
-    json!({
-        "legs": (1..).zip(legs).map(|(number, leg)| leg_json(number, leg, octets)).collect::<Vec<_>>(),
-        "wrong": count(Level::Wrong),
-        "doubtful": count(Level::Doubtful),
-    })
+/// Print legs as one JSON value, leg by leg. How much is wrong.
+pub(crate) fn json<'a>(legs: impl Iterator<Item = Examined<'a>>, manner: Manner) -> usize {
+    let mut tally = Tally::default();
+    print::part("{\"legs\":[");
+    for (number, leg) in (1..).zip(legs) {
+        tally.add(&leg);
+        if number > 1 {
+            print::part(",");
+        }
+        print::part(print::json_text(&leg_json(number, &leg, manner.octets)));
+    }
+    let Tally { wrong, doubtful } = tally;
+    print::line(format_args!(
+        "],\"wrong\":{wrong},\"doubtful\":{doubtful}}}"
+    ));
+    wrong
+}
+
+/// What there is to be said of all legs.
+#[derive(Default)]
+struct Tally {
+    wrong: usize,
+    doubtful: usize,
+}
+
+impl Tally {
+    fn add(&mut self, leg: &Examined<'_>) {
+        self.wrong += leg.count(Level::Wrong);
+        self.doubtful += leg.count(Level::Doubtful);
+    }
 }
 
 /// What a leg is, in a line.

@@ -80,6 +80,8 @@ pub(crate) struct Field<'a> {
     pub(crate) value: Value<'a>,
     pub(crate) remarks: Vec<Remark>,
     pub(crate) fields: Vec<Self>,
+    /// Whether fields were left out.
+    cut: bool,
 }
 
 impl<'a> Field<'a> {
@@ -91,6 +93,7 @@ impl<'a> Field<'a> {
             value: Value::Nothing,
             remarks: Vec::new(),
             fields: Vec::new(),
+            cut: false,
         }
     }
 
@@ -128,8 +131,14 @@ impl<'a> Field<'a> {
         });
     }
 
+    /// Add a field. Of a hostile list not all are kept.
     pub(crate) fn push(&mut self, field: Self) {
-        self.fields.push(field);
+        if self.fields.len() < LISTED {
+            self.fields.push(field);
+        } else if !self.cut {
+            self.cut = true;
+            self.note("", format!("only the first {LISTED} are shown"));
+        }
     }
 
     /// Octets where none should be.
@@ -222,6 +231,10 @@ impl Level {
         }
     }
 }
+
+/// The most fields kept of one: many times what honest tokens have. A token's worth of the shortest
+/// ones takes a thousand times its memory.
+const LISTED: usize = 64;
 
 /// Octets in hexadecimal.
 pub(crate) fn hex(octets: &[u8]) -> String {

@@ -5,7 +5,8 @@
 use super::Facts;
 use super::der::{self, Element};
 use super::field::{Field, Octets, Value};
-use super::krb5_messages::{self, IAKERB_HEADER, Schema};
+use super::krb5_messages::{self, Schema};
+use super::krb5_tables::IAKERB_HEADER;
 use super::names;
 
 /// Whether `token` begins as a message of Kerberos without a header of GSS-API.

@@ -2,6 +2,7 @@
 //! token is held against those before it.
 #![forbid(unsafe_code)]
 
+use gss_spnego::negotiate::fragment::LARGEST_MESSAGE;
 use gss_spnego::oid::Oid;
 
 use super::field::{Field, Level, Octets, Remark};
@@ -125,23 +126,19 @@ pub(crate) fn announced(octets: &[u8]) -> Option<usize> {
     der::announced(Octets::whole(octets))
 }
 
-/// Take each leg apart, and hold it against those before it.
-pub(crate) fn examine(legs: &[Leg]) -> Vec<Examined<'_>> {
+/// Take each leg apart, and hold it against those before it. One after the other: all together
+/// take far more memory than their octets.
+pub(crate) fn examine(legs: &[Leg]) -> impl Iterator<Item = Examined<'_>> {
     let mut conversation = Conversation::default();
-    legs.iter()
-        .map(|leg| {
-            let mut examined = alone(leg);
-            if let Some((_, facts)) = &examined.1 {
-                conversation.take(leg.found.way, facts, &mut examined.0.remarks);
-            }
-            let (mut examined, token) = examined;
-            if let Some((field, facts)) = token {
-                examined.summary = facts.summary();
-                examined.field = Some(field);
-            }
-            examined
-        })
-        .collect()
+    legs.iter().map(move |leg| {
+        let (mut examined, token) = alone(leg);
+        if let Some((field, facts)) = token {
+            conversation.take(leg.found.way, &facts, &mut examined.remarks);
+            examined.summary = facts.summary();
+            examined.field = Some(field);
+        }
+        examined
+    })
 }
 
 fn alone(leg: &Leg) -> (Examined<'_>, Option<(Field<'_>, Facts)>) {
@@ -182,6 +179,17 @@ fn alone(leg: &Leg) -> (Examined<'_>, Option<(Field<'_>, Facts)>) {
             token
         }
     };
+    if octets.len() > LARGEST_MESSAGE {
+        examined.summary = "too large for a token".to_owned();
+        examined.remarks.push(Remark {
+            level: Level::Doubtful,
+            section: "",
+            text: format!(
+                "more than {LARGEST_MESSAGE} octets, which nobody sends: not taken apart"
+            ),
+        });
+        return (examined, None);
+    }
     (examined, Some(super::token(octets)))
 }
 

@@ -8,10 +8,14 @@ pub(crate) mod field;
 pub(crate) mod input;
 mod krb5;
 mod krb5_messages;
+mod krb5_tables;
 pub(crate) mod legs;
+mod mic;
 mod names;
 mod negoex;
 mod ntlm;
+mod ntlm_flags;
+mod ntlm_response;
 mod spnego;
 
 use der::{Element, tag};

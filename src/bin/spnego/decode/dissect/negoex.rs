@@ -13,15 +13,7 @@ pub(crate) fn messages<'a>(token: Octets<'a>, facts: &mut Facts) -> Field<'a> {
     let mut rest = token;
     let mut conversation = None;
     let mut sequence = None;
-    let mut count = 0;
     while !rest.is_empty() {
-        if count == MESSAGES {
-            let mut left = Field::with("messages left", rest, Value::Octets(rest.octets));
-            left.note("", format!("only the first {MESSAGES} messages are shown"));
-            field.push(left);
-            break;
-        }
-        count += 1;
         let mut message = Message::new(rest);
         rest = message.header();
         if let Some(found) = message.conversation
@@ -171,14 +163,13 @@ impl<'a> Message<'a> {
             if schemes.is_empty() {
                 vector.doubtful(SECTION, "no mechanism is offered");
             }
-            let each = elements(&mut vector, schemes, 16);
-            for scheme in each {
+            for scheme in elements(schemes, 16) {
                 vector.push(Field::with("AuthScheme", scheme, names::scheme(scheme)));
             }
             self.field.push(vector);
         }
         if let Some((mut vector, extensions)) = self.vector("Extensions", 2, 12, SECTION) {
-            for extension in elements(&mut vector, extensions, 12) {
+            for extension in elements(extensions, 12) {
                 let kind = extension.split(4).0.little_endian();
                 let mut field = Field::with("Extension", extension, Value::number(kind));
                 if kind & 0x8000_0000 != 0 {
@@ -244,7 +235,7 @@ impl<'a> Message<'a> {
         let Some((mut vector, alerts)) = self.vector("Alerts", 2, 12, SECTION) else {
             return;
         };
-        for alert in elements(&mut vector, alerts, 12) {
+        for alert in elements(alerts, 12) {
             let kind = alert.split(4).0.little_endian();
             let pulse = (kind == 1).then_some("pulse");
             let mut field = Field::with("Alert", alert, Value::named(kind, pulse));
@@ -371,19 +362,14 @@ impl<'a> Message<'a> {
     }
 }
 
-/// The elements of a vector, as many as are shown.
-fn elements<'a>(vector: &mut Field<'a>, mut octets: Octets<'a>, size: usize) -> Vec<Octets<'a>> {
-    let mut all = Vec::new();
-    while !octets.is_empty() {
-        if all.len() == ELEMENTS {
-            vector.note("", format!("only the first {ELEMENTS} are shown"));
-            break;
-        }
-        let (element, rest) = octets.split(size);
-        all.push(element);
-        octets = rest;
-    }
-    all
+/// The elements of a vector.
+fn elements<'a>(octets: Octets<'a>, size: usize) -> impl Iterator<Item = Octets<'a>> {
+    let mut rest = octets;
+    std::iter::from_fn(move || {
+        let (element, after) = rest.split(size);
+        rest = after;
+        (!element.is_empty()).then_some(element)
+    })
 }
 
 fn part(message: Octets<'_>, offset: u64, count: u64, size: usize) -> Option<Octets<'_>> {
@@ -396,13 +382,6 @@ fn size(number: u64) -> Option<usize> {
 
 const HEADER: &str = "MS-NEGOEX section 2.2.6.2";
 const HEADER_LENGTH: usize = 40;
-
-/// The most messages shown. An honest token has fewer than ten.
-const MESSAGES: usize = 256;
-
-/// The most elements of a vector shown: those of a hostile one may all point at the same octets, and
-/// together be far longer than the token.
-const ELEMENTS: usize = 256;
 
 const TYPES: [(u64, &str); 8] = [
     (0, "INITIATOR_NEGO"),

@@ -4,7 +4,8 @@
 use super::Facts;
 use super::av_pairs::{self, Pairs};
 use super::field::{Field, Octets, Value};
-use super::names;
+use super::ntlm_flags::*;
+use super::ntlm_response::{self, V2_SHORTEST};
 
 /// What later legs are held against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,6 +175,13 @@ impl<'a> Message<'a> {
         }
         self.flags(60, SECTION);
         let protected = self.version_and_mic(flags, pairs.as_ref());
+        // A response of the older kinds is weak anyhow, and that has been said.
+        if !protected && pairs.is_some_and(|pairs| pairs.flags & AV_FLAG_MIC == 0) {
+            self.field.doubtful(
+                "MS-NLMP section 3.1.5.1.2",
+                "no MIC: nothing protects the three messages of NTLM",
+            );
+        }
         facts.ntlm = Some(Ntlm::Authenticate { protected });
         self.no_octets_after(SECTION);
     }
@@ -213,7 +221,7 @@ impl<'a> Message<'a> {
                 } else if !lm_response.is_empty() {
                     lm.wrong(LM, format!("{} octets, where 24 must be", lm_response.len()));
                 }
-                return Some(ntlm_v2(nt, nt_response));
+                return Some(ntlm_response::v2(nt, nt_response));
             }
         }
         match lm_response.len() {
@@ -234,8 +242,7 @@ impl<'a> Message<'a> {
     /// senders. Whether there is a MIC.
     fn version_and_mic(&mut self, flags: u64, pairs: Option<&Pairs>) -> bool {
         const SECTION: &str = "MS-NLMP section 2.2.1.3";
-        const PROMISED: u32 = 2;
-        let promised = pairs.is_some_and(|pairs| pairs.flags & PROMISED != 0);
+        let promised = pairs.is_some_and(|pairs| pairs.flags & AV_FLAG_MIC != 0);
         let room = self.payload.min(self.token.len());
         // MIC with the version before it, or in the version's place.
         let at = match room {
@@ -448,50 +455,6 @@ impl<'a> Message<'a> {
     }
 }
 
-/// NTLMv2_RESPONSE: a proof, and what it is over.
-fn ntlm_v2<'a>(field: &mut Field<'a>, response: Octets<'a>) -> Pairs {
-    const SECTION: &str = "MS-NLMP section 2.2.2.7";
-    let part = |at, length| response.part(at, length).unwrap_or(response);
-    let (proof, version, challenge) = (part(0, 16), part(16, 2), part(32, 8));
-    field.push(Field::with(
-        "NTProofStr",
-        proof,
-        Value::Sensitive(proof.octets),
-    ));
-    let mut versions = Field::with(
-        "RespType, HiRespType",
-        version,
-        Value::Octets(version.octets),
-    );
-    if version.octets != [1, 1] {
-        versions.wrong(SECTION, "both must be 1");
-    }
-    field.push(versions);
-    let time = part(24, 8);
-    let ticks = time.little_endian();
-    field.push(Field::with(
-        "TimeStamp",
-        time,
-        Value::Number(ticks, Some(names::filetime(ticks).into())),
-    ));
-    field.push(Field::with(
-        "ChallengeFromClient",
-        challenge,
-        Value::Octets(challenge.octets),
-    ));
-    let (_, after) = response.split(V2_SHORTEST);
-    let mut pairs = Field::new("AvPairs", after);
-    let read = av_pairs::read(&mut pairs, after, SECTION);
-    if read.timestamp.is_some_and(|server| server != ticks) {
-        pairs.doubtful(
-            "MS-NLMP section 3.1.5.1.2",
-            "MsvAvTimestamp differs from the response's TimeStamp, which has to repeat it",
-        );
-    }
-    field.push(pairs);
-    read
-}
-
 /// Text in the character set that the flags say.
 fn text_in<'a>(flags: u64) -> impl Fn(Octets<'a>, &mut Field<'a>) -> Value<'a> {
     move |octets, field| {
@@ -529,54 +492,5 @@ pub(crate) fn utf16<'a>(octets: Octets<'a>, field: &mut Field<'a>) -> String {
 
 const EMPTY: Octets<'static> = Octets { octets: &[], at: 0 };
 
-/// NTProofStr and the fixed part of NTLMv2_CLIENT_CHALLENGE.
-const V2_SHORTEST: usize = 44;
-
-const UNICODE: u64 = 0x0000_0001;
-const OEM: u64 = 0x0000_0002;
-const SEAL: u64 = 0x0000_0020;
-const LM_KEY: u64 = 0x0000_0080;
-const ANONYMOUS: u64 = 0x0000_0800;
-const DOMAIN_SUPPLIED: u64 = 0x0000_1000;
-const WORKSTATION_SUPPLIED: u64 = 0x0000_2000;
-const EXTENDED_SESSION_SECURITY: u64 = 0x0008_0000;
-const TARGET_INFO: u64 = 0x0080_0000;
-const VERSION: u64 = 0x0200_0000;
-const KEY_128: u64 = 0x2000_0000;
-const KEY_EXCHANGE: u64 = 0x4000_0000;
-
-/// NegotiateFlags, MS-NLMP section 2.2.2.5, without NTLMSSP_ before each.
-const FLAGS: [(u64, &str); 32] = [
-    (UNICODE, "UNICODE"),
-    (OEM, "OEM"),
-    (0x0000_0004, "REQUEST_TARGET"),
-    (0x0000_0008, "reserved 0x8"),
-    (0x0000_0010, "SIGN"),
-    (SEAL, "SEAL"),
-    (0x0000_0040, "DATAGRAM"),
-    (LM_KEY, "LM_KEY"),
-    (0x0000_0100, "reserved 0x100"),
-    (0x0000_0200, "NTLM"),
-    (0x0000_0400, "reserved 0x400"),
-    (ANONYMOUS, "ANONYMOUS"),
-    (DOMAIN_SUPPLIED, "OEM_DOMAIN_SUPPLIED"),
-    (WORKSTATION_SUPPLIED, "OEM_WORKSTATION_SUPPLIED"),
-    (0x0000_4000, "reserved 0x4000"),
-    (0x0000_8000, "ALWAYS_SIGN"),
-    (0x0001_0000, "TARGET_TYPE_DOMAIN"),
-    (0x0002_0000, "TARGET_TYPE_SERVER"),
-    (0x0004_0000, "reserved 0x40000"),
-    (EXTENDED_SESSION_SECURITY, "EXTENDED_SESSIONSECURITY"),
-    (0x0010_0000, "IDENTIFY"),
-    (0x0020_0000, "reserved 0x200000"),
-    (0x0040_0000, "REQUEST_NON_NT_SESSION_KEY"),
-    (TARGET_INFO, "TARGET_INFO"),
-    (0x0100_0000, "reserved 0x1000000"),
-    (VERSION, "VERSION"),
-    (0x0400_0000, "reserved 0x4000000"),
-    (0x0800_0000, "reserved 0x8000000"),
-    (0x1000_0000, "reserved 0x10000000"),
-    (KEY_128, "128"),
-    (KEY_EXCHANGE, "KEY_EXCH"),
-    (0x8000_0000, "56"),
-];
+/// MsvAvFlags: there is a MIC.
+const AV_FLAG_MIC: u32 = 2;

@@ -1,0 +1,138 @@
+//! A child of the doctor's: this program again, with one question, a time limit, and whatever end it
+//! comes to.
+#![forbid(unsafe_code)]
+
+use std::ffi::OsStr;
+use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value};
+
+/// What a child came to.
+pub(crate) enum End {
+    /// It answered.
+    Answer(Answer),
+    /// A signal ended it, as a crash does. What it said on standard error.
+    Crash(i32, String),
+    /// It was ended after [`LIMIT`].
+    TooLong,
+    /// It ended without an answer.
+    Nothing(String),
+}
+
+/// The members of an answer.
+#[derive(Default)]
+pub(crate) struct Answer(Map<String, Value>);
+
+impl Answer {
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name)?.as_str()
+    }
+
+    pub(crate) fn number(&self, name: &str) -> Option<u64> {
+        self.0.get(name)?.as_u64()
+    }
+
+    pub(crate) fn signed(&self, name: &str) -> Option<i64> {
+        self.0.get(name)?.as_i64()
+    }
+
+    pub(crate) fn is(&self, name: &str) -> Option<bool> {
+        self.0.get(name)?.as_bool()
+    }
+
+    pub(crate) fn texts(&self, name: &str) -> Vec<&str> {
+        let list = self.0.get(name).and_then(Value::as_array);
+        list.into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect()
+    }
+
+    /// An object in it.
+    pub(crate) fn part(&self, name: &str) -> Option<Self> {
+        Some(Self(self.0.get(name)?.as_object()?.clone()))
+    }
+
+    /// The objects of a list in it.
+    pub(crate) fn parts(&self, name: &str) -> Vec<Self> {
+        let list = self.0.get(name).and_then(Value::as_array);
+        let objects = list.into_iter().flatten().filter_map(Value::as_object);
+        objects.map(|object| Self(object.clone())).collect()
+    }
+
+    /// Why the question has no better answer.
+    pub(crate) fn error(&self) -> Option<&str> {
+        self.text("error")
+    }
+}
+
+/// Ask a child.
+pub(crate) fn ask<S: AsRef<OsStr>>(question: &[S], variables: &[(&str, &OsStr)]) -> End {
+    let myself = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"));
+    let spawned = Command::new(myself)
+        .arg(crate::probe::NAME)
+        .args(question)
+        .envs(variables.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    match spawned {
+        Ok(child) => heard(child),
+        Err(error) => End::Nothing(error.to_string()),
+    }
+}
+
+fn heard(mut child: Child) -> End {
+    let said = reader(child.stdout.take());
+    let errors = reader(child.stderr.take());
+    let Some(status) = wait(&mut child) else {
+        return End::TooLong;
+    };
+    let errors = errors.join().unwrap_or_default();
+    let errors = String::from_utf8_lossy(&errors).trim().to_owned();
+    let said = said.join().unwrap_or_default();
+    match (status.signal(), serde_json::from_slice(&said)) {
+        (Some(signal), _) => End::Crash(signal, errors),
+        (None, Ok(Value::Object(answer))) => End::Answer(Answer(answer)),
+        (None, _) => End::Nothing(errors),
+    }
+}
+
+/// Read what a child says while it runs, so that it never waits for us.
+fn reader(pipe: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut text = Vec::new();
+        if let Some(pipe) = pipe {
+            // What cannot be read is missing from the answer, and then there is none.
+            let _ = pipe.take(SAID_MAX).read_to_end(&mut text);
+        }
+        text
+    })
+}
+
+/// Its status; `None` when it had to be ended.
+fn wait(child: &mut Child) -> Option<ExitStatus> {
+    let until = Instant::now() + LIMIT;
+    loop {
+        if let Ok(Some(status)) = child.try_wait() {
+            return Some(status);
+        }
+        if Instant::now() >= until {
+            // It is ours, and not waited for yet.
+            let _ = child.kill();
+            let _ = child.wait();
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// libkrb5 waits some ten seconds for a KDC that does not answer, the resolver as long for a server.
+pub(crate) const LIMIT: Duration = Duration::from_secs(40);
+/// An answer lists the files of a process at the most.
+const SAID_MAX: u64 = 1024 * 1024;

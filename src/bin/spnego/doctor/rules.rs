@@ -1,0 +1,135 @@
+//! The policy in force for the target, and where NTLM would get its users from.
+#![forbid(unsafe_code)]
+
+use std::ffi::OsStr;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use gss_spnego::advice::Trouble;
+use gss_spnego::oid;
+use gss_spnego::policy::{Downgrade, MechPolicy, NtlmProvider, Policy, Role, Terms};
+
+use super::machine::Machine;
+use super::{About, Case, Level, Report, Target};
+use crate::leg;
+
+pub(crate) fn examine(case: &Case<'_>, machine: &Machine, report: &mut Report) {
+    let policy = Policy::read(|name| std::env::var_os(name));
+    for problem in &policy.problems {
+        let remedy = "correct the line; man gss-spnego says what may stand there".to_owned();
+        report.add(Level::Fault, About::Policy, problem.clone(), Some(remedy));
+    }
+    let target = case.target.as_ref().map(Target::name);
+    let program = case.options.program.as_deref();
+    let mut ntlm = NtlmProvider::Off;
+    for (role, whose) in [(Role::Initiator, "a client"), (Role::Acceptor, "a service")] {
+        let found = policy.for_target(role, target.as_deref(), program);
+        let by = match found.rule {
+            Some(rule) => rule.to_string(),
+            None if policy.rules.is_empty() => "no rule".to_owned(),
+            None => format!("none of the {} rules", policy.rules.len()),
+        };
+        let sentence = format!("for {whose}, {by} is in force: {}", terms(found.terms));
+        let level = match found.terms.mechs {
+            MechPolicy::Nothing(_) => Level::Fault,
+            _ => Level::Ok,
+        };
+        report.add(level, About::Policy, sentence, None);
+        if role == Role::Initiator && found.terms.allows(&oid::NTLMSSP).is_ok() {
+            ntlm = found.terms.ntlm;
+        }
+    }
+    users(ntlm, machine, report);
+}
+
+/// What holds, in words.
+fn terms(terms: &Terms) -> String {
+    let listed = |mechs: &[oid::Oid]| {
+        let names: Vec<String> = mechs.iter().map(leg::shown).collect();
+        names.join(", ")
+    };
+    let mut said = vec![match &terms.mechs {
+        MechPolicy::AllBut(none) if none.is_empty() => "every mechanism".to_owned(),
+        MechPolicy::AllBut(without) => format!("every mechanism but {}", listed(without)),
+        MechPolicy::Only(mechs) => format!("only {}", listed(mechs)),
+        MechPolicy::Nothing(why) => format!("no mechanism at all, since {why}"),
+    }];
+    said.push(
+        match terms.ntlm {
+            NtlmProvider::System => "the system's NTLM where there is one, else our own",
+            NtlmProvider::Own => "our own NTLM",
+            NtlmProvider::Off => "no NTLM",
+        }
+        .to_owned(),
+    );
+    let required = [
+        (terms.rules.require.mutual, "mutual authentication"),
+        (terms.rules.require.channel_bindings, "channel bindings"),
+        (terms.rules.require.mic, "a verified mechListMIC"),
+    ];
+    for (_, what) in required.iter().filter(|(is_required, _)| *is_required) {
+        said.push(format!("{what} required"));
+    }
+    let others = [
+        (
+            !terms.rules.kerberos_fallback,
+            "nothing instead of Kerberos when it fails",
+        ),
+        (!terms.kerberos_for_ip, "no Kerberos for addresses"),
+        (!terms.rules.optimistic_token, "no optimistic token"),
+        (
+            terms.rules.legacy_windows,
+            "the unprotected choice of Windows 2003 taken",
+        ),
+        (
+            terms.rules.downgrade == Downgrade::Refuse,
+            "downgrades refused",
+        ),
+    ];
+    let others = others.iter().filter(|(holds, _)| *holds);
+    said.extend(others.map(|(_, what)| (*what).to_owned()));
+    said.join("; ")
+}
+
+/// Where NTLM's users come from.
+fn users(provider: NtlmProvider, machine: &Machine, report: &mut Report) {
+    let has_module = machine.mit.has_mech(NTLM);
+    let sentence = match (provider, has_module) {
+        (NtlmProvider::Off, _) => "NTLM is not used, by policy",
+        (NtlmProvider::Own, _) => "NTLM is our own, by policy",
+        (NtlmProvider::System, true) => "NTLM is the module of MIT krb5's configuration",
+        (NtlmProvider::System, false) => "no module for NTLM is configured: it is our own",
+    };
+    report.well(About::Ntlm, sentence);
+    if provider == NtlmProvider::Off {
+        return;
+    }
+    let remedy = || Some(Trouble::NtlmUsers.to_string());
+    let Some(file) = std::env::var_os("NTLM_USER_FILE") else {
+        let sentence = "NTLM_USER_FILE is not set: there is nobody to sign in as by NTLM, unless \
+                        winbind runs or the program has a password";
+        report.add(Level::Note, About::Ntlm, sentence, remedy());
+        return;
+    };
+    let path = Path::new(&file);
+    let shown = path.display();
+    match path.metadata() {
+        Err(error) => {
+            let sentence = format!("NTLM_USER_FILE names {shown}: {error}");
+            report.add(Level::Note, About::Ntlm, sentence, remedy());
+        }
+        Ok(metadata) if metadata.mode() & 0o077 != 0 => {
+            let sentence = format!("{shown} has passwords in it, and others may use it");
+            let remedy = Some(format!("run chmod 600 {shown}"));
+            report.add(Level::Warning, About::Ntlm, sentence, remedy);
+        }
+        Ok(_) if std::fs::File::open(OsStr::new(&file)).is_err() => {
+            let sentence = format!("NTLM_USER_FILE names {shown}, which this user may not read");
+            report.add(Level::Warning, About::Ntlm, sentence, remedy());
+        }
+        Ok(_) => report.well(About::Ntlm, format!("NTLM's users are in {shown}")),
+    }
+}
+
+/// NTLM's identifier as configurations have it.
+const NTLM: &str = "1.3.6.1.4.1.311.2.2.10";

@@ -1,0 +1,130 @@
+/* What the policy in force makes of first legs: each line on standard input is an order, and is
+ * answered on standard output at once.
+ *
+ *   TARGET            the first leg of an initiator to it, in a context of its own
+ *   begin TARGET      the same, in a context that is kept
+ *   held              whether the context that is kept still takes a second leg by the rules it began
+ *                     with: it is fed an answer that completes it, and what comes of it is shown
+ *   fork TARGET       the first leg in a child process
+ *   threads N TARGET  that many threads with a hundred first legs each; how many of them failed
+ */
+#include "common.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { LEGS = 100, MOST_THREADS = 16 };
+
+static gss_OID_desc spnego = {6, "\x2b\x06\x01\x05\x05\x02"};
+
+static OM_uint32 leg(const char *target, gss_ctx_id_t *context, gss_buffer_t input,
+                     gss_buffer_t token, OM_uint32 *minor)
+{
+    gss_name_t name = imported(target, "hostbased");
+    OM_uint32 ignored, major;
+
+    major = gss_init_sec_context(minor, GSS_C_NO_CREDENTIAL, context, name, &spnego, 0, 0, NULL,
+                                 input, NULL, token, NULL, NULL);
+    gss_release_name(&ignored, &name);
+    return major;
+}
+
+static void try(const char *target)
+{
+    gss_ctx_id_t context = GSS_C_NO_CONTEXT;
+    gss_buffer_desc token = GSS_C_EMPTY_BUFFER;
+    OM_uint32 minor = 0, ignored, major = leg(target, &context, GSS_C_NO_BUFFER, &token, &minor);
+
+    show_status(target, major, minor, &spnego);
+    if (!GSS_ERROR(major))
+        show_token("  sends", &token);
+    gss_release_buffer(&ignored, &token);
+    gss_delete_sec_context(&ignored, &context, NULL);
+}
+
+static void *many(void *target)
+{
+    size_t failed = 0;
+
+    for (int i = 0; i < LEGS; i++) {
+        gss_ctx_id_t context = GSS_C_NO_CONTEXT;
+        gss_buffer_desc token = GSS_C_EMPTY_BUFFER;
+        OM_uint32 minor = 0, ignored;
+
+        failed += GSS_ERROR(leg(target, &context, GSS_C_NO_BUFFER, &token, &minor)) != 0;
+        gss_release_buffer(&ignored, &token);
+        gss_delete_sec_context(&ignored, &context, NULL);
+    }
+    return (void *)failed;
+}
+
+static void in_threads(int count, char *target)
+{
+    pthread_t threads[MOST_THREADS];
+    size_t failed = 0;
+
+    if (count < 1 || count > MOST_THREADS)
+        stop("1 to %d threads", MOST_THREADS);
+    for (int i = 0; i < count; i++)
+        pthread_create(&threads[i], NULL, many, target);
+    for (int i = 0; i < count; i++) {
+        void *of_one = NULL;
+
+        pthread_join(threads[i], &of_one);
+        failed += (size_t)of_one;
+    }
+    show("threads: %zu failed", failed);
+}
+
+static void in_child(const char *target)
+{
+    pid_t child;
+
+    fflush(report);
+    child = fork();
+    if (child == 0) {
+        try(target);
+        fflush(report);
+        _exit(0);
+    }
+    waitpid(child, NULL, 0);
+}
+
+int main(void)
+{
+    gss_ctx_id_t kept = GSS_C_NO_CONTEXT;
+    char order[1024], target[1024];
+    OM_uint32 minor = 0, ignored, major;
+    int count;
+
+    report = stdout;
+    while (fgets(order, sizeof(order), stdin) != NULL) {
+        gss_buffer_desc token = GSS_C_EMPTY_BUFFER;
+
+        order[strcspn(order, "\n")] = '\0';
+        if (sscanf(order, "fork %1023s", target) == 1) {
+            in_child(target);
+        } else if (sscanf(order, "threads %d %1023s", &count, target) == 2) {
+            in_threads(count, target);
+        } else if (sscanf(order, "begin %1023s", target) == 1) {
+            major = leg(target, &kept, GSS_C_NO_BUFFER, &token, &minor);
+            show_status("begin", major, minor, &spnego);
+        } else if (strcmp(order, "held") == 0) {
+            /* A NegTokenResp that says accept-completed to the mechanism whose token was sent. */
+            gss_buffer_desc answer = {9, "\xa1\x07\x30\x05\xa0\x03\x0a\x01\x00"};
+
+            major = leg(target, &kept, &answer, &token, &minor);
+            show_status("held", major, minor, &spnego);
+        } else {
+            try(order);
+        }
+        gss_release_buffer(&ignored, &token);
+        show("done");
+        fflush(report);
+    }
+    gss_delete_sec_context(&ignored, &kept, NULL);
+    return 0;
+}
