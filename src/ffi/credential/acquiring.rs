@@ -175,46 +175,14 @@ pub(crate) fn add_cred(
     if input.given()?.is_some() || !output.is_wanted() {
         return Ok(DUPLICATE_ELEMENT);
     }
-    let times = Times {
+    let element = Element {
+        name,
+        usage,
+        source: Source::Store(Store::NONE),
         initiator: (initiator_lifetime, initiator_time_rec),
         acceptor: (acceptor_lifetime, acceptor_time_rec),
     };
-    let wanted = Wanted {
-        name,
-        lifetime: times.wanted(usage),
-        usage,
-        source: Source::Store(Store::NONE),
-    };
-    times.told(usage, |time_rec| {
-        wanted.acquire(glue, &negotiable(glue), output, actual, time_rec)
-    })
-}
-
-/// What an added element's lifetimes are asked to be, and where what they are is told, in seconds.
-struct Times<'a> {
-    initiator: (u32, Out<'a, u32>),
-    acceptor: (u32, Out<'a, u32>),
-}
-
-impl Times<'_> {
-    fn wanted(&self, usage: c_int) -> u32 {
-        let (initiates, _) = roles(usage);
-        if initiates {
-            self.initiator.0
-        } else {
-            self.acceptor.0
-        }
-    }
-
-    /// Tell each role that the element is for how long it lasts, once it is acquired.
-    fn told(mut self, usage: c_int, acquire: impl FnOnce(Out<'_, u32>) -> Status) -> Status {
-        let mut lifetime = 0;
-        let status = acquire(Out::to(&mut lifetime))?;
-        let (initiates, accepts) = roles(usage);
-        self.initiator.1.put(if initiates { lifetime } else { 0 });
-        self.acceptor.1.put(if accepts { lifetime } else { 0 });
-        Ok(status)
-    }
+    element.acquire(glue, &negotiable(glue), output, actual)
 }
 
 /// As [`add_cred`], for a name that the impersonator may act for.
@@ -240,19 +208,51 @@ pub(crate) fn add_cred_impersonate_name(
         return Ok(DUPLICATE_ELEMENT);
     }
     let impersonator = read(impersonator.given()?.ok_or(NO_CREDENTIAL)?)?;
-    let times = Times {
+    let element = Element {
+        name,
+        usage,
+        source: Source::Impersonator(impersonator.of_the_glue()?),
         initiator: (initiator_lifetime, initiator_time_rec),
         acceptor: (acceptor_lifetime, acceptor_time_rec),
     };
-    let wanted = Wanted {
-        name,
-        lifetime: times.wanted(usage),
-        usage,
-        source: Source::Impersonator(impersonator.of_the_glue()?),
-    };
-    times.told(usage, |time_rec| {
-        wanted.acquire(glue, &impersonator.mechs, output, actual, time_rec)
-    })
+    element.acquire(glue, &impersonator.mechs, output, actual)
+}
+
+/// An element to add: for each role how long it is asked to last, and where the time that it does
+/// is told, in seconds.
+struct Element<'a> {
+    name: In<'a, Name>,
+    usage: c_int,
+    source: Source<'a>,
+    initiator: (u32, Out<'a, u32>),
+    acceptor: (u32, Out<'a, u32>),
+}
+
+impl Element<'_> {
+    fn acquire(
+        mut self,
+        glue: &'static Mechglue,
+        mechs: &[Oid],
+        cred: OutHandle<'_, Shared>,
+        actual: OutOidSet<'_>,
+    ) -> Status {
+        let (initiates, accepts) = roles(self.usage);
+        let wanted = Wanted {
+            name: self.name,
+            lifetime: if initiates {
+                self.initiator.0
+            } else {
+                self.acceptor.0
+            },
+            usage: self.usage,
+            source: self.source,
+        };
+        let mut lifetime = 0;
+        let status = wanted.acquire(glue, mechs, cred, actual, Out::to(&mut lifetime))?;
+        self.initiator.1.put(if initiates { lifetime } else { 0 });
+        self.acceptor.1.put(if accepts { lifetime } else { 0 });
+        Ok(status)
+    }
 }
 
 /// GSS_S_DUPLICATE_ELEMENT of RFC 2744.
