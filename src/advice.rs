@@ -11,15 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Major;
 use crate::oid::{self, Oid};
-
-/// Which side of the negotiation failed: the same code calls for different hands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// GSS_Init_sec_context, or a credential for it.
-    Initiator,
-    /// GSS_Accept_sec_context, or a credential for it.
-    Acceptor,
-}
+use crate::role::Role;
 
 /// A cause of failure that somebody can remove. Its text is what to do, in one sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +23,7 @@ pub enum Trouble {
     /// What should be the ticket cache is something else.
     CacheMalformed,
     /// The ticket's time is over.
-    TicketExpired(Side),
+    TicketExpired(Role),
     /// Two clocks are too far apart.
     ClockSkew,
     /// The KDC does not know the user.
@@ -47,7 +39,7 @@ pub enum Trouble {
     /// No KDC answers.
     KdcUnreachable,
     /// The sides and the KDC have no encryption type in common.
-    EncryptionType(Side),
+    EncryptionType(Role),
     /// The ticket may not be forwarded.
     NotForwardable,
     /// The token may be too large for a header field of HTTP.
@@ -61,11 +53,11 @@ pub enum Trouble {
     /// The account is locked or has expired.
     AccountRevoked,
     /// The acceptor has another key than the KDC.
-    WrongKey(Side),
+    WrongKey(Role),
     /// The acceptor's key is of another version than the ticket's.
-    KeyVersion(Side),
+    KeyVersion(Role),
     /// The acceptor has no key for the name that the initiator used.
-    NoKey(Side),
+    NoKey(Role),
     /// There is no such keytab.
     KeytabMissing(PathBuf),
     /// The keytab is there, and this user may not read it.
@@ -73,7 +65,7 @@ pub enum Trouble {
     /// The keytab has no key in it, or none that fits.
     Keytab,
     /// A token was sent twice.
-    Replay(Side),
+    Replay(Role),
     /// The replay cache cannot be written.
     ReplayCache,
     /// The two sides saw different channels.
@@ -110,13 +102,13 @@ impl Trouble {
     /// The words tell which file a message of Kerberos is about, and choose among the reasons for
     /// which a service is unknown: what a KDC or a peer puts into them can give a wrong piece of
     /// advice, and no more.
-    pub fn of(mech: &Oid, side: Side, major: Major, minor: u32, words: &str) -> Option<Self> {
+    pub fn of(mech: &Oid, role: Role, major: Major, minor: u32, words: &str) -> Option<Self> {
         // Kerberos has no error code for it.
         if major & ROUTINE_ERRORS == BAD_BINDINGS {
             return Some(Self::ChannelBindings);
         }
         if mech.is_krb5() || *mech == oid::IAKERB {
-            return Self::of_kerberos(minor, side, words);
+            return Self::of_kerberos(minor, role, words);
         }
         if *mech == oid::NTLMSSP {
             return Self::of_ntlmssp(minor);
@@ -126,27 +118,27 @@ impl Trouble {
 
     /// The trouble behind a code of Kerberos: of its protocol, its library or its GSS-API, or of
     /// the operating system.
-    pub fn of_kerberos(minor: u32, side: Side, words: &str) -> Option<Self> {
+    pub fn of_kerberos(minor: u32, role: Role, words: &str) -> Option<Self> {
         if let Some(number @ 0..256) = minor.checked_sub(KRB5_ERRORS) {
-            return Self::of_krb5_error(number, side, words);
+            return Self::of_krb5_error(number, role, words);
         }
-        match (minor, side) {
+        match (minor, role) {
             (KG_EMPTY_CCACHE | KG_TGT_MISSING | KG_CCACHE_NOMATCH, _) => Some(Self::NoTicket),
             (KG_KEYTAB_NOMATCH, _) => Some(Self::Keytab),
-            (EACCES | EPERM | ENOENT, Side::Acceptor) if words.contains("(filename: ") => {
+            (EACCES | EPERM | ENOENT, Role::Acceptor) if words.contains("(filename: ") => {
                 Some(Self::ReplayCache)
             }
-            (EACCES | EPERM | ENOENT, Side::Acceptor) => Some(keytab(words)),
-            (EACCES | EPERM, Side::Initiator) => unreadable_cache(words),
+            (EACCES | EPERM | ENOENT, Role::Acceptor) => Some(keytab(words)),
+            (EACCES | EPERM, Role::Initiator) => unreadable_cache(words),
             // Of Heimdal, whose ticket cache is not there.
-            (ENOENT, Side::Initiator) => Some(Self::NoTicket),
+            (ENOENT, Role::Initiator) => Some(Self::NoTicket),
             _ => None,
         }
     }
 
     /// The trouble behind an error of the table `krb5`, which MIT's library and Heimdal's share: up
     /// to 127 it is the protocol's (RFC 4120 section 7.5.9).
-    fn of_krb5_error(number: u32, side: Side, words: &str) -> Option<Self> {
+    fn of_krb5_error(number: u32, role: Role, words: &str) -> Option<Self> {
         let unknown_service = || {
             if names_address(words) {
                 Self::AddressTarget
@@ -160,26 +152,26 @@ impl Trouble {
             141 | 195 => unreadable_cache(words).unwrap_or(Self::NoTicket),
             193 | 194 => unreadable_cache(words)?,
             199 | 212 => Self::CacheMalformed,
-            32 => Self::TicketExpired(side),
+            32 => Self::TicketExpired(role),
             33 | 37 | 148 => Self::ClockSkew,
             6 => Self::UnknownUser,
             7 | 216 => unknown_service(),
             68 | 154 | 217 | 224 => Self::UnknownRealm,
             155 | 156 => Self::KdcUnreachable,
-            14 | 150 | 188 | 200 | 236 | 237 => Self::EncryptionType(side),
+            14 | 150 | 188 | 200 | 236 | 237 => Self::EncryptionType(role),
             221 => Self::NotForwardable,
             12 | 13 => Self::KdcPolicy,
             24 => Self::WrongPassword,
             23 => Self::PasswordExpired,
             1 | 18 => Self::AccountRevoked,
-            31 | 41 => Self::WrongKey(side),
-            44 | 230 => Self::KeyVersion(side),
-            35 | 45 => Self::NoKey(side),
-            34 | 163 => Self::Replay(side),
+            31 | 41 => Self::WrongKey(role),
+            44 | 230 => Self::KeyVersion(role),
+            35 | 45 => Self::NoKey(role),
+            34 | 163 => Self::Replay(role),
             162 | 164 | 169..=172 => Self::ReplayCache,
             135 | 136 => Self::KerberosConfiguration,
             181 => keytab(words),
-            60 if side == Side::Initiator => Self::SeePeer,
+            60 if role == Role::Initiator => Self::SeePeer,
             _ => return None,
         })
     }
@@ -197,7 +189,7 @@ impl Trouble {
 
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use Side::{Acceptor, Initiator};
+        use Role::{Acceptor, Initiator};
         f.write_str(match self {
             Self::CacheUnreadable(file) => {
                 return write!(
@@ -464,14 +456,14 @@ mod tests {
     use super::*;
     use crate::error::major;
 
-    fn of_krb5(number: u32, side: Side, words: &str) -> Option<Trouble> {
+    fn of_krb5(number: u32, role: Role, words: &str) -> Option<Trouble> {
         let minor = krb5_error(number);
-        Trouble::of(&oid::KRB5, side, major::FAILURE, minor, words)
+        Trouble::of(&oid::KRB5, role, major::FAILURE, minor, words)
     }
 
     #[test]
     fn advice_follows_the_mechanisms_words() {
-        let trouble = of_krb5(141, Side::Initiator, "");
+        let trouble = of_krb5(141, Role::Initiator, "");
         assert_eq!(
             advised(
                 "No Kerberos credentials available".to_owned(),
@@ -486,7 +478,7 @@ mod tests {
     fn the_same_code_calls_for_other_hands_at_the_other_side() {
         for number in [31, 32, 34, 35, 44, 236] {
             let [ours, theirs] =
-                [Side::Initiator, Side::Acceptor].map(|side| of_krb5(number, side, ""));
+                [Role::Initiator, Role::Acceptor].map(|role| of_krb5(number, role, ""));
             assert!(ours.is_some() && ours != theirs, "{number}");
         }
     }
@@ -495,11 +487,11 @@ mod tests {
     fn a_keytab_that_is_not_there_is_told_from_an_empty_one() {
         let words = "Keytab FILE:/nonexistent/keytab is nonexistent or empty";
         let missing = Trouble::KeytabMissing("/nonexistent/keytab".into());
-        assert_eq!(of_krb5(181, Side::Acceptor, words), Some(missing));
+        assert_eq!(of_krb5(181, Role::Acceptor, words), Some(missing));
         let words = "Keytab FILE:/dev/null is nonexistent or empty";
-        assert_eq!(of_krb5(181, Side::Acceptor, words), Some(Trouble::Keytab));
+        assert_eq!(of_krb5(181, Role::Acceptor, words), Some(Trouble::Keytab));
         let words = "Keytab MEMORY:x is nonexistent or empty";
-        assert_eq!(of_krb5(181, Side::Acceptor, words), Some(Trouble::Keytab));
+        assert_eq!(of_krb5(181, Role::Acceptor, words), Some(Trouble::Keytab));
     }
 
     #[test]
@@ -511,13 +503,13 @@ mod tests {
             ("HTTP/192.0.2.1.example@X", Trouble::UnknownService),
         ] {
             let words = format!("Server {target} not found in Kerberos database");
-            assert_eq!(of_krb5(7, Side::Initiator, &words), Some(trouble));
+            assert_eq!(of_krb5(7, Role::Initiator, &words), Some(trouble));
         }
     }
 
     #[test]
     fn codes_of_others_are_left_alone() {
-        let of = |mech: &Oid, major, minor| Trouble::of(mech, Side::Initiator, major, minor, "");
+        let of = |mech: &Oid, major, minor| Trouble::of(mech, Role::Initiator, major, minor, "");
         assert_eq!(of(&oid::NEGOEX, major::FAILURE, krb5_error(37)), None);
         assert_eq!(of(&oid::NTLMSSP, major::FAILURE, krb5_error(37)), None);
         assert_eq!(of(&oid::KRB5, major::FAILURE, 0), None);

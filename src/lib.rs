@@ -7,6 +7,7 @@ pub mod advice;
 pub mod error;
 pub mod oid;
 pub mod policy;
+pub mod role;
 pub mod secret;
 pub mod trace;
 // Octets.

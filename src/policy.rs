@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use crate::oid::{self, Oid};
 use condition::Condition;
 
+pub use crate::role::Role;
 pub use condition::is_address;
 pub use watch::{
     Current, Environment, InForce, at_start, current, follow, for_context, install, program,
@@ -50,25 +51,6 @@ pub struct Rule {
     pub terms: Terms,
     name: String,
     condition: Condition,
-}
-
-/// The side of a negotiation that a rule is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Who begins: a client.
-    Initiator,
-    /// Who answers: a service.
-    Acceptor,
-}
-
-impl Role {
-    /// The word for it, in the configuration and in the trace.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Initiator => "initiator",
-            Self::Acceptor => "acceptor",
-        }
-    }
 }
 
 /// What is allowed and required in one negotiation.

@@ -4,13 +4,14 @@
 
 use std::rc::Rc;
 
-use crate::advice::{Side, Trouble};
+use crate::advice::Trouble;
 use crate::error::{Error, Major};
 use crate::glue::session::{self, AppCred, Holder, Refused, Terms};
 use crate::glue::{Mechglue, call};
 use crate::http::{Context, Contexts, Established, Flags, Refusal};
 use crate::negotiate::{MicState, NO_RULE, Reply};
 use crate::oid::{self, Oid, inquiry};
+use crate::role::Role;
 use crate::secret::Secret;
 
 /// Whose GSS-API library.
@@ -43,8 +44,8 @@ impl Library {
     ///
     /// # Errors
     /// Why there is none.
-    pub fn credential(self, mech: &Oid, side: Side) -> Result<Credential, No> {
-        let cred = session::acquire(self.glue()?, mech, side, None, None)?;
+    pub fn credential(self, mech: &Oid, role: Role) -> Result<Credential, No> {
+        let cred = session::acquire(self.glue()?, mech, role, None, None)?;
         let facts = call::inquire_cred(&cred, true, false)?;
         let name = match &facts.name {
             Some(name) => Some(call::display_name(cred.glue(), name)?.0.text()),
@@ -62,7 +63,7 @@ impl Library {
         let glue = self.glue().ok()?;
         let name = call::import_name(glue, b"nobody@INVALID", Some(&oid::USER_NAME)).ok()?;
         let password = Some(&b"none"[..]);
-        let made = session::acquire(glue, &oid::SPNEGO, Side::Initiator, Some(&name), password);
+        let made = session::acquire(glue, &oid::SPNEGO, Role::Initiator, Some(&name), password);
         Some(session::is_ours(&mut made.ok()?))
     }
 
@@ -156,7 +157,7 @@ impl Sessions {
             Some(user) => {
                 let name = call::import_name(glue, user.name.as_bytes(), Some(&oid::USER_NAME))?;
                 let password = Some(user.password.expose().as_slice());
-                let made = session::acquire(glue, &mech, Side::Initiator, Some(&name), password);
+                let made = session::acquire(glue, &mech, Role::Initiator, Some(&name), password);
                 Holder::Own(made?)
             }
         };

@@ -19,7 +19,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::policy::{self, Role, TraceFormat, TraceTo};
+use crate::policy::{self, TraceFormat, TraceTo};
+use crate::role::Role;
 use line::{Format, Line};
 
 /// `trace!(Dropped { mech, reason })`: an [`Event`]; its fields are looked at only when tracing is

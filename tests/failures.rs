@@ -16,7 +16,8 @@ use std::sync::Mutex;
 
 use By::{Client, ClientTrace, Server, ServerTrace};
 use Doctor::{Finds, IsBlind};
-use gss_spnego::advice::{Side, Trouble};
+use gss_spnego::advice::Trouble;
+use gss_spnego::role::Role;
 use support::{Answer, Apache, Between, Curl, Environment, Realm, Site};
 
 /// One way to fail.
@@ -60,7 +61,7 @@ fn rows() -> Vec<Row> {
         doctor,
     };
     let finds = |words, trouble: Trouble| Finds(words, trouble.to_string());
-    use Side::{Acceptor, Initiator};
+    use Role::{Acceptor, Initiator};
     vec![
         row(
             "no_ticket",

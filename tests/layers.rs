@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 
 /// Each room and its floor. Rooms of one floor stand beside each other and may not name one another,
 /// except on the ground, which is one vocabulary.
-const ROOMS: [(&str, u8); 15] = [
+const ROOMS: [(&str, u8); 16] = [
     ("advice", GROUND),
     ("error", GROUND),
     ("oid", GROUND),
     ("policy", GROUND),
+    ("role", GROUND),
     ("secret", GROUND),
     ("trace", GROUND),
     ("wire", 1),

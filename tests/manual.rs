@@ -4,7 +4,8 @@
 use gss_spnego::error::Minor;
 use gss_spnego::negotiate::fragment::LARGEST_MESSAGE;
 use gss_spnego::oid::{KRB5, NTLMSSP};
-use gss_spnego::policy::{CONFIG_FILE, CONFIG_VARIABLE, Policy, Role, examine};
+use gss_spnego::policy::{CONFIG_FILE, CONFIG_VARIABLE, Policy, examine};
+use gss_spnego::role::Role;
 
 use std::path::Path;
 

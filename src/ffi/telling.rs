@@ -8,7 +8,7 @@ use crate::glue::mech::{Acquire, Source};
 use crate::glue::{Mechglue, source};
 use crate::negotiate::Record;
 use crate::oid::{self, Oid};
-use crate::policy::Role;
+use crate::role::Role;
 use crate::sys::{GSS_C_ACCEPT, GSS_C_INITIATE};
 use crate::trace::{self, Event, Scope};
 

@@ -2,9 +2,10 @@
 //! only; and what it stumbles over.
 
 use super::{Mechglue, environment};
-use crate::advice::{Side, Trouble, advised, krb5_error};
+use crate::advice::{Trouble, advised, krb5_error};
 use crate::error::{Cause, MechError, major};
 use crate::oid;
+use crate::role::Role;
 use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_void};
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read};
@@ -40,7 +41,7 @@ pub(crate) fn default_cache(glue: &'static Mechglue) -> Result<(), MechError> {
         path.display()
     );
     let minor = krb5_error(number);
-    let trouble = Trouble::of_kerberos(minor, Side::Initiator, &words);
+    let trouble = Trouble::of_kerberos(minor, Role::Initiator, &words);
     Err(MechError {
         mech: oid::KRB5,
         major: major::NO_CRED,

@@ -4,10 +4,11 @@
 use super::owned::OidSet;
 use super::owned::{Bindings, Buffer, Context, Cred, LentBuffer, LentOid, LentOidSet, Name, Store};
 use super::{Mechglue, call, kerberos};
-use crate::advice::{Side, Trouble, advised, krb5_error};
+use crate::advice::{Trouble, advised, krb5_error};
 use crate::error::{Cause, Major, MechError, major};
 use crate::negotiate::{Mech, Step};
 use crate::oid::{self, Oid};
+use crate::role::Role;
 use crate::sys::*;
 use crate::trace;
 use std::ffi::c_int;
@@ -146,7 +147,7 @@ impl GlueMech {
         };
         self.context = Context::take(glue, context);
         self.lifetime = lifetime;
-        let step = self.leg(Side::Initiator, glue, status, minor, flags, output)?;
+        let step = self.leg(Role::Initiator, glue, status, minor, flags, output)?;
         if !self.mech.is_krb5() {
             self.ask_whether_mic_is_demanded();
         }
@@ -200,7 +201,7 @@ impl GlueMech {
         self.lifetime = lifetime;
         self.source = Name::take(glue, source);
         self.delegated = Cred::take(glue, delegated);
-        let step = self.leg(Side::Acceptor, glue, status, minor, flags, output);
+        let step = self.leg(Role::Acceptor, glue, status, minor, flags, output);
         if self.mech == oid::NTLMSSP {
             self.ask_whether_mic_is_demanded();
         }
@@ -215,7 +216,7 @@ impl GlueMech {
     /// What a leg's results mean.
     fn leg(
         &mut self,
-        side: Side,
+        role: Role,
         glue: &'static Mechglue,
         status: Major,
         minor: u32,
@@ -233,7 +234,7 @@ impl GlueMech {
                 Ok(Step::Continue(output))
             }
             failure => {
-                let mut error = advised_failure(side, glue, &self.mech, failure, minor);
+                let mut error = advised_failure(role, glue, &self.mech, failure, minor);
                 error.token = (!output.is_empty()).then(|| output.as_ref().to_vec());
                 Err(error)
             }
@@ -432,7 +433,7 @@ fn canonicalize(target: &Name, mech: &Oid) -> Result<Name, MechError> {
     };
     Name::take(glue, name)
         .filter(|_| status == major::COMPLETE)
-        .ok_or_else(|| advised_failure(Side::Initiator, glue, mech, status, minor))
+        .ok_or_else(|| advised_failure(Role::Initiator, glue, mech, status, minor))
 }
 
 /// What a credential is acquired with, beside the mechanisms.
@@ -566,11 +567,11 @@ pub(crate) fn acquire(
     let cred = Cred::take(glue, cred);
     let Some(cred) = cred.filter(|_| status == major::COMPLETE) else {
         let mech = mechs.first().copied().unwrap_or(oid::SPNEGO);
-        let side = match u32::try_from(how.usage) {
-            Ok(GSS_C_ACCEPT) => Side::Acceptor,
-            _ => Side::Initiator,
+        let role = match u32::try_from(how.usage) {
+            Ok(GSS_C_ACCEPT) => Role::Acceptor,
+            _ => Role::Initiator,
         };
-        return Err(advised_failure(side, glue, &mech, status, minor));
+        return Err(advised_failure(role, glue, &mech, status, minor));
     };
     // The glue may report an interposed mechanism by a longer identifier: believe the request then.
     let reported = actual.map(|set| set.members()).unwrap_or_default();
@@ -605,14 +606,14 @@ pub(crate) fn failed(glue: &'static Mechglue, mech: &Oid, status: Major, minor: 
 
 /// The same, and what to do about it after the mechanism's words.
 fn advised_failure(
-    side: Side,
+    role: Role,
     glue: &'static Mechglue,
     mech: &Oid,
     status: Major,
     minor: u32,
 ) -> MechError {
     let mut error = failed(glue, mech, status, minor);
-    let trouble = Trouble::of(mech, side, status, minor, &error.reason)
+    let trouble = Trouble::of(mech, role, status, minor, &error.reason)
         .map(|trouble| found_out(trouble, glue, &error.reason));
     error.reason = advised(error.reason, trouble.as_ref());
     error
@@ -621,11 +622,11 @@ fn advised_failure(
 /// The trouble that is really there. Of a ticket whose encryption type the acceptor does not permit
 /// MIT's library says that it cannot be decrypted, as if the key were another.
 fn found_out(trouble: Trouble, glue: &'static Mechglue, words: &str) -> Trouble {
-    if trouble != Trouble::WrongKey(Side::Acceptor) || glue.is_heimdal() {
+    if trouble != Trouble::WrongKey(Role::Acceptor) || glue.is_heimdal() {
         return trouble;
     }
     match ticket_encryption_type(words).and_then(kerberos::permits_encryption_type) {
-        Some(false) => Trouble::EncryptionType(Side::Acceptor),
+        Some(false) => Trouble::EncryptionType(Role::Acceptor),
         _ => trouble,
     }
 }

@@ -5,9 +5,10 @@ use super::call::{self, ContextFacts};
 use super::mech::failed;
 use super::owned::{Buffer, Context, Cred, LentBuffer, LentOid, LentOidSet, Name};
 use super::{Mechglue, call::is_failure};
-use crate::advice::{Side, Trouble};
+use crate::advice::Trouble;
 use crate::error::{Error, MechError, major};
 use crate::oid::{self, Oid};
+use crate::role::Role;
 use crate::sys::*;
 use std::ffi::c_int;
 use std::marker::PhantomData;
@@ -80,7 +81,7 @@ pub(crate) struct Refused {
 }
 
 impl Refused {
-    fn new(glue: &'static Mechglue, mech: &Oid, side: Side, status: u32, minor: u32) -> Self {
+    fn new(glue: &'static Mechglue, mech: &Oid, role: Role, status: u32, minor: u32) -> Self {
         let error = failed(glue, mech, status, minor);
         // A built-in SPNEGO hands on the code of the mechanism that it asked first, Kerberos.
         let whose = if *mech == oid::SPNEGO {
@@ -88,7 +89,7 @@ impl Refused {
         } else {
             mech
         };
-        let trouble = Trouble::of(whose, side, status, minor, &error.reason);
+        let trouble = Trouble::of(whose, role, status, minor, &error.reason);
         Self { error, trouble }
     }
 }
@@ -132,16 +133,16 @@ fn loaded(glue: &'static Mechglue) -> Option<&'static Mechglue> {
 pub(crate) fn acquire(
     glue: &'static Mechglue,
     mech: &Oid,
-    side: Side,
+    role: Role,
     name: Option<&Name>,
     password: Option<&[u8]>,
 ) -> Result<Cred, Refused> {
     let mechs = [*mech];
     let mut lent = LentOidSet::new(&mechs);
     let name = name.map_or(ptr::null_mut(), Name::raw);
-    let usage = match side {
-        Side::Initiator => GSS_C_INITIATE,
-        Side::Acceptor => GSS_C_ACCEPT,
+    let usage = match role {
+        Role::Initiator => GSS_C_INITIATE,
+        Role::Acceptor => GSS_C_ACCEPT,
     };
     let usage = c_int::try_from(usage).unwrap_or_default();
     let (mut minor, mut cred) = (0, ptr::null_mut());
@@ -180,7 +181,7 @@ pub(crate) fn acquire(
     };
     match Cred::take(glue, cred) {
         Some(cred) if !is_failure(status) => Ok(cred),
-        _ => Err(Refused::new(glue, mech, side, status, minor)),
+        _ => Err(Refused::new(glue, mech, role, status, minor)),
     }
 }
 
@@ -218,11 +219,11 @@ impl Session {
             None => self.accept(token.unwrap_or_default(), &mut output),
         };
         if is_failure(status) {
-            let side = match self.terms.target {
-                Some(_) => Side::Initiator,
-                None => Side::Acceptor,
+            let role = match self.terms.target {
+                Some(_) => Role::Initiator,
+                None => Role::Acceptor,
             };
-            let mut refused = Refused::new(self.glue, &self.terms.mech, side, status, minor);
+            let mut refused = Refused::new(self.glue, &self.terms.mech, role, status, minor);
             refused.error.token = (!output.is_empty()).then(|| output.as_ref().to_vec());
             return Err(refused);
         }

@@ -9,6 +9,7 @@ use crate::advice::{Trouble, advised};
 use crate::error::{Cause, Major, MechError, major};
 use crate::negotiate::{Mech, Step};
 use crate::oid::NTLMSSP;
+use crate::role::Role;
 use crate::secret::Secret;
 use crate::trace;
 
@@ -34,8 +35,8 @@ use initiator::Offered;
 use message::flag;
 pub use passing::Passing;
 use response::{Key, hmac, keyed};
+use session::Session;
 pub use session::{MessageError, Part};
-use session::{Role, Session};
 
 /// An initiator's call: the same on each leg.
 #[derive(Clone, Copy, Debug)]

@@ -9,8 +9,9 @@ use super::accounts::UserName;
 use super::initiator::Offered;
 use super::message::LONGEST;
 use super::rc4::Rc4;
-use super::session::{MessageError, Role, Session};
+use super::session::{MessageError, Session};
 use super::{Established, Ntlm, Stage};
+use crate::role::Role;
 use crate::secret::Secret;
 
 impl Ntlm {

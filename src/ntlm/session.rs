@@ -13,14 +13,8 @@ use super::message::flag;
 use super::rc4::Rc4;
 use super::response::{HmacMd5, Key, derived, hmac, keyed};
 use crate::error::{Major, major};
+use crate::role::Role;
 use crate::secret::Secret;
-
-/// Which side of the context this is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
-    Initiator,
-    Acceptor,
-}
 
 /// A piece of a message that is protected in place.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::Role;
+use crate::role::Role;
 
 /// Which contexts a rule is for. An empty list asks for nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

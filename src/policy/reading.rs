@@ -13,8 +13,9 @@ use super::condition::{Condition, Program, Target};
 use super::trusted::{self, Owner, Stamp, Unreadable};
 use super::{
     CONFIG_FILE, CONFIG_VARIABLE, Downgrade, LONGEST_WORD, MOST_PROBLEMS, MechPolicy, NtlmProvider,
-    Policy, Requirements, Role, Rule, Rules, Setting, Terms, TraceFormat, TraceTo, excerpt, wrong,
+    Policy, Requirements, Rule, Rules, Setting, Terms, TraceFormat, TraceTo, excerpt, wrong,
 };
+use crate::role::Role;
 
 /// Where the configuration of this process is, found out once.
 pub(super) struct Source {
@@ -581,7 +582,10 @@ fn requirement(word: &str) -> Result<Requirement, String> {
 }
 
 const RULE: &str = "rule";
-const ROLES: [(&str, Role); 2] = [("initiator", Role::Initiator), ("acceptor", Role::Acceptor)];
+const ROLES: [(&str, Role); 2] = [
+    (Role::Initiator.name(), Role::Initiator),
+    (Role::Acceptor.name(), Role::Acceptor),
+];
 const NTLM_PROVIDERS: [(&str, NtlmProvider); 3] = [
     ("system", NtlmProvider::System),
     ("own", NtlmProvider::Own),

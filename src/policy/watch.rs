@@ -11,9 +11,10 @@ use std::sync::{Arc, OnceLock, RwLock, TryLockError};
 
 use super::condition::is_address;
 use super::reading::{Reading, Source};
-use super::{Policy, Role, Rule, Setting, Terms};
+use super::{Policy, Rule, Setting, Terms};
 use crate::advice::{Trouble, advised};
 use crate::oid::Oid;
+use crate::role::Role;
 use crate::trace;
 
 /// How an environment variable is looked up: `secure_getenv` in a plugin, so that a setuid

@@ -6,9 +6,9 @@ use std::net::{IpAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use gss_spnego::advice::Side;
 use gss_spnego::http::{Context, Flags};
 use gss_spnego::oid::{self, Oid};
+use gss_spnego::role::Role;
 use gss_spnego::system::{Library, No, Session, Sessions};
 use serde_json::{Value, json};
 
@@ -33,7 +33,8 @@ enum Question {
     Credential {
         whose: Whose,
         mech: String,
-        side: Role,
+        #[arg(value_parser = role_named)]
+        role: Role,
     },
     /// Begin a security context
     Begin {
@@ -60,24 +61,12 @@ enum Whose {
     Heimdal,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Role {
-    Initiator,
-    Acceptor,
-}
-
 impl Probe {
     pub(crate) fn run(self) -> Verdict {
         print::json(&match self.question {
             Question::Library { whose } => whose.library(),
             Question::Open { file } => json!({"error": library::open(&file).err()}),
-            Question::Credential { whose, mech, side } => {
-                let side = match side {
-                    Role::Initiator => Side::Initiator,
-                    Role::Acceptor => Side::Acceptor,
-                };
-                credential(whose.of(), &mech, side)
-            }
+            Question::Credential { whose, mech, role } => credential(whose.of(), &mech, role),
             Question::Begin {
                 whose,
                 mech,
@@ -126,8 +115,15 @@ impl Whose {
     }
 }
 
-fn credential(library: Library, mech: &str, side: Side) -> Value {
-    let credential = mechanism(mech).and_then(|mech| library.credential(&mech, side));
+fn role_named(word: &str) -> Result<Role, String> {
+    [Role::Initiator, Role::Acceptor]
+        .into_iter()
+        .find(|role| role.name() == word)
+        .ok_or_else(|| "initiator or acceptor".to_owned())
+}
+
+fn credential(library: Library, mech: &str, role: Role) -> Value {
+    let credential = mechanism(mech).and_then(|mech| library.credential(&mech, role));
     match credential {
         Ok(found) => json!({"name": found.name, "lifetime": found.lifetime}),
         Err(no) => refusal(&no),

@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use gss_spnego::advice::{Side, Trouble};
+use gss_spnego::advice::Trouble;
 use gss_spnego::http::header::{Credentials, Header};
 use gss_spnego::http::server::{Answer, Bindings, GoodFor, Offer, Server, Settings};
 use gss_spnego::http::{Asker, Established, Version, binding};
 use gss_spnego::oid;
+use gss_spnego::role::Role;
 use gss_spnego::system::{Library, Sessions, Told};
 use serde_json::{Value, json};
 
@@ -196,7 +197,7 @@ impl House {
 
     /// Without keys, Kerberos is not accepted: better said now than to the first client.
     fn warn_of_keys(&self) {
-        if let Err(no) = Library::Mit.credential(&oid::KRB5, Side::Acceptor) {
+        if let Err(no) = Library::Mit.credential(&oid::KRB5, Role::Acceptor) {
             let remedy = no.trouble.as_ref().map(ToString::to_string);
             let advice = remedy.iter().map(|remedy| format!("; {remedy}"));
             let text = format!(

@@ -2,7 +2,8 @@
 //! whatever is not right in it allows nothing that it did not allow before.
 
 use gss_spnego::oid::{IAKERB, KRB5, NTLMSSP};
-use gss_spnego::policy::{MOST_PROBLEMS, Policy, Role, read_text};
+use gss_spnego::policy::{MOST_PROBLEMS, Policy, read_text};
+use gss_spnego::role::Role;
 
 /// Read the octets, ask for every kind of context, then read them with a broken rule in front.
 pub(crate) fn body(octets: &[u8]) {

@@ -5,6 +5,9 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use gss_spnego::advice::Trouble;
+use gss_spnego::role::Role;
+
 use super::child::{self, Answer, End};
 use super::kerberos::Kerberos;
 use super::machine::{Glue, Machine, family, word};
@@ -77,8 +80,7 @@ fn against_keytab(answer: &Answer, kerberos: &Kerberos, report: &mut Report) {
             kvno.map_or("?".to_owned(), |kvno| kvno.to_string()),
             etype(ticket.number("etype").unwrap_or_default()),
         );
-        let side = gss_spnego::advice::Side::Acceptor;
-        let remedy = gss_spnego::advice::Trouble::KeyVersion(side).to_string();
+        let remedy = Trouble::KeyVersion(Role::Acceptor).to_string();
         report.add(Level::Fault, About::Attempts, sentence, Some(remedy));
     }
 }

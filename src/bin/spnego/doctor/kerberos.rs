@@ -5,7 +5,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use gss_spnego::advice::{Side, Trouble};
+use gss_spnego::advice::Trouble;
+use gss_spnego::role::Role;
 
 use super::child::{self, Answer, End};
 use super::files::{self, Cache, Key};
@@ -142,7 +143,7 @@ fn tickets(case: &Case<'_>, facts: &Answer, report: &mut Report) -> bool {
             let name = answer.text("name").unwrap_or("somebody");
             let seconds = answer.number("lifetime").unwrap_or_default();
             if seconds == 0 {
-                let remedy = Trouble::TicketExpired(Side::Initiator).to_string();
+                let remedy = Trouble::TicketExpired(Role::Initiator).to_string();
                 let sentence = format!("the tickets of {name} in {cache} have expired");
                 report.add(lacking, About::Tickets, sentence, Some(remedy));
             } else {
@@ -210,7 +211,7 @@ fn cache_file(file: &Path, report: &mut Report) {
         } else {
             let seconds = now - kept.ends;
             let sentence = format!("{service}{encrypted} expired {seconds} s ago");
-            let remedy = Trouble::TicketExpired(Side::Initiator).to_string();
+            let remedy = Trouble::TicketExpired(Role::Initiator).to_string();
             report.add(Level::Warning, About::Tickets, sentence, Some(remedy));
         }
     }
@@ -288,7 +289,7 @@ fn keys(case: &Case<'_>, found: &Kerberos, facts: &Answer, report: &mut Report) 
     let has = |principal: &String| keys.iter().any(|key| key.principal == *principal);
     if let Some(principal) = found.principal.as_ref().filter(|principal| !has(principal)) {
         let sentence = format!("{shown} has no key of {principal}");
-        let remedy = Trouble::NoKey(Side::Acceptor).to_string();
+        let remedy = Trouble::NoKey(Role::Acceptor).to_string();
         report.add(lacking, About::Keys, sentence, Some(remedy));
     }
     keys

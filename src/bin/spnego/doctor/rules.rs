@@ -7,7 +7,8 @@ use std::path::Path;
 
 use gss_spnego::advice::Trouble;
 use gss_spnego::oid;
-use gss_spnego::policy::{Downgrade, MechPolicy, NtlmProvider, Policy, Role, Terms};
+use gss_spnego::policy::{Downgrade, MechPolicy, NtlmProvider, Policy, Terms};
+use gss_spnego::role::Role;
 
 use super::machine::Machine;
 use super::{About, Case, Level, Report, Target};
