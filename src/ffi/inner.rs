@@ -363,7 +363,8 @@ impl<'a> Call<'a> {
         mech: &Oid,
         token: Option<&[u8]>,
     ) -> Result<(GlueMech, Step<Buffer>), MechError> {
-        if let (Some(token), &oid::NTLMSSP) = (token, mech) {
+        let is_ntlm = *mech == oid::NTLMSSP;
+        if is_ntlm && let Some(token) = token {
             self.acquired.passing.incoming(token)?;
         }
         let begun = match self.side {
@@ -383,7 +384,7 @@ impl<'a> Call<'a> {
                 GlueMech::accept(self.glue, mech, call, token.unwrap_or_default())
             }
         };
-        if let (Ok((_, Step::Continue(token))), &oid::NTLMSSP) = (&begun, mech) {
+        if is_ntlm && let Ok((_, Step::Continue(token))) = &begun {
             self.acquired.passing.outgoing(token.as_ref());
         }
         begun

@@ -236,10 +236,13 @@ pub(super) fn import_name(
     kind: OidIn<'_>,
     mut name: OutHandle<'_, Name>,
 ) -> Status {
-    name.put(match kind.value() {
-        _ if IMPORTING.get() => Name::shadow(),
-        Some(EXPORT_NAME) => Name::given(content(text.bytes())?, None),
-        kind => Name::given(text.bytes(), kind),
+    let kind = kind.value();
+    name.put(if IMPORTING.get() {
+        Name::shadow()
+    } else if kind == Some(EXPORT_NAME) {
+        Name::given(content(text.bytes())?, None)
+    } else {
+        Name::given(text.bytes(), kind)
     });
     Ok(major::COMPLETE)
 }
