@@ -4,7 +4,7 @@
 
 use super::arg::{In, InOutHandle, Octets, OidIn, Out, OutHandle, OutOctets, OutOid, Status};
 use super::credential::Shared;
-use super::handle::{lock, read};
+use super::handle::{Handle, lock, read};
 use super::inner::{Call, Held, Inner, Side, Token};
 use super::name::Name;
 use super::own::{self, HalfDone, Own};
@@ -441,22 +441,24 @@ pub(super) fn init_sec_context(
         lifetime,
     };
     let credential = cred.as_deref();
-    let step = |role: Conversation<_>, mut held: Held, record: &mut Record, token| {
-        let mut call = Call::new(glue, side, credential, bindings, &mut held, record);
-        let (role, reply) = role.step(token, &mut call)?;
-        Ok::<_, Failure>((Stepped::of_initiator(role, reply.complete, held), reply))
+    let step = |role: Conversation<_>, held: &mut Held, record: &mut Record, token| {
+        role.step(
+            token,
+            &mut Call::new(glue, side, credential, bindings, held, record),
+        )
     };
     let Some(there) = context.given()? else {
         let mut record = Record::default();
-        let held = Held::begin(glue, side, credential);
+        let mut held = Held::begin(glue, side, credential);
         let _scope = telling::begin(glue, &mut record, &held, side);
         let token = token.given().filter(|token| !token.is_empty());
         // Nothing has been sent yet: no reject is owed, and no context is left.
         let begun = Conversation::new(Initiator::default());
-        let (made, reply) = step(begun, held, &mut record, token).map_err(|failure| {
+        let (role, reply) = step(begun, &mut held, &mut record, token).map_err(|failure| {
             telling::failed(&record, &failure.error);
             failure.error
         })?;
+        let made = Stepped::of_initiator(role, reply.complete, held);
         made.tell(glue, &record);
         let status = outs.settle(&made, reply)?;
         context.put(made.into_context(record, true));
@@ -466,14 +468,15 @@ pub(super) fn init_sec_context(
         negotiation,
         record,
     } = &mut *lock(&there.progress)?;
-    let Negotiating { role, held } = match std::mem::replace(negotiation, Negotiation::Over) {
+    let Negotiating { role, mut held } = match std::mem::replace(negotiation, Negotiation::Over) {
         Negotiation::Initiating(negotiating) => *negotiating,
         other => return Err(there.misused(negotiation, other)),
     };
     let _scope = record.scope(Role::Initiator);
     let offered = role.role().offered();
-    match step(role, held, record, Some(token.bytes())) {
-        Ok((next, reply)) => {
+    match step(role, &mut held, record, Some(token.bytes())) {
+        Ok((role, reply)) => {
+            let next = Stepped::of_initiator(role, reply.complete, held);
             next.tell(glue, record);
             let status = outs.settle(&next, reply)?;
             next.store(there, negotiation);
@@ -521,23 +524,25 @@ pub(super) fn accept_sec_context(
         wants_delegated: delegated.is_wanted(),
     };
     let credential = cred.as_deref();
-    let step = |role: Conversation<_>, mut held: Held, record: &mut Record| {
-        let mut call = Call::new(glue, side, credential, bindings, &mut held, record);
-        let (role, reply) = role.step(Some(token.bytes()), &mut call)?;
-        Ok::<_, Failure>((Stepped::of_acceptor(role, reply.complete, held), reply))
+    let step = |role: Conversation<_>, held: &mut Held, record: &mut Record| {
+        role.step(
+            Some(token.bytes()),
+            &mut Call::new(glue, side, credential, bindings, held, record),
+        )
     };
     let Some(there) = context.given()? else {
         let mut record = Record::default();
-        let held = Held::begin(glue, side, credential);
+        let mut held = Held::begin(glue, side, credential);
         let _scope = telling::begin(glue, &mut record, &held, side);
         let begun = Conversation::new(Acceptor::default());
-        let (mut made, reply) = match step(begun, held, &mut record) {
-            Ok(made) => made,
+        let (role, reply) = match step(begun, &mut held, &mut record) {
+            Ok(stepped) => stepped,
             Err(failure) => {
                 telling::failed(&record, &failure.error);
                 return outs.fail(failure);
             }
         };
+        let mut made = Stepped::of_acceptor(role, reply.complete, held);
         made.tell(glue, &record);
         outs.audience = Audience::of(glue, &made);
         hand_over(outs.audience, &mut made, &mut source, &mut delegated)?;
@@ -549,14 +554,15 @@ pub(super) fn accept_sec_context(
         negotiation,
         record,
     } = &mut *lock(&there.progress)?;
-    let Negotiating { role, held } = match std::mem::replace(negotiation, Negotiation::Over) {
+    let Negotiating { role, mut held } = match std::mem::replace(negotiation, Negotiation::Over) {
         Negotiation::Accepting(negotiating) => *negotiating,
         other => return Err(there.misused(negotiation, other)),
     };
     let _scope = record.scope(Role::Acceptor);
     let offered = role.role().offered();
-    match step(role, held, record) {
-        Ok((mut next, reply)) => {
+    match step(role, &mut held, record) {
+        Ok((role, reply)) => {
+            let mut next = Stepped::of_acceptor(role, reply.complete, held);
             next.tell(glue, record);
             outs.audience = Audience::of(glue, &next);
             hand_over(outs.audience, &mut next, &mut source, &mut delegated)?;
@@ -650,11 +656,12 @@ pub(super) fn delete_sec_context(
     mut context: InOutHandle<'_, Context>,
     _: OutOctets<'_>,
 ) -> Status {
-    if let Some(context) = context.take() {
-        if trace::on() {
-            context.note_abandoned();
-        }
+    if trace::on()
+        && let Ok(Some(context)) = context.given()
+    {
+        context.note_abandoned();
     }
+    drop(context.take());
     Ok(major::COMPLETE)
 }
 
@@ -743,12 +750,13 @@ pub(super) fn export_sec_context(
 ) -> Status {
     let there = context.given()?.ok_or(NO_CONTEXT)?;
     if glue.is_heimdal() && there.can_be_carried()? {
-        let taken = context.take().and_then(Context::half_done);
+        let taken = context.take().map(Handle::into_value);
+        let taken = taken.and_then(Context::half_done);
         token.put(taken.ok_or(UNFINISHED)?.export()?);
         return Ok(major::COMPLETE);
     }
     there.established()?;
-    let Some(taken) = context.take() else {
+    let Some(taken) = context.take().map(Handle::into_value) else {
         return Err(NO_CONTEXT);
     };
     let Some(inner) = taken.established.into_inner() else {

@@ -49,16 +49,21 @@ impl<T: Kind> Handle<T> {
         Box::into_raw(Box::new(Self { tag: T::TAG, value })).cast()
     }
 
-    /// Take a value back from C.
+    /// Take a value back from C, in its box.
     ///
     /// # Safety
     /// `handle` was made by [`Self::give`] for this kind, and is not used again.
-    pub(crate) unsafe fn take_back(handle: NonNull<T::C>) -> T {
+    pub(crate) unsafe fn take_back(handle: NonNull<T::C>) -> Box<Self> {
         let handle = handle.cast::<Self>().as_ptr();
         // SAFETY: by contract the box is whole and nobody else's.
         let mut owned = unsafe { Box::from_raw(handle) };
         owned.tag = 0;
-        owned.value
+        owned
+    }
+
+    /// The value alone.
+    pub(crate) fn into_value(self: Box<Self>) -> T {
+        self.value
     }
 
     /// The value, if this is of its kind.

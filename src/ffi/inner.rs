@@ -566,28 +566,29 @@ impl Mechs for Call<'_> {
     ) -> Result<(Inner, Step<Token>), MechError> {
         self.note_tried(mech);
         self.may_begin(mech)?;
-        if *mech == oid::NTLMSSP && self.speaks_ntlm() {
+        let (is_krb5, is_ntlm) = (mech.is_krb5(), *mech == oid::NTLMSSP);
+        if is_ntlm && self.speaks_ntlm() {
             let (started, step) = self.run_own(token)?;
             return Ok((Inner::Ntlm(Box::new(started)), made(step, Token::Own)));
         }
         // Kerberos finds its default as fast at each leg as it is acquired once; the others are
         // asked once in a context, NTLM above all (it reads files and hashes at every asking).
         // Under Kerberos's other identifiers the glue has the same mechanism.
-        let inner = if mech.is_krb5() { oid::KRB5 } else { *mech };
-        if self.credential.is_none() && !mech.is_krb5() {
-            if *mech == oid::NTLMSSP {
+        let inner = if is_krb5 { &oid::KRB5 } else { mech };
+        if self.credential.is_none() && !is_krb5 {
+            if is_ntlm {
                 availability::ntlm(self.glue)?;
             }
             self.hold(mech)?;
         }
-        match self.run_glue(&inner, token) {
+        match self.run_glue(inner, token) {
             Ok((started, step)) => {
                 if trace::on() {
                     self.note_oddities(&started, &step);
                 }
                 Ok((Inner::Glue(started), made(step, Token::Glue)))
             }
-            Err(error) => Err(self.without_keys(&inner, error)),
+            Err(error) => Err(self.without_keys(inner, error)),
         }
     }
 

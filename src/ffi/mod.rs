@@ -42,7 +42,7 @@ fn answer(glue: &'static Mechglue, mut minor: Out<'_, u32>, body: impl FnOnce() 
 fn run(minor: &mut Out<'_, u32>, body: impl FnOnce() -> Status) -> Result<Major, (Major, Minor)> {
     minor.clear();
     let outcome = catch_unwind(AssertUnwindSafe(body))
-        .unwrap_or(Err(Error::Internal("a defect was caught at the door")));
+        .unwrap_or_else(|_| Err(Error::Internal("a defect was caught at the door")));
     outcome.map_err(|error| {
         let kept = report::keep(&error);
         minor.put(kept.code());

@@ -12,14 +12,19 @@ use std::ffi::c_int;
 use std::sync::OnceLock;
 
 /// A name of ours.
-pub(crate) struct Name {
-    given: Option<Given>,
-    glue: OnceLock<owned::Name>,
+pub(crate) enum Name {
+    /// As the application gave it, and what the glue made of it at the first need.
+    Given(Given, OnceLock<owned::Name>),
+    /// One that the glue made.
+    OfGlue(owned::Name),
+    /// What another name of ours is to the glue for us: the glue imports a name into every mechanism
+    /// it has, us as well, and may ask each of them afterwards. This one knows nothing.
+    Shadow,
 }
 
 /// A name as the application gave it.
 #[derive(Clone)]
-struct Given {
+pub(crate) struct Given {
     text: Vec<u8>,
     kind: Option<Oid>,
     /// The user, when our own NTLM found out that it is one; apart, since most names are none.
@@ -29,19 +34,17 @@ struct Given {
 impl Name {
     /// A name that the glue made.
     pub(crate) fn of_glue(name: owned::Name) -> Self {
-        Self {
-            given: None,
-            glue: OnceLock::from(name),
-        }
+        Self::OfGlue(name)
     }
 
     /// A user whom our own NTLM has found out: `DOMAIN\user`, as gss-ntlmssp shows it.
     pub(crate) fn of_user(user: &UserName) -> Self {
-        let mut name = Self::given(user.to_string().as_bytes(), Some(oid::USER_NAME));
-        if let Some(given) = &mut name.given {
-            given.user = Some(Box::new(user.clone()));
-        }
-        name
+        let given = Given {
+            text: user.to_string().into_bytes(),
+            kind: Some(oid::USER_NAME),
+            user: Some(Box::new(user.clone())),
+        };
+        Self::Given(given, OnceLock::new())
     }
 
     /// A service by its principal name without a realm: `HTTP/www.example.org`.
@@ -49,35 +52,32 @@ impl Name {
         match principal.split_once('/') {
             Some((service, host)) => {
                 let text = format!("{service}@{host}");
-                Self::given(text.as_bytes(), Some(HOSTBASED_SERVICE))
+                Self::new(text.as_bytes(), Some(HOSTBASED_SERVICE))
             }
-            None => Self::given(principal.as_bytes(), Some(oid::USER_NAME)),
+            None => Self::new(principal.as_bytes(), Some(oid::USER_NAME)),
         }
     }
 
-    /// What another name of ours is to the glue for us: the glue imports a name into every mechanism
-    /// it has, us as well, and may ask each of them afterwards. This one knows nothing.
-    fn shadow() -> Self {
-        Self {
-            given: None,
-            glue: OnceLock::new(),
-        }
+    fn new(text: &[u8], kind: Option<Oid>) -> Self {
+        let given = Given {
+            text: text.to_vec(),
+            kind,
+            user: None,
+        };
+        Self::Given(given, OnceLock::new())
     }
 
-    fn given(text: &[u8], kind: Option<Oid>) -> Self {
-        Self {
-            given: Some(Given {
-                text: text.to_vec(),
-                kind,
-                user: None,
-            }),
-            glue: OnceLock::new(),
+    /// The name as the application gave it, if it did.
+    fn given(&self) -> Option<&Given> {
+        match self {
+            Self::Given(given, _) => Some(given),
+            Self::OfGlue(_) | Self::Shadow => None,
         }
     }
 
     /// The user of our own NTLM that this name is known to be.
     fn user(&self) -> Option<&UserName> {
-        self.given.as_ref()?.user.as_deref()
+        self.given()?.user.as_deref()
     }
 
     /// The mechanism that failures of a call with this name are named after; the glue finds its
@@ -100,7 +100,7 @@ impl Name {
             (None, Some(known)) => (known, self),
             (None, None) => return None,
         };
-        let given = other.given.as_ref();
+        let given = other.given();
         Some(given.is_some_and(|given| {
             !is_service(given.kind)
                 && std::str::from_utf8(&given.text).is_ok_and(|text| text == known.to_string())
@@ -109,7 +109,7 @@ impl Name {
 
     /// The name's text and type, without the glue's help where it was given as text.
     fn shown(&self, glue: &'static Mechglue) -> Result<(String, Option<Oid>), Error> {
-        if let Some(given) = &self.given {
+        if let Some(given) = self.given() {
             let text = String::from_utf8_lossy(&given.text).into_owned();
             return Ok((text, given.kind));
         }
@@ -155,7 +155,7 @@ impl Name {
 
     /// The service of a name that was given as text, without asking the glue.
     pub(crate) fn service_as_given(&self) -> Option<String> {
-        let given = self.given.as_ref()?;
+        let given = self.given()?;
         Some(String::from_utf8_lossy(&given.text).into_owned())
     }
 
@@ -164,12 +164,16 @@ impl Name {
     /// # Errors
     /// What the glue says of it.
     pub(crate) fn for_glue(&self, glue: &'static Mechglue) -> Result<&owned::Name, Error> {
-        if let Some(name) = self.glue.get() {
+        let (given, kept) = match self {
+            Self::Given(given, kept) => (given, kept),
+            Self::OfGlue(name) => return Ok(name),
+            Self::Shadow => return Err(SHADOW),
+        };
+        if let Some(name) = kept.get() {
             return Ok(name);
         }
-        let given = self.given.as_ref().ok_or(SHADOW)?;
         let made = given.import(glue)?;
-        Ok(self.glue.get_or_init(|| made))
+        Ok(kept.get_or_init(|| made))
     }
 
     /// A copy as one of the glue's, for a context to keep: nothing is kept here for a name that is
@@ -178,8 +182,8 @@ impl Name {
     /// # Errors
     /// What the glue says of it.
     pub(crate) fn copy_for_glue(&self, glue: &'static Mechglue) -> Result<owned::Name, Error> {
-        match (self.glue.get(), &self.given) {
-            (None, Some(given)) => given.import(glue),
+        match self {
+            Self::Given(given, kept) if kept.get().is_none() => given.import(glue),
             _ => call::duplicate_name(glue, self.for_glue(glue)?),
         }
     }
@@ -189,16 +193,16 @@ impl Name {
     /// # Errors
     /// What the glue says of it.
     pub(super) fn duplicate(&self, glue: &'static Mechglue) -> Result<Self, Error> {
-        match &self.given {
+        match self {
             // What was done to the glue's copy (attributes) has to come along.
-            given if self.glue.get().is_none() || self.user().is_some() => Ok(Self {
-                given: given.clone(),
-                glue: OnceLock::new(),
-            }),
-            _ => Ok(Self::of_glue(call::duplicate_name(
-                glue,
-                self.for_glue(glue)?,
-            )?)),
+            Self::Given(given, kept) if kept.get().is_none() || given.user.is_some() => {
+                Ok(Self::Given(given.clone(), OnceLock::new()))
+            }
+            Self::Shadow => Ok(Self::Shadow),
+            _ => {
+                let copy = call::duplicate_name(glue, self.for_glue(glue)?)?;
+                Ok(Self::of_glue(copy))
+            }
         }
     }
 }
@@ -236,10 +240,13 @@ pub(super) fn import_name(
     kind: OidIn<'_>,
     mut name: OutHandle<'_, Name>,
 ) -> Status {
-    name.put(match kind.value() {
-        _ if IMPORTING.get() => Name::shadow(),
-        Some(EXPORT_NAME) => Name::given(content(text.bytes())?, None),
-        kind => Name::given(text.bytes(), kind),
+    let kind = kind.value();
+    name.put(if IMPORTING.get() {
+        Name::Shadow
+    } else if kind == Some(EXPORT_NAME) {
+        Name::new(content(text.bytes())?, None)
+    } else {
+        Name::new(text.bytes(), kind)
     });
     Ok(major::COMPLETE)
 }
@@ -385,7 +392,7 @@ pub(super) fn authorize_localname(
     }
     let user = call::import_name(glue, user.bytes(), kind.value().as_ref())?;
     let own = name.for_glue(glue)?;
-    let authorized = match name.given {
+    let authorized = match name.given() {
         Some(_) => call::compare_name(glue, own, &user)?,
         None => call::authorize_localname(glue, own, &user).is_ok(),
     };
@@ -417,15 +424,15 @@ mod tests {
     #[test]
     fn ntlm_reads_users_and_services_from_names() {
         let glue = Mechglue::mit();
-        let user = Name::given(b"DOMAIN\\user", Some(oid::USER_NAME));
+        let user = Name::new(b"DOMAIN\\user", Some(oid::USER_NAME));
         assert_eq!(
             user.as_user(glue).unwrap(),
             Some(UserName::parse("DOMAIN\\user"))
         );
-        let service = Name::given(b"HTTP@www.example.org", Some(HOSTBASED_SERVICE));
+        let service = Name::new(b"HTTP@www.example.org", Some(HOSTBASED_SERVICE));
         assert_eq!(service.as_user(glue).unwrap(), None);
         assert_eq!(service.as_service(glue).unwrap(), "HTTP/www.example.org");
-        let principal = Name::given(b"HTTP/www.example.org@EXAMPLE.ORG", None);
+        let principal = Name::new(b"HTTP/www.example.org@EXAMPLE.ORG", None);
         assert_eq!(principal.as_service(glue).unwrap(), "HTTP/www.example.org");
     }
 

@@ -112,7 +112,7 @@ impl<R: Role> Conversation<R> {
     ) -> Result<(Self, Reply), Failure> {
         let arrived = token.unwrap_or_default();
         mechs.record().arrives(arrived);
-        let stepped = match self.pending {
+        let mut stepped = match self.pending {
             None => match Assembler::begin(arrived) {
                 Ok(None) => whole(self.role, token, mechs),
                 Ok(Some(begun)) => Ok(wait(self.role, begun, arrived)),
@@ -120,8 +120,9 @@ impl<R: Role> Conversation<R> {
             },
             Some(pending) => more(self.role, *pending, arrived, mechs),
         };
-        let stepped =
-            stepped.map_err(|failure| shorten::<R>(failure, mechs.rules().max_output_token_size));
+        if let Err(failure) = &mut stepped {
+            shorten::<R>(failure, mechs.rules().max_output_token_size);
+        }
         mechs.record().leaves(&stepped);
         stepped
     }
@@ -216,8 +217,8 @@ fn send_next<R>(
 }
 
 #[cold]
-fn shorten<R: Role>(mut failure: Failure, largest: usize) -> Failure {
-    failure.reject = failure.reject.and_then(|whole| {
+fn shorten<R: Role>(failure: &mut Failure, largest: usize) {
+    failure.reject = failure.reject.take().and_then(|whole| {
         let mut sizes = [whole, reject(None)].into_iter();
         sizes.find(|reject| !is_over(reject, largest))
     });
@@ -227,7 +228,6 @@ fn shorten<R: Role>(mut failure: Failure, largest: usize) -> Failure {
             octets: reject.len(),
         });
     }
-    failure
 }
 
 /// What a token looks like, by its first octet, to a person who reads the trace.

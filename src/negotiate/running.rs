@@ -106,23 +106,33 @@ impl<M: Mech> Running<M> {
             return Ok(Verdict::Wait);
         };
         let record = mechs.record();
-        let settled = self.mic.settle(mech, record.list()?.der(), received, turn);
-        match &settled {
-            Ok(Verdict::Wait) => {}
-            Ok(Verdict::Skip) if self.mic == Mic::Optional => {}
-            Ok(Verdict::Skip) => {
+        let list = record.list()?.der();
+        let verdict = match self.mic.settle(mech, list, received, turn) {
+            Ok(verdict) => verdict,
+            Err(error) => return Err(self.unsettled(error, mechs)),
+        };
+        match &verdict {
+            Verdict::Wait => {}
+            Verdict::Skip if self.mic == Mic::Optional => {}
+            Verdict::Skip => {
                 record.set_mic(MicState::Impossible);
                 record.unprotected(&self.mech, "a mechListMIC is impossible without integrity");
             }
-            Ok(Verdict::Ask(_)) => record.set_mic(MicState::Sent),
-            Ok(Verdict::Answer(_) | Verdict::Agreed) => record.set_mic(MicState::Verified),
-            Err(_) => record.set_mic(MicState::Failed),
+            Verdict::Ask(_) => record.set_mic(MicState::Sent),
+            Verdict::Answer(_) | Verdict::Agreed => record.set_mic(MicState::Verified),
         }
-        settled.map_err(|error| match error {
+        Ok(verdict)
+    }
+
+    /// Why the MICs could not be settled, in the words of who is to blame.
+    #[cold]
+    fn unsettled(&self, error: Error, mechs: &mut impl Mechs<Mech = M>) -> Error {
+        mechs.record().set_mic(MicState::Failed);
+        match error {
             Error::Mech { error, .. } => failed(error, mechs.record()),
             Error::PeerMisbehaved(Misbehaviour::MissingMic) => self.missing_mic(mechs),
             other => other,
-        })
+        }
     }
 
     /// Whether what is established may stay: no mechanism without the protection that the rules

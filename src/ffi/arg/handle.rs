@@ -138,7 +138,7 @@ impl<'a, T: Kind> InOutHandle<'a, T> {
     }
 
     /// Take the handle back and leave the null handle; `None` when there is none of this kind.
-    pub(crate) fn take(&mut self) -> Option<T> {
+    pub(crate) fn take(&mut self) -> Option<Box<Handle<T>>> {
         self.given().ok().flatten()?;
         // SAFETY: `given` has found the place to be there, with a handle in it.
         let handle = NonNull::new(unsafe { self.place.replace(ptr::null_mut()) })?;
