@@ -19,8 +19,8 @@ use condition::Condition;
 
 pub use condition::is_address;
 pub use watch::{
-    Current, Environment, InForce, at_start, current, follow, for_context, install, program,
-    variable,
+    Current, Environment, InForce, at_start, current, follow, for_context, install, prepare,
+    program, variable,
 };
 
 /// All that is configured.
@@ -395,6 +395,10 @@ impl MechPolicy {
     /// Whether the order of [`Terms::order`] is the administrator's preference.
     pub fn prefers(&self) -> bool {
         matches!(self, Self::Only(_))
+    }
+
+    fn is_nothing(&self) -> bool {
+        matches!(self, Self::Nothing(_))
     }
 
     fn allow(&self, mech: &Oid) -> bool {
