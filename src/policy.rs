@@ -20,8 +20,8 @@ use condition::Condition;
 pub use crate::role::Role;
 pub use condition::is_address;
 pub use watch::{
-    Current, Environment, InForce, at_start, current, follow, for_context, install, program,
-    variable,
+    Current, Environment, InForce, at_start, current, follow, for_context, install, prepare,
+    program, variable,
 };
 
 /// All that is configured.
@@ -377,6 +377,10 @@ impl MechPolicy {
     /// Whether the order of [`Terms::order`] is the administrator's preference.
     pub fn prefers(&self) -> bool {
         matches!(self, Self::Only(_))
+    }
+
+    fn is_nothing(&self) -> bool {
+        matches!(self, Self::Nothing(_))
     }
 
     fn allow(&self, mech: &Oid) -> bool {

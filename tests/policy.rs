@@ -706,6 +706,62 @@ fn a_context_keeps_the_policy_that_it_began_with() {
     assert!(running.ask("held").contains("held: COMPLETE"));
 }
 
+/// A service that has shut itself in sees another file by that name, or none, which is not the
+/// administrator's word that there are no rules.
+#[test]
+fn what_was_read_holds_in_a_chroot() {
+    let realm = realm!();
+    for (before, inside) in [
+        (true, None),
+        (true, Some("\nmechs = ['krb5', '2.25.7301.2']\n")),
+        (false, None),
+    ] {
+        let file = configuration("mechs = ['2.25.7301.2']\n");
+        let root = scratch_file("root");
+        let within = root.join(file.strip_prefix("/").unwrap());
+        match inside {
+            Some(text) => {
+                fs::create_dir_all(within.parent().unwrap()).unwrap();
+                write(&within, text);
+            }
+            None => fs::create_dir_all(&root).unwrap(),
+        }
+        let mut running = Running::start(realm, &file);
+        // The library is loaded in either case.
+        if before {
+            assert!(running.ask("HTTP@localhost").contains(B));
+        } else {
+            running.ask("load");
+        }
+        running.ask(&format!("chroot {}", root.display()));
+        for _ in 0..15 {
+            let answer = running.ask("HTTP@localhost");
+            // The mechanism's own line is out of the library's reach, once it looks.
+            let holds = answer.contains("krb5: not allowed by mechs (line 1 of ");
+            let offers = answer.contains(B);
+            assert!(holds || offers, "{before} {inside:?} {answer}");
+            std::thread::sleep(std::time::Duration::from_millis(200));
+        }
+    }
+}
+
+/// A peer can use up a service's files: a new configuration is taken when there are some again.
+#[test]
+fn a_file_that_could_not_be_opened_is_read_when_it_can_be() {
+    let realm = realm!();
+    let file = configuration("mechs = ['2.25.7301.1']\n");
+    let mut running = Running::start(realm, &file);
+    assert!(running.ask("HTTP@localhost").contains(A));
+    running.ask("files 3");
+    write(&file, "mechs = ['2.25.7301.2']\n");
+    let answer = running.until_traced("HTTP@localhost", "cannot be read: Too many open files");
+    assert!(answer.contains(A), "{answer}");
+    running.ask("files 64");
+    running.until("HTTP@localhost", B);
+    let told = fs::read_to_string(&running.trace).unwrap();
+    assert_eq!(told.matches("Too many open files").count(), 1, "{told}");
+}
+
 /// Under valgrind, which tells of what nobody frees.
 #[test]
 fn what_was_read_before_is_freed() {

@@ -408,6 +408,8 @@ surface! {
 fn configure() {
     policy::install(environment::variable);
     policy::follow(environment::seconds);
+    // What panics there would panic again in the first call that needs it, and fail that.
+    let _ = std::panic::catch_unwind(policy::prepare);
 }
 
 /// Heimdal asks, with its list of mechanisms locked, for the options of the one it is loading.

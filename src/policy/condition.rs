@@ -1,6 +1,7 @@
 //! What a rule asks of a context before it holds: role, target, program; with wildcards.
 #![forbid(unsafe_code)]
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use crate::role::Role;
@@ -56,7 +57,9 @@ impl Target {
 
     fn matches(&self, service: &str, host: &str) -> bool {
         let of_service = |pattern: &String| glob(pattern.as_bytes(), service.as_bytes());
-        self.service.as_ref().is_none_or(of_service) && glob(self.host.as_bytes(), host.as_bytes())
+        let of_host = |host: &str| glob(self.host.as_bytes(), host.as_bytes());
+        self.service.as_ref().is_none_or(of_service)
+            && (of_host(host) || of_host(without_port(host)))
     }
 }
 
@@ -91,17 +94,23 @@ fn checked(pattern: &str) -> Result<&str, String> {
 /// Whether the host of a target is an IP address, where a name would be usual.
 pub fn is_address(target: &str) -> bool {
     let (_, host) = parts(target);
+    let host = without_port(&host);
     let bare = host
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'));
-    let bare = bare.unwrap_or(&host);
+    let bare = bare.unwrap_or(host);
     // fe80::1%eth0: the zone is no part of the address.
     let bare = bare.split_once('%').map_or(bare, |(address, _)| address);
     bare.parse::<IpAddr>().is_ok()
 }
 
 /// Service and host of `service@host`, `service/host` or `service/host@REALM`, in lower case.
+///
+/// They are read as Kerberos reads them, or another way of writing one name would be another name
+/// here: up to a NUL, which programs count in by mistake, and without backslashes, which quote.
 fn parts(target: &str) -> (String, String) {
+    let target = target.split('\0').next().unwrap_or_default();
+    let target = &unquoted(target);
     match target.split_once(['@', '/']) {
         Some((service, host)) => {
             let is_principal = target
@@ -114,6 +123,36 @@ fn parts(target: &str) -> (String, String) {
             (service.to_ascii_lowercase(), host_of(host))
         }
         None => (target.to_ascii_lowercase(), String::new()),
+    }
+}
+
+/// A text without the backslashes that quote the character behind them.
+fn unquoted(text: &str) -> Cow<'_, str> {
+    if !text.contains('\\') {
+        return text.into();
+    }
+    let mut characters = text.chars();
+    let mut plain = String::with_capacity(text.len());
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => plain.extend(characters.next()),
+            _ => plain.push(character),
+        }
+    }
+    plain.into()
+}
+
+/// A host without the port behind it, which a principal may have; an IPv6 address has colons of its
+/// own.
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((front, port))
+            if port.bytes().all(|octet| octet.is_ascii_digit())
+                && (!front.contains(':') || front.ends_with(']')) =>
+        {
+            front.strip_suffix('.').unwrap_or(front)
+        }
+        _ => host,
     }
 }
 
@@ -204,6 +243,18 @@ mod tests {
             ("*@mail", "imap@mail", true),
             ("HTTP@*", "HTTP", true),
             ("10.0.0.*", "HTTP@10.0.0.7", true),
+            ("HTTP@www", "HTTP@www:8080", true),
+            ("HTTP@www", "HTTP/www.:8080@REALM", true),
+            ("HTTP@www:80*", "HTTP@www:8080", true),
+            ("HTTP@www:80", "HTTP@www:8080", false),
+            ("HTTP@www", "HTTP@www:instance", false),
+            ("HTTP@[2001:db8::1]", "HTTP@[2001:db8::1]:443", true),
+            ("HTTP@2001:db8::1", "HTTP@2001:db8::1", true),
+            ("HTTP@2001:db8:", "HTTP@2001:db8::1", false),
+            ("HTTP@www", "HTTP@www\0", true),
+            ("HTTP@www", "HTTP@www\0.evil.example", true),
+            ("HTTP@www", "H\\TTP/ww\\w@REALM", true),
+            ("HTTP@www", "HTTP/www\\", true),
         ] {
             let (service, host) = parts(target);
             let pattern = Target::parse(pattern).unwrap();
@@ -243,6 +294,9 @@ mod tests {
             "HTTP@::1",
             "HTTP@[2001:db8::1]",
             "HTTP@fe80::1%eth0",
+            "HTTP@192.0.2.1.",
+            "HTTP@192.0.2.1:443",
+            "HTTP@[2001:db8::1]:443",
         ] {
             assert!(is_address(target), "{target}");
         }

@@ -23,6 +23,8 @@ pub(super) struct Source {
     file: Option<PathBuf>,
     /// A variable has named the file.
     named: bool,
+    /// Where paths began when this was found out.
+    root: Option<(u64, u64)>,
     /// The variables that are set, the key that each overrides, and their values.
     variables: Vec<(&'static str, &'static str, OsString)>,
 }
@@ -36,6 +38,11 @@ pub(super) struct Reading {
 }
 
 impl Reading {
+    /// Whether nothing new was read.
+    pub(super) fn is_as(&self, known: &Self) -> bool {
+        self.stamp == known.stamp && self.policy == known.policy
+    }
+
     /// This one, unless its file is wrong and that of the earlier one was not: then the earlier one,
     /// with what is wrong now.
     pub(super) fn or_keep(self, earlier: &Self) -> Self {
@@ -69,6 +76,7 @@ impl Source {
                 Some(path) => Some(PathBuf::from(path)),
             },
             named: named.is_some(),
+            root: trusted::root(),
         }
     }
 
@@ -106,10 +114,11 @@ impl Source {
         }
     }
 
-    /// Whether the file is to be read again, which was read in this state.
+    /// Whether the file is to be read again, which was read in this state. After a chroot its path is
+    /// another file's, or nothing's, and says nothing.
     pub(super) fn has_changed(&self, known: Option<&Stamp>) -> bool {
         let file = self.file.as_ref();
-        file.is_some_and(|file| trusted::has_changed(file, known))
+        file.is_some_and(|file| trusted::has_changed(file, known)) && self.root == trusted::root()
     }
 }
 
@@ -306,8 +315,7 @@ impl Draft {
                 let wanted = MechPolicy::parse(value)?;
                 for rule in rules {
                     let is_own = rule.terms.said_by(Setting::Mechs) == rule.name;
-                    let is_broken = matches!(rule.terms.mechs, MechPolicy::Nothing(_));
-                    if is_own || is_broken {
+                    if is_own || rule.terms.mechs.is_nothing() {
                         let narrowed = wanted.clone().narrowed_by(&rule.terms.mechs);
                         rule.terms.mechs = narrowed;
                         let by = format!("{name} or {}", rule.name);
@@ -317,8 +325,11 @@ impl Draft {
                         rule.terms.says(Setting::Mechs, name);
                     }
                 }
-                terms.mechs = wanted;
-                terms.says(Setting::Mechs, name);
+                // What cannot be read may have forbidden what the variable allows.
+                if !terms.mechs.is_nothing() {
+                    terms.mechs = wanted;
+                    terms.says(Setting::Mechs, name);
+                }
             }
             "max_output_token_size" => {
                 let octets = value.parse();

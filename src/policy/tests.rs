@@ -318,6 +318,23 @@ fn a_setting_that_cannot_be_read_allows_nothing() {
     assert_eq!(policy.terms.order(vec![KRB5]), []);
 }
 
+/// What cannot be read may have had a rule against what the variable names.
+#[test]
+fn a_variable_allows_nothing_while_the_file_is_wrong() {
+    for text in [
+        "mechs = [",
+        "requires = 'mic'\n",
+        "[rule]\nmechs = 'krb5'\n",
+    ] {
+        let conf = Configuration::new("variable-and-wrong", text);
+        let policy = conf.read(&[("GSS_SPNEGO_MECHS", "krb5 ntlmssp")]);
+        let found = initiator(&policy, "HTTP@www.corp.example").terms;
+        assert_eq!(found.order(vec![KRB5, NTLMSSP]), [], "{text}");
+        let reason = found.allows(&NTLMSSP).unwrap_err();
+        assert!(reason.starts_with("no mechanism is allowed"), "{reason}");
+    }
+}
+
 /// A broken rule is in the place where it stands: those before it hold, and what would have come to
 /// it finds that nothing is allowed.
 #[test]

@@ -57,6 +57,12 @@ fn is_at_rest(file: &Metadata) -> bool {
     age.map_or(true, |age| age >= REST)
 }
 
+/// The directory that paths begin at in this process: another one after a chroot.
+pub(super) fn root() -> Option<(u64, u64)> {
+    let root = fs::metadata("/").ok()?;
+    Some((root.dev(), root.ino()))
+}
+
 /// Why a configuration file is not read.
 pub(super) enum Unreadable {
     Absent,
@@ -99,7 +105,8 @@ impl From<io::Error> for Unreadable {
     }
 }
 
-/// Read the file, if it can be trusted; its state even if not.
+/// Read the file, if it can be trusted; its state even if not. A failure of the system's, too many
+/// open files for one, has no state: it is no fault of the file's, and is over without a change of it.
 pub(super) fn read(path: &Path, owner: Owner) -> (Result<Vec<u8>, Unreadable>, Option<Stamp>) {
     // Opening a FIFO would wait for a writer.
     let opened = OpenOptions::new()
@@ -109,16 +116,11 @@ pub(super) fn read(path: &Path, owner: Owner) -> (Result<Vec<u8>, Unreadable>, O
         .and_then(|file| Ok((file.metadata()?, file)));
     match opened {
         Ok((metadata, file)) => {
-            let stamp = Some(Stamp::of(&metadata));
-            (
-                trust(&metadata, owner).and_then(|()| read_bounded(file)),
-                stamp,
-            )
+            let text = trust(&metadata, owner).and_then(|()| read_bounded(file));
+            let is_state = !matches!(text, Err(Unreadable::Failed(_)));
+            (text, is_state.then(|| Stamp::of(&metadata)))
         }
-        Err(error) => {
-            let stamp = fs::metadata(path).ok().map(|metadata| Stamp::of(&metadata));
-            (Err(error.into()), stamp)
-        }
+        Err(error) => (Err(error.into()), None),
     }
 }
 

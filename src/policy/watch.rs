@@ -68,6 +68,14 @@ impl Deref for Current {
     }
 }
 
+/// Read the configuration, and find out what rules ask of a process, while its files are in reach:
+/// a service that has loaded this library may go into a chroot before its first context.
+pub fn prepare() {
+    if !current().rules.is_empty() {
+        program();
+    }
+}
+
 /// The policy in force in this process.
 #[inline]
 pub fn current() -> Current {
@@ -218,8 +226,8 @@ pub fn program() -> Option<&'static str> {
 }
 
 fn executable() -> Option<String> {
-    let path = std::env::current_exe().ok()?.into_os_string();
-    let path = path.into_string().ok()?;
+    let path = std::env::current_exe().ok()?;
+    let path = path.to_string_lossy();
     // How the kernel shows a program that was upgraded while it ran.
     let path = path.strip_suffix(" (deleted)").unwrap_or(&path);
     Some(path.to_owned())
@@ -267,6 +275,9 @@ fn look(now: u64) {
         return;
     }
     let read = Arc::new(source().reading().or_keep(known));
+    if read.is_as(known) {
+        return;
+    }
     if put(&read) {
         for problem in &read.policy.problems {
             trace!(Misconfigured { problem });

@@ -6,6 +6,9 @@
  *   held              whether the context that is kept still takes a second leg by the rules it began
  *                     with: it is fed an answer that completes it, and what comes of it is shown
  *   fork TARGET       the first leg in a child process
+ *   load              the library reads its configuration of mechanisms
+ *   chroot DIRECTORY  the process goes there; the process must be root's
+ *   files N           the process may have N open files
  *   threads N TARGET  that many threads with a hundred first legs each; how many of them failed
  */
 #include "common.h"
@@ -13,6 +16,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -93,6 +97,17 @@ static void in_child(const char *target)
     waitpid(child, NULL, 0);
 }
 
+static void limit_files(int count)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        stop("getrlimit");
+    limit.rlim_cur = (rlim_t)count;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        stop("setrlimit");
+}
+
 int main(void)
 {
     gss_ctx_id_t kept = GSS_C_NO_CONTEXT;
@@ -107,6 +122,16 @@ int main(void)
         order[strcspn(order, "\n")] = '\0';
         if (sscanf(order, "fork %1023s", target) == 1) {
             in_child(target);
+        } else if (strcmp(order, "load") == 0) {
+            gss_OID_set mechs = GSS_C_NO_OID_SET;
+
+            gss_indicate_mechs(&minor, &mechs);
+            gss_release_oid_set(&ignored, &mechs);
+        } else if (sscanf(order, "chroot %1023s", target) == 1) {
+            if (chroot(target) != 0 || chdir("/") != 0)
+                stop("chroot %s", target);
+        } else if (sscanf(order, "files %d", &count) == 1) {
+            limit_files(count);
         } else if (sscanf(order, "threads %d %1023s", &count, target) == 2) {
             in_threads(count, target);
         } else if (sscanf(order, "begin %1023s", target) == 1) {
