@@ -5,6 +5,8 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use gss_spnego::advice::{Side, Trouble};
+
 use super::child::{self, Answer, End};
 use super::kerberos::Kerberos;
 use super::machine::{Glue, Machine, family, word};
@@ -30,7 +32,8 @@ pub(crate) fn examine(
         let hindrance = kerberos_alone(glue, &target, kerberos, report);
         if glue.has_mech(NTLM) {
             // Whose NTLM is not wanted has no users for it.
-            let attempt = Attempt::new(glue, "ntlmssp", &target, Level::Note);
+            let mut attempt = Attempt::new(glue, "ntlmssp", &target, Level::Note);
+            attempt.remedy = Some(Trouble::NtlmUsers.to_string());
             attempt.make(&[], report);
         }
         negotiation(glue, &target, hindrance, report);
@@ -77,8 +80,7 @@ fn against_keytab(answer: &Answer, kerberos: &Kerberos, report: &mut Report) {
             kvno.map_or("?".to_owned(), |kvno| kvno.to_string()),
             etype(ticket.number("etype").unwrap_or_default()),
         );
-        let side = gss_spnego::advice::Side::Acceptor;
-        let remedy = gss_spnego::advice::Trouble::KeyVersion(side).to_string();
+        let remedy = Trouble::KeyVersion(Side::Acceptor).to_string();
         report.add(Level::Fault, About::Attempts, sentence, Some(remedy));
     }
 }
