@@ -76,8 +76,10 @@ pub enum Trouble {
     KerberosConfiguration,
     /// The acceptor refused without saying why.
     SeePeer,
-    /// There is nobody to sign in as, or to let in, by NTLM.
+    /// There is nobody to sign in as, or to let in, by the system's NTLM.
     NtlmUsers,
+    /// The same by our own, which knows no winbind.
+    OwnNtlmUsers,
     /// NTLM's password is not that of the account.
     NtlmPassword,
     /// The acceptor has no such account for NTLM.
@@ -108,7 +110,9 @@ impl Trouble {
             return Some(Self::ChannelBindings);
         }
         if mech.is_krb5() || *mech == oid::IAKERB {
-            return Self::of_kerberos(minor, role, words);
+            let expired = major & ROUTINE_ERRORS == CREDENTIALS_EXPIRED;
+            let expired = expired.then_some(Self::TicketExpired(role));
+            return Self::of_kerberos(minor, role, words).or(expired);
         }
         if *mech == oid::NTLMSSP {
             return Self::of_ntlmssp(minor);
@@ -330,6 +334,7 @@ impl fmt::Display for Trouble {
             Self::NtlmUsers => {
                 "name a file with a line DOMAIN:user:password by NTLM_USER_FILE, or let winbind run"
             }
+            Self::OwnNtlmUsers => "name a file with a line DOMAIN:user:password by NTLM_USER_FILE",
             Self::NtlmPassword => {
                 "have the user correct the password, or correct the one in the server's NTLM_USER_FILE"
             }
@@ -447,9 +452,11 @@ const EPERM: u32 = 1;
 const ENOENT: u32 = 2;
 const EACCES: u32 = 13;
 
-/// GSS_C_ROUTINE_ERROR_MASK of RFC 2744 in its place, and GSS_S_BAD_BINDINGS.
+/// GSS_C_ROUTINE_ERROR_MASK of RFC 2744 in its place, GSS_S_BAD_BINDINGS and
+/// GSS_S_CREDENTIALS_EXPIRED.
 const ROUTINE_ERRORS: u32 = 0xff << 16;
 const BAD_BINDINGS: u32 = 4 << 16;
+const CREDENTIALS_EXPIRED: u32 = 11 << 16;
 
 #[cfg(test)]
 mod tests {
@@ -515,6 +522,8 @@ mod tests {
         assert_eq!(of(&oid::KRB5, major::FAILURE, 0), None);
         let bindings = Some(Trouble::ChannelBindings);
         assert_eq!(of(&oid::KRB5, BAD_BINDINGS, 0), bindings);
+        let expired = Some(Trouble::TicketExpired(Role::Initiator));
+        assert_eq!(of(&oid::KRB5, CREDENTIALS_EXPIRED, 0), expired);
         let users = Some(Trouble::NtlmUsers);
         assert_eq!(of(&oid::NTLMSSP, major::NO_CRED, 0x4e54_0012), users);
     }

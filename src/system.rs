@@ -46,7 +46,17 @@ impl Library {
     /// Why there is none.
     pub fn credential(self, mech: &Oid, role: Role) -> Result<Credential, No> {
         let cred = session::acquire(self.glue()?, mech, role, None, None)?;
-        let facts = call::inquire_cred(&cred, true, false)?;
+        let facts = match call::inquire_cred(&cred, true, false) {
+            Ok(facts) => facts,
+            // MIT's library tells nothing else of it.
+            Err(error) if error.major() & ROUTINE_ERRORS == CREDENTIALS_EXPIRED => {
+                return Ok(Credential {
+                    name: None,
+                    lifetime: 0,
+                });
+            }
+            Err(error) => return Err(error.into()),
+        };
         let name = match &facts.name {
             Some(name) => Some(call::display_name(cred.glue(), name)?.0.text()),
             None => None,
@@ -80,7 +90,7 @@ impl Library {
 pub struct Credential {
     /// Whose it is; `None` when it does not say.
     pub name: Option<String>,
-    /// How many seconds it is good for; `u32::MAX`: for ever.
+    /// How many seconds it is good for; `u32::MAX`: for ever; 0: it has expired.
     pub lifetime: u32,
 }
 
@@ -297,6 +307,10 @@ impl Context for Session {
 fn text(octets: &[u8]) -> String {
     String::from_utf8_lossy(octets).into_owned()
 }
+
+/// GSS_C_ROUTINE_ERROR_MASK of RFC 2744 in its place, and GSS_S_CREDENTIALS_EXPIRED.
+const ROUTINE_ERRORS: Major = 0xff << 16;
+const CREDENTIALS_EXPIRED: Major = 11 << 16;
 
 /// By their numbers in `gss_spnego.h`.
 const MIC_STATES: [MicState; 6] = [

@@ -107,6 +107,10 @@ fn assert_traced(output: &Output, event: &str) {
     assert!(output.errors.contains(event), "{event}\n{}", shown(output));
 }
 
+fn assert_not_traced(output: &Output, event: &str) {
+    assert!(!output.errors.contains(event), "{event}\n{}", shown(output));
+}
+
 // ---- whom a rule is for ----
 
 #[test]
@@ -415,6 +419,8 @@ fn kerberos_errors_fall_back_only_where_they_may() {
     assert_eq!(taken(&run(&pair(realm, rule))), "krb5");
     let output = without_ticket(&format!("{rule}mechs = ['ntlmssp', 'krb5']\n"));
     assert_eq!(taken(&output), "ntlmssp");
+    assert_traced(&output, "krb5: dropped: No Kerberos credentials");
+    assert_not_traced(&output, "DOWNGRADE");
 
     // The acceptor has no key.
     let without_key =

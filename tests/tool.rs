@@ -308,6 +308,68 @@ fn get_goes_through_a_tunnel_to_a_server_with_tls() {
     assert_eq!(server.event("signed-in")["peer"], "user@SPNEGO.TEST");
 }
 
+/// Twice: to Apache for the tunnel, and in it to the server.
+#[test]
+fn get_signs_in_to_a_proxy_for_a_tunnel() {
+    let realm = realm!();
+    if !support::web_can_be_tested() {
+        return;
+    }
+    let Some(tls) = Tls::make("localhost") else {
+        return;
+    };
+    let variables = with(realm, Side::Ours);
+    let mut server = Server::start(&variables, &tls.server(&[]));
+    let keytab = support::apache_directory("proxy").join("keytab");
+    std::fs::copy(realm.keytab("service"), &keytab).unwrap();
+    support::give_to_apache(&keytab);
+    let modules = "/usr/lib/apache2/modules";
+    let proxy = Site::new(realm)
+        .keytab(&keytab)
+        .keytab_as_it_is()
+        .with_server(&format!(
+            "LoadModule proxy_module {modules}/mod_proxy.so\n\
+             LoadModule proxy_connect_module {modules}/mod_proxy_connect.so\n\
+             ProxyRequests On\nAllowCONNECT {}\n\
+             <Proxy *>\nAuthType GSSAPI\nAuthName \"proxy\"\n\
+             GssapiCredStore keytab:{}\nRequire valid-user\n</Proxy>",
+            server.port,
+            keytab.display()
+        ))
+        .start();
+    let place = format!("http://localhost:{}", proxy.port);
+    let url = server.url("/");
+    let arguments = ["--cacert", tls.cert(), "--proxy", &place, &url];
+    let run = get(&variables, &arguments);
+    assert_eq!(run.status, 0, "{run:?}\n{}", proxy.log());
+    let seen = run.events();
+    let statuses: Vec<_> = seen
+        .named("response")
+        .map(|event| &event["status"])
+        .collect();
+    assert_eq!(statuses, [407, 200, 401, 200], "{run:?}");
+    // As most proxies do, Apache makes the tunnel without a token of its own.
+    assert_eq!(seen.one("tunnel")["proxy_verified"], false);
+    let credentials: Vec<_> = seen
+        .named("request")
+        .map(|event| (&event["method"], &event["credentials"][0]["field"]))
+        .collect();
+    assert_eq!(credentials[1].0, "CONNECT", "{run:?}");
+    assert_eq!(credentials[1].1, "Proxy-Authorization", "{run:?}");
+    assert_eq!(credentials[3].0, "GET", "{run:?}");
+    assert_eq!(credentials[3].1, "Authorization", "{run:?}");
+    assert_eq!(server.event("signed-in")["peer"], "user@SPNEGO.TEST");
+
+    // Who has no ticket is told which of the two has refused.
+    let mut without = variables.clone();
+    without.insert("KRB5CCNAME".into(), "FILE:/nonexistent/cache".into());
+    let run = get(&without, &arguments);
+    assert_eq!(run.status, 1, "{run:?}");
+    assert!(run.out.contains("No Kerberos credentials"), "{run:?}");
+    let number = run.events().named("response").count();
+    assert_eq!(number, 1, "{run:?}");
+}
+
 #[test]
 fn get_signs_in_before_it_is_asked_to() {
     let realm = realm!();
@@ -564,8 +626,11 @@ fn no_ticket_and_an_expired_one() {
     expired.insert("KRB5CCNAME".into(), format!("FILE:{}", cache.display()));
     let run = doctor(&expired, &["HTTP@localhost"]);
     assert_eq!(run.status, 1, "{run:?}");
-    let remedy = run.report().says("fault", "expired");
+    let report = run.report();
+    let words = format!("the tickets in FILE:{} have expired", cache.display());
+    let remedy = report.says("fault", &words);
     assert!(remedy.contains("kinit"), "{remedy}");
+    report.says("warning", "krbtgt/SPNEGO.TEST@SPNEGO.TEST");
 }
 
 #[test]
@@ -800,6 +865,20 @@ fn a_policy_that_is_wrong_is_named_by_line_and_column() {
     run.report().says("ok", "rule 1 (line 1 of");
     run.report().says("ok", "only krb5");
     run.report().says("ok", "mutual authentication required");
+    let remedy = run.report().says(
+        "note",
+        "for a client, ntlmssp is not allowed by rule 1 (line 1 of ",
+    );
+    assert!(remedy.contains("man gss-spnego"), "{remedy}");
+    run.report().says("note", "GSS_SPNEGO_CONFIG is set: ");
+
+    variables.insert("GSS_SPNEGO_MAX_OUTPUT_TOKEN_SIZE".into(), "600".into());
+    std::fs::write(&file, "").unwrap();
+    let run = doctor(&variables, &["HTTP@localhost"]);
+    run.report()
+        .says("ok", "tokens cut into pieces of 600 octets");
+    let overridden = "GSS_SPNEGO_MAX_OUTPUT_TOKEN_SIZE is set, and overrides the file: 600";
+    run.report().says("note", overridden);
 }
 
 // ---------------------------------------------------------------- helpers

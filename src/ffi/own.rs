@@ -135,12 +135,12 @@ impl Users {
 
     fn of_file(wanted: &Wanted<'_>, usage: u32, file: &Path) -> Result<Self, String> {
         let accounts =
-            Accounts::read(file).map_err(|words| advised(words, Some(&Trouble::NtlmUsers)))?;
+            Accounts::read(file).map_err(|words| advised(words, Some(&Trouble::OwnNtlmUsers)))?;
         if accounts.is_empty() {
             let problem = accounts.problems().first();
             let problem = problem.map_or(String::new(), |problem| format!(": {problem}"));
             let nobody = format!("no user in {}{problem}", file.display());
-            return Err(advised(nobody, Some(&Trouble::NtlmUsers)));
+            return Err(advised(nobody, Some(&Trouble::OwnNtlmUsers)));
         }
         let initiator = match wanted.name {
             _ if usage == GSS_C_ACCEPT => None,
@@ -215,7 +215,7 @@ fn user_file(store: Store<'_>) -> Result<PathBuf, String> {
         .map(PathBuf::from)
         .ok_or_else(|| {
             let unset = format!("no user: {} is not set", Accounts::VARIABLE);
-            advised(unset, Some(&Trouble::NtlmUsers))
+            advised(unset, Some(&Trouble::OwnNtlmUsers))
         })
 }
 

@@ -667,11 +667,29 @@ fn reason(glue: &'static Mechglue, mech: &Oid, status: Major, minor: u32) -> Str
     call::collect_error(glue, mech, status, minor);
     // Kerberos has no code of its own for wrong channel bindings, and MIT's glue makes one of none.
     let has_none = mech.is_krb5() && status & ROUTINE_ERRORS == BAD_BINDINGS;
-    let (code, kind) = if minor == 0 || has_none {
-        (status, 1)
-    } else {
-        (minor, 2)
+    let mut said = match minor {
+        0 => Vec::new(),
+        _ if has_none => Vec::new(),
+        _ => sentences(glue, mech, minor, OF_MECH),
     };
+    // Nor for a credential that has expired, and "Success" is no reason.
+    if said.iter().all(|sentence| *sentence == words_of_no_error()) {
+        said = sentences(glue, mech, status, OF_MAJOR);
+    }
+    if said.is_empty() {
+        return format!("failed with status {status:#x}, code {minor}");
+    }
+    said.join("; ")
+}
+
+/// What the C library says of 0, in the language of the process.
+fn words_of_no_error() -> String {
+    let words = std::io::Error::from_raw_os_error(0).to_string();
+    words.trim_end_matches(" (os error 0)").to_owned()
+}
+
+/// What the glue says of a code: the major status, or a mechanism's own.
+fn sentences(glue: &'static Mechglue, mech: &Oid, code: u32, kind: c_int) -> Vec<String> {
     let mut lent = LentOid::new(mech);
     let mut sentences: Vec<String> = Vec::new();
     let mut more = 0;
@@ -697,11 +715,12 @@ fn reason(glue: &'static Mechglue, mech: &Oid, status: Major, minor: u32) -> Str
             break;
         }
     }
-    if sentences.is_empty() {
-        return format!("failed with status {status:#x}, code {minor}");
-    }
-    sentences.join("; ")
+    sentences
 }
+
+/// GSS_C_GSS_CODE and GSS_C_MECH_CODE.
+const OF_MAJOR: c_int = 1;
+const OF_MECH: c_int = 2;
 
 /// A mechanism's sentence, in which nothing that a peer has put into it (the name in its ticket,
 /// the text of an error) drives a terminal, ends a line of a log or fills it.

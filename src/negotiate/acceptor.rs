@@ -134,6 +134,13 @@ fn answer<S: Mechs>(token: &[u8], mechs: &mut S) -> Result<(Acceptor<S::Mech>, R
     let choice = choose(&init, mechs).map_err(refuse)?;
     let record = mechs.record();
     record.chooses(By::Us, &choice.common.offered, choice.reason());
+    if !record.dropped().is_empty() {
+        let candidates = mechs.candidates();
+        mechs
+            .record()
+            .tell_fallback(&choice.common.mech, &candidates);
+    }
+    let record = mechs.record();
     record.keep(init.mech_types.into_owned());
     let mut running = Running {
         offered: choice.common.offered,

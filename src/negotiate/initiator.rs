@@ -48,9 +48,7 @@ impl<M: Mech> Initiator<M> {
                 if reply.neg_state == Some(NegState::Reject) {
                     return Err(running.rejected(reply.response_token, false, mechs));
                 }
-                let rules = *mechs.rules();
-                choose(&mut running, &reply, &rules, mechs.record())
-                    .map_err(|error| fail(&reply, error))?;
+                choose(&mut running, &reply, mechs).map_err(|error| fail(&reply, error))?;
                 proceed(running, &reply, mechs)
             }
             Self::Running(running) => {
@@ -216,12 +214,13 @@ fn invited(hints: &NegTokenInit<'_>) {
 }
 
 /// Follow the acceptor's choice, which its first reply makes.
-fn choose<M: Mech>(
-    running: &mut Running<M>,
+fn choose<S: Mechs>(
+    running: &mut Running<S::Mech>,
     reply: &NegTokenResp<'_>,
-    rules: &Rules,
-    record: &mut Record,
+    mechs: &mut S,
 ) -> Result<(), Error> {
+    let rules = *mechs.rules();
+    let record = mechs.record();
     let optimistic = !matches!(running.context, Context::Unstarted);
     let chosen = match reply.supported_mech {
         Some(content) => find_offered(record, content)?,
@@ -233,12 +232,16 @@ fn choose<M: Mech>(
     let why = if chosen.same_mech(&running.offered) {
         "our first choice"
     } else {
-        reselect(running, chosen, reply.neg_state, rules, record)?;
+        reselect(running, chosen, reply.neg_state, &rules, record)?;
         "another one than our first choice"
     };
     record.chooses(By::Peer, &chosen, why);
     if reply.neg_state == Some(NegState::RequestMic) {
         running.require_mic("the acceptor asks for it (request-mic)", record);
+    }
+    if !record.dropped().is_empty() {
+        let candidates = mechs.candidates();
+        mechs.record().tell_fallback(&chosen, &candidates);
     }
     Ok(())
 }

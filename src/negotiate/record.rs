@@ -206,19 +206,18 @@ impl Record {
         }
     }
 
-    /// A mechanism is taken. When Kerberos was dropped for another, that is a downgrade.
+    /// A mechanism is taken.
     #[inline]
     pub(super) fn chooses(&mut self, by: By, mech: &Oid, reason: &'static str) {
         self.chosen = true;
         trace!(Chosen { by, mech, reason });
-        if !self.dropped.is_empty() && !mech.is_krb5() {
-            self.tell_fallback(mech);
-        }
     }
 
+    /// Kerberos may have been dropped for the mechanism that is taken: a downgrade, if `candidates`,
+    /// which are in this side's order, have it before that.
     #[cold]
-    fn tell_fallback(&self, mech: &Oid) {
-        if let Some(error) = self.fallback() {
+    pub(super) fn tell_fallback(&self, mech: &Oid, candidates: &[Oid]) {
+        if let Some(error) = self.fallback(mech, candidates) {
             trace!(Downgraded {
                 mech,
                 from: &error.mech,
@@ -227,8 +226,13 @@ impl Record {
         }
     }
 
-    /// Why Kerberos was not taken, when it was there to be taken and could not be used.
-    pub fn fallback(&self) -> Option<&MechError> {
+    fn fallback(&self, mech: &Oid, candidates: &[Oid]) -> Option<&MechError> {
+        let better = candidates
+            .iter()
+            .take_while(|better| !better.same_mech(mech));
+        if mech.is_krb5() || !better.into_iter().any(Oid::is_krb5) {
+            return None;
+        }
         self.dropped.iter().find(|error| error.mech.is_krb5())
     }
 
@@ -324,9 +328,29 @@ mod tests {
         let record = &initiators.record;
         let dropped: Vec<_> = record.dropped().iter().map(|error| error.mech).collect();
         assert_eq!(dropped, [IAKERB, KRB5]);
-        assert_eq!(record.fallback().unwrap().reason, "the script says so");
+        let fallback = record.fallback(&NTLMSSP, &[IAKERB, KRB5, NTLMSSP]);
+        assert_eq!(fallback.unwrap().reason, "the script says so");
         assert!(record.offered().eq([NTLMSSP]));
-        assert_eq!(acceptors.record.fallback(), None);
+        let at_the_acceptor = acceptors.record.fallback(&NTLMSSP, &[KRB5, NTLMSSP]);
+        assert_eq!(at_the_acceptor, None);
+    }
+
+    #[test]
+    fn kerberos_that_was_dropped_behind_what_was_taken_is_no_fallback() {
+        let scripts = [
+            Script::new(NTLMSSP, 3),
+            Script::new(KRB5, 2).failing(0, Cause::Unusable),
+            Script::new(IAKERB, 2),
+        ];
+        let mut initiators = Side::new(Role::Initiator, scripts.clone());
+        let mut acceptors = Side::new(Role::Acceptor, scripts);
+        converse(&mut initiators, &mut acceptors, |_, token| token);
+        let record = &initiators.record;
+        let order = [NTLMSSP, KRB5, IAKERB];
+        assert_eq!(record.dropped().len(), 1);
+        assert_eq!(record.fallback(&NTLMSSP, &order), None);
+        assert!(record.fallback(&IAKERB, &order).is_some());
+        assert_eq!(record.fallback(&KRB5, &order), None);
     }
 
     #[test]

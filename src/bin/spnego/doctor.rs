@@ -223,7 +223,12 @@ impl Report {
             of_level.count()
         };
         let (faults, warnings) = (count(Level::Fault), count(Level::Warning));
-        let summary = format!("{faults} faults, {warnings} warnings");
+        let plural = |number| if number == 1 { "" } else { "s" };
+        let summary = format!(
+            "{faults} fault{}, {warnings} warning{}",
+            plural(faults),
+            plural(warnings)
+        );
         print::line(styled(worst.style(), summary));
     }
 

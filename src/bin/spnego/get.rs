@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use gss_spnego::advice::Trouble;
 use gss_spnego::http::client::{Client, Error, Route, Verdict as Said};
-use gss_spnego::http::header::Header;
-use gss_spnego::http::{Asker, Flags, Version, binding};
+use gss_spnego::http::header::{Challenges, Header, Offer};
+use gss_spnego::http::{Asker, Flags, Scheme, Version, binding};
 use gss_spnego::oid;
 use gss_spnego::secret::Secret;
 use gss_spnego::system::{Library, Sessions, User};
@@ -337,7 +337,7 @@ impl Plan<'_> {
             let asks = response.status == Asker::Proxy.status();
             let repeat = match (asks, proxy.as_mut()) {
                 (true, _) => self.proxy_side(proxy)?.next(form, &response)?,
-                (false, Some(side)) => side.next(form, &response)?,
+                (false, Some(side)) => side.tunnelled(form, &response)?,
                 (false, None) => false,
             };
             if !repeat {
@@ -410,11 +410,32 @@ impl Plan<'_> {
 impl Side {
     /// Judge a response; whether the request has to be repeated.
     fn next(&mut self, form: Form, response: &Response) -> Result<bool, String> {
+        let said = self.judged(response);
+        self.follow(form, said)
+    }
+
+    /// The same for an answer to CONNECT. Most proxies (Apache, Squid) make the tunnel without the
+    /// token that proves who they are; who the server in it is, TLS tells.
+    fn tunnelled(&mut self, form: Form, response: &Response) -> Result<bool, String> {
+        let said = self.judged(response);
+        let is_made = matches!(response.status, 200..=299);
+        if is_made && matches!(said, Err(Error::Unverified(_))) && !has_token(response) {
+            let text = "* the proxy has made the tunnel, and has not proved who it is";
+            let event = || json!({"event": "tunnel", "proxy_verified": false});
+            tell(form, &faint(text), event);
+            return Ok(false);
+        }
+        self.follow(form, said)
+    }
+
+    fn judged(&mut self, response: &Response) -> Result<Said, Error> {
         self.credentials = None;
-        match self
-            .client
-            .response(response.status, &response.fields.lent())
-        {
+        let fields = response.fields.lent();
+        self.client.response(response.status, &fields)
+    }
+
+    fn follow(&mut self, form: Form, said: Result<Said, Error>) -> Result<bool, String> {
+        match said {
             Ok(Said::Repeat(header)) => {
                 self.credentials = Some(header);
                 Ok(true)
@@ -453,6 +474,16 @@ impl Side {
             Err(error) => Err(explained(form, &error, self)),
         }
     }
+}
+
+/// Whether a proxy's answer has a token of either scheme.
+fn has_token(response: &Response) -> bool {
+    let challenges = Challenges::read(&response.fields.lent(), Asker::Proxy);
+    challenges.is_ok_and(|challenges| {
+        [Scheme::Nego2, Scheme::Negotiate]
+            .iter()
+            .any(|scheme| matches!(challenges.offer(*scheme), Offer::Token(_)))
+    })
 }
 
 /// Why the exchange failed, told with what to do; the sentence again.

@@ -33,7 +33,8 @@ pub(crate) fn examine(
         let hindrance = kerberos_alone(glue, &target, kerberos, report);
         if glue.has_mech(NTLM) {
             // Whose NTLM is not wanted has no users for it.
-            let attempt = Attempt::new(glue, "ntlmssp", &target, Level::Note);
+            let mut attempt = Attempt::new(glue, "ntlmssp", &target, Level::Note);
+            attempt.remedy = Some(Trouble::NtlmUsers.to_string());
             attempt.make(&[], report);
         }
         negotiation(glue, &target, hindrance, report);

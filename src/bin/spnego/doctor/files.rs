@@ -26,6 +26,8 @@ pub(crate) struct Kept {
     pub(crate) service: String,
     /// Seconds since 1970.
     pub(crate) ends: u64,
+    /// Whether it can be handed on to another machine.
+    pub(crate) forwardable: bool,
     /// What can be read of it.
     pub(crate) ticket: Option<Ticket>,
 }
@@ -41,15 +43,24 @@ pub(crate) struct Key {
 /// Read a file that must not be endless.
 pub(crate) fn contents(file: &Path) -> Result<Vec<u8>, String> {
     let mut octets = Vec::new();
-    let opened = File::open(file).map_err(|error| error.to_string())?;
+    let opened = File::open(file).map_err(|error| words(&error))?;
     if !opened.metadata().is_ok_and(|metadata| metadata.is_file()) {
         return Err("not a regular file".to_owned());
     }
     opened
         .take(FILE_MAX)
         .read_to_end(&mut octets)
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| words(&error))?;
     Ok(octets)
+}
+
+/// An error of the operating system without its number, which says nothing to a reader.
+pub(crate) fn words(error: &std::io::Error) -> String {
+    let words = error.to_string();
+    let number = error.raw_os_error().unwrap_or_default();
+    words
+        .trim_end_matches(&format!(" (os error {number})"))
+        .to_owned()
 }
 
 impl Cache {
@@ -152,8 +163,9 @@ impl<'a> Octets<'a> {
         self.number(4)?;
         let ends = self.number(4)?;
         self.number(4)?;
-        // is_skey and the flags.
-        self.take(1 + 4)?;
+        // is_skey, then the flags.
+        self.number(1)?;
+        let flags = self.number(4)?;
         // Addresses and authorization data: a type, then octets.
         for _ in 0..2 {
             for _ in 0..self.number(4)? {
@@ -166,6 +178,7 @@ impl<'a> Octets<'a> {
         Some(Kept {
             service,
             ends,
+            forwardable: flags & FORWARDABLE != 0,
             ticket,
         })
     }
@@ -205,6 +218,8 @@ fn text(octets: &[u8]) -> String {
 
 /// The field of a cache's header with the difference of the clocks.
 const DELTA_TIME: u64 = 1;
+/// RFC 4120 section 5.3: bit 1, counted from the most significant.
+const FORWARDABLE: u64 = 0x4000_0000;
 /// A cache holds some tickets of some kilobytes, a keytab some hundreds of keys.
 const FILE_MAX: u64 = 16 * 1024 * 1024;
 
@@ -265,7 +280,7 @@ mod tests {
             principal(b"HTTP"),
             [&[0, 18][..], &counted(b"key")].concat(),
             [1_u32, 2, 3, 4].map(u32::to_be_bytes).concat(),
-            vec![0, 0, 0, 0, 0],
+            vec![0, 0x40, 0, 0, 0],
             [&[0, 0, 0, 1, 0, 2][..], &counted(b"addr")].concat(),
             vec![0, 0, 0, 0],
             counted(b"ticket"),
@@ -283,6 +298,7 @@ mod tests {
         let kept = Kept {
             service: "HTTP@R".to_owned(),
             ends: 3,
+            forwardable: true,
             ticket: None,
         };
         assert_eq!(read.tickets, [kept]);

@@ -144,11 +144,14 @@ fn tickets(case: &Case<'_>, facts: &Answer, report: &mut Report) -> bool {
             let seconds = answer.number("lifetime").unwrap_or_default();
             if seconds == 0 {
                 let remedy = Trouble::TicketExpired(Role::Initiator).to_string();
-                let sentence = format!("the tickets of {name} in {cache} have expired");
+                let sentence = format!("the tickets in {cache} have expired");
                 report.add(lacking, About::Tickets, sentence, Some(remedy));
             } else {
                 good = true;
-                let sentence = format!("tickets of {name} in {cache}, for another {seconds} s");
+                let sentence = format!(
+                    "tickets of {name} in {cache}, for another {}",
+                    span(seconds)
+                );
                 report.well(About::Tickets, sentence);
             }
         }
@@ -203,14 +206,18 @@ fn cache_file(file: &Path, report: &mut Report) {
         let encrypted = encrypted.unwrap_or_default();
         let service = &kept.service;
         if kept.ends > now {
-            let seconds = kept.ends - now;
-            report.well(
-                About::Tickets,
-                format!("{service}{encrypted}, for another {seconds} s"),
-            );
+            let left = span(kept.ends - now);
+            let sentence = format!("{service}{encrypted}, for another {left}");
+            report.well(About::Tickets, sentence);
+            if service.starts_with("krbtgt/") && !kept.forwardable {
+                let sentence = format!(
+                    "{service} cannot be forwarded: a program that delegates has nothing to delegate"
+                );
+                let remedy = Trouble::NotForwardable.to_string();
+                report.add(Level::Note, About::Tickets, sentence, Some(remedy));
+            }
         } else {
-            let seconds = now - kept.ends;
-            let sentence = format!("{service}{encrypted} expired {seconds} s ago");
+            let sentence = format!("{service}{encrypted} expired {} ago", span(now - kept.ends));
             let remedy = Trouble::TicketExpired(Role::Initiator).to_string();
             report.add(Level::Warning, About::Tickets, sentence, Some(remedy));
         }
@@ -348,6 +355,17 @@ fn clock_of(kdc: &str, offset: i64, report: &mut Report) {
     }
 }
 
+/// A time for people: the two greatest units of it.
+fn span(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
+        (0, ..) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
 /// The file of a cache or a keytab; `None` when it is of another type.
 fn path_of(name: &str) -> Option<PathBuf> {
     match name.split_once(':') {
@@ -365,3 +383,20 @@ const KDCS_ASKED: usize = 3;
 const SKEW_MAX: u64 = 300_000;
 /// Milliseconds. NTP keeps clocks well within this.
 const SKEW_DOUBTFUL: u64 = 30_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_has_the_units_that_count() {
+        for (seconds, wanted) in [
+            (59, "59 s"),
+            (61, "1 min 1 s"),
+            (86_399, "23 h 59 min"),
+            (90_000, "1 d 1 h"),
+        ] {
+            assert_eq!(span(seconds), wanted);
+        }
+    }
+}

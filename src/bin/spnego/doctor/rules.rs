@@ -7,11 +7,13 @@ use std::path::Path;
 
 use gss_spnego::advice::Trouble;
 use gss_spnego::oid;
-use gss_spnego::policy::{Downgrade, MechPolicy, NtlmProvider, Policy, Terms};
+use gss_spnego::policy::{
+    CONFIG_FILE, CONFIG_VARIABLE, Downgrade, MechPolicy, NtlmProvider, Policy, Terms,
+};
 use gss_spnego::role::Role;
 
 use super::machine::Machine;
-use super::{About, Case, Level, Report, Target};
+use super::{About, Case, Level, Report, Target, files};
 use crate::leg;
 
 pub(crate) fn examine(case: &Case<'_>, machine: &Machine, report: &mut Report) {
@@ -20,6 +22,14 @@ pub(crate) fn examine(case: &Case<'_>, machine: &Machine, report: &mut Report) {
         let remedy = "correct the line; man gss-spnego says what may stand there".to_owned();
         report.add(Level::Fault, About::Policy, problem.clone(), Some(remedy));
     }
+    if ![&machine.mit, &machine.heimdal]
+        .iter()
+        .any(|glue| glue.has_our_line())
+    {
+        let sentence = "no library loads gss-spnego: nothing obeys what is said here of its policy";
+        report.add(Level::Note, About::Policy, sentence, None);
+    }
+    sources(report);
     let target = case.target.as_ref().map(Target::name);
     let program = case.options.program.as_deref();
     let mut ntlm = NtlmProvider::Off;
@@ -36,12 +46,61 @@ pub(crate) fn examine(case: &Case<'_>, machine: &Machine, report: &mut Report) {
             _ => Level::Ok,
         };
         report.add(level, About::Policy, sentence, None);
+        forbidden(whose, found.terms, report);
         if role == Role::Initiator && found.terms.allows(&oid::NTLMSSP).is_ok() {
             ntlm = found.terms.ntlm;
         }
     }
     users(ntlm, machine, report);
 }
+
+/// What people expect to be negotiated and is forbidden, and who forbids it.
+fn forbidden(whose: &str, terms: &Terms, report: &mut Report) {
+    if matches!(terms.mechs, MechPolicy::Nothing(_)) {
+        return;
+    }
+    for mech in [oid::KRB5, oid::NTLMSSP] {
+        if let Err(reason) = terms.allows(&mech) {
+            let sentence = format!("for {whose}, {} is {reason}", leg::shown(&mech));
+            let remedy = Some(Trouble::Policy.to_string());
+            report.add(Level::Note, About::Policy, sentence, remedy);
+        }
+    }
+}
+
+/// Where the policy comes from.
+fn sources(report: &mut Report) {
+    let variable = std::env::var_os(CONFIG_VARIABLE);
+    let sentence = match &variable {
+        Some(file) if file.is_empty() => format!("{CONFIG_VARIABLE} is empty: no file is read"),
+        Some(file) => {
+            let file = Path::new(file).display();
+            format!("{CONFIG_VARIABLE} is set: {file} is read, not {CONFIG_FILE}")
+        }
+        None if Path::new(CONFIG_FILE).exists() => format!("{CONFIG_FILE} is read"),
+        None => format!("{CONFIG_FILE} does not exist: nothing is configured there"),
+    };
+    let level = match variable {
+        Some(_) => Level::Note,
+        None => Level::Ok,
+    };
+    report.add(level, About::Policy, sentence, None);
+    for name in OVERRIDING {
+        if let Some(value) = std::env::var_os(name).filter(|value| !value.is_empty()) {
+            let value = value.to_string_lossy();
+            let sentence = format!("{name} is set, and overrides the file: {value}");
+            report.add(Level::Note, About::Policy, sentence, None);
+        }
+    }
+}
+
+/// The variables that settings can be changed by.
+const OVERRIDING: [&str; 4] = [
+    "GSS_SPNEGO_MECHS",
+    "GSS_SPNEGO_MAX_OUTPUT_TOKEN_SIZE",
+    "GSS_SPNEGO_TRACE",
+    "GSS_SPNEGO_TRACE_FORMAT",
+];
 
 /// What holds, in words.
 fn terms(terms: &Terms) -> String {
@@ -50,7 +109,9 @@ fn terms(terms: &Terms) -> String {
         names.join(", ")
     };
     let mut said = vec![match &terms.mechs {
-        MechPolicy::AllBut(none) if none.is_empty() => "every mechanism".to_owned(),
+        MechPolicy::AllBut(none) if none.is_empty() => {
+            "every mechanism (iakerb only where it is named)".to_owned()
+        }
         MechPolicy::AllBut(without) => format!("every mechanism but {}", listed(without)),
         MechPolicy::Only(mechs) => format!("only {}", listed(mechs)),
         MechPolicy::Nothing(why) => format!("no mechanism at all, since {why}"),
@@ -89,6 +150,12 @@ fn terms(terms: &Terms) -> String {
     ];
     let others = others.iter().filter(|(holds, _)| *holds);
     said.extend(others.map(|(_, what)| (*what).to_owned()));
+    if terms.rules.max_output_token_size > 0 {
+        said.push(format!(
+            "tokens cut into pieces of {} octets",
+            terms.rules.max_output_token_size
+        ));
+    }
     said.join("; ")
 }
 
@@ -105,10 +172,22 @@ fn users(provider: NtlmProvider, machine: &Machine, report: &mut Report) {
     if provider == NtlmProvider::Off {
         return;
     }
-    let remedy = || Some(Trouble::NtlmUsers.to_string());
+    let is_systems = provider == NtlmProvider::System && has_module;
+    let trouble = if is_systems {
+        Trouble::NtlmUsers
+    } else {
+        Trouble::OwnNtlmUsers
+    };
+    let remedy = || Some(trouble.to_string());
     let Some(file) = std::env::var_os("NTLM_USER_FILE") else {
-        let sentence = "NTLM_USER_FILE is not set: there is nobody to sign in as by NTLM, unless \
-                        winbind runs or the program has a password";
+        let unless = if is_systems {
+            "winbind runs or the program has a password"
+        } else {
+            "the program has a password"
+        };
+        let sentence = format!(
+            "NTLM_USER_FILE is not set: there is nobody to sign in as by NTLM, unless {unless}"
+        );
         report.add(Level::Note, About::Ntlm, sentence, remedy());
         return;
     };
@@ -116,7 +195,7 @@ fn users(provider: NtlmProvider, machine: &Machine, report: &mut Report) {
     let shown = path.display();
     match path.metadata() {
         Err(error) => {
-            let sentence = format!("NTLM_USER_FILE names {shown}: {error}");
+            let sentence = format!("NTLM_USER_FILE names {shown}: {}", files::words(&error));
             report.add(Level::Note, About::Ntlm, sentence, remedy());
         }
         Ok(metadata) if metadata.mode() & 0o077 != 0 => {
