@@ -23,8 +23,8 @@ impl Oid {
             return None;
         }
         let mut held = [0; Self::LONGEST + 1];
-        held.get_mut(..content.len())?.copy_from_slice(content);
         *held.last_mut()? = u8::try_from(content.len()).ok()?;
+        held.get_mut(..content.len())?.copy_from_slice(content);
         Some(Self(held))
     }
 

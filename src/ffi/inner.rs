@@ -362,41 +362,44 @@ impl<'a> Call<'a> {
         &mut self,
         mech: &Oid,
         token: Option<&[u8]>,
-    ) -> Result<(GlueMech, Step<Buffer>), MechError> {
+    ) -> Result<(Inner, Step<Token>), MechError> {
         let is_ntlm = *mech == oid::NTLMSSP;
         if let Some(token) = token.filter(|_| is_ntlm) {
             self.acquired.passing.incoming(token)?;
         }
-        let begun = match self.side {
+        let (started, step) = match self.side {
             Side::Initiator {
                 target,
                 flags,
                 lifetime,
             } => {
                 self.hold_target(mech, target)?;
-                GlueMech::initiate(mech, self.initiate(mech, flags, lifetime)?)
+                GlueMech::initiate(mech, self.initiate(mech, flags, lifetime)?)?
             }
             Side::Acceptor {
                 wants_source,
                 wants_delegated,
             } => {
                 let call = self.accept(mech, wants_source, wants_delegated)?;
-                GlueMech::accept(self.glue, mech, call, token.unwrap_or_default())
+                GlueMech::accept(self.glue, mech, call, token.unwrap_or_default())?
             }
         };
         if is_ntlm {
-            if let Ok((_, Step::Continue(token))) = &begun {
+            if let Step::Continue(token) = &step {
                 self.acquired.passing.outgoing(token.as_ref());
             }
         }
-        begun
+        if trace::on() {
+            self.note_oddities(&started, &step);
+        }
+        Ok((Inner::Glue(started), made(step, Token::Glue)))
     }
 
     /// Whose fault an acceptor's failure is. Heimdal's Kerberos reports a missing keytab as it reports
     /// a bad token, GSS_S_FAILURE, and only asking for a credential tells which it is: without keys
     /// the mechanism cannot be used here, whatever the token.
     #[cold]
-    fn without_keys(&mut self, mech: &Oid, mut error: MechError) -> MechError {
+    fn without_keys(&mut self, mech: &Oid, error: &mut MechError) {
         let asks = self.glue.is_heimdal()
             && self.credential.is_none()
             && matches!(self.side, Side::Acceptor { .. })
@@ -404,7 +407,6 @@ impl<'a> Call<'a> {
         if asks && self.hold(mech).is_err() {
             error.cause = Cause::Unusable;
         }
-        error
     }
 
     /// Trace what fails later, and elsewhere: a mechanism that cannot delegate what it was asked to
@@ -442,23 +444,24 @@ impl<'a> Call<'a> {
     }
 
     /// Begin with our own NTLM.
-    fn run_own(&mut self, token: Option<&[u8]>) -> Result<(Own, Step<Vec<u8>>), MechError> {
+    fn run_own(&mut self, token: Option<&[u8]>) -> Result<(Inner, Step<Token>), MechError> {
         self.hold_users()?;
         let users = self.users()?;
         let bindings = channel(self.bindings);
-        match self.side {
+        let (started, step) = match self.side {
             Side::Initiator { target, flags, .. } => {
                 let target = target
                     .map(|target| target.as_service(self.glue))
                     .transpose()
                     .map_err(|error| of_mech(&oid::NTLMSSP, error))?;
                 let flags = self.asked(flags);
-                Own::initiate(self.glue, users, flags, target.as_deref(), bindings)
+                Own::initiate(self.glue, users, flags, target.as_deref(), bindings)?
             }
             Side::Acceptor { .. } => {
-                Own::accept(self.glue, users, bindings, token.unwrap_or_default())
+                Own::accept(self.glue, users, bindings, token.unwrap_or_default())?
             }
-        }
+        };
+        Ok((Inner::Ntlm(Box::new(started)), made(step, Token::Own)))
     }
 
     /// The next leg of our own NTLM. There are callers who give a credential at the first leg alone:
@@ -568,8 +571,7 @@ impl Mechs for Call<'_> {
         self.may_begin(mech)?;
         let (is_krb5, is_ntlm) = (mech.is_krb5(), *mech == oid::NTLMSSP);
         if is_ntlm && self.speaks_ntlm() {
-            let (started, step) = self.run_own(token)?;
-            return Ok((Inner::Ntlm(Box::new(started)), made(step, Token::Own)));
+            return self.run_own(token);
         }
         // Kerberos finds its default as fast at each leg as it is acquired once; the others are
         // asked once in a context, NTLM above all (it reads files and hashes at every asking).
@@ -581,15 +583,11 @@ impl Mechs for Call<'_> {
             }
             self.hold(mech)?;
         }
-        match self.run_glue(inner, token) {
-            Ok((started, step)) => {
-                if trace::on() {
-                    self.note_oddities(&started, &step);
-                }
-                Ok((Inner::Glue(started), made(step, Token::Glue)))
-            }
-            Err(error) => Err(self.without_keys(inner, error)),
+        let mut begun = self.run_glue(inner, token);
+        if let Err(error) = &mut begun {
+            self.without_keys(inner, error);
         }
+        begun
     }
 
     fn step(&mut self, mech: &mut Inner, token: &[u8]) -> Result<Step<Token>, MechError> {
