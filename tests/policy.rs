@@ -349,6 +349,11 @@ fn channel_bindings_are_required_of_the_program_and_of_the_peer() {
         let output = run(&pair(realm, &text).options("bindings=tls"));
         assert_eq!(taken(&output), mech);
     }
+    // NTLM sends them at its second leg.
+    let text = format!("{}mechs = ['ntlmssp']\n", rule("initiator"));
+    let output = run(&pair(realm, &text).options("i.bindings=tls i.bindings.once=yes"));
+    let reason = "ntlmssp: the program gives no channel bindings, which are required by rule 1 (";
+    assert_refused(&output, "initiator", reason);
 }
 
 #[test]
