@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
@@ -396,8 +396,14 @@ fn unreadable_cache(words: &str) -> Option<Trouble> {
         .then(|| Trouble::CacheUnreadable(file.to_owned()))
 }
 
-/// Why this process cannot read a file. A pipe of that name is not waited for.
+/// Why this process cannot read a file. Nothing else is opened: the words may be a KDC's, and there
+/// are devices for which being opened is a command.
 fn obstacle(file: &Path) -> Option<ErrorKind> {
+    match fs::metadata(file) {
+        Ok(found) if found.is_file() => {}
+        Ok(_) => return None,
+        Err(error) => return Some(error.kind()),
+    }
     let opened = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
@@ -526,5 +532,19 @@ mod tests {
         assert_eq!(of(&oid::KRB5, CREDENTIALS_EXPIRED, 0), expired);
         let users = Some(Trouble::NtlmUsers);
         assert_eq!(of(&oid::NTLMSSP, major::NO_CRED, 0x4e54_0012), users);
+    }
+
+    /// A KDC's words can name any file, and to open some of them is to do something.
+    #[test]
+    fn only_regular_files_that_words_name_are_opened() {
+        let name = format!("gss-spnego-advice-{}", std::process::id());
+        let socket = std::env::temp_dir().join(name);
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        // Opening it would fail.
+        assert_eq!(obstacle(&socket), None);
+        fs::remove_file(&socket).unwrap();
+        assert_eq!(obstacle(&socket), Some(ErrorKind::NotFound));
+        assert_eq!(obstacle(Path::new("/dev/null")), None);
+        assert_eq!(obstacle(Path::new("/etc/passwd")), None);
     }
 }

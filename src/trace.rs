@@ -44,6 +44,16 @@ pub fn on() -> bool {
     }
 }
 
+/// How something is written that no signal may come of, to the program that this is a part of.
+pub type Shield = fn(&mut dyn FnMut() -> io::Result<()>) -> io::Result<()>;
+
+/// Give the shield of all writing; the first one given stands. Without one, a program takes what
+/// comes.
+pub fn install(shield: Shield) {
+    // A second call is another entry point's first; it gives the same function.
+    let _ = SHIELD.set(shield);
+}
+
 /// Write one event, when tracing is on. One that cannot be written is lost: the host program has no
 /// use for that error.
 #[cold]
@@ -55,7 +65,14 @@ pub fn tell(event: &Event<'_>) {
         // A thread that is ending has no storage any more, and then no scope.
         let _ = VERDICT.try_with(|told| told.set(true));
     }
-    let tracer = TRACER.get_or_init(|| Tracer::new(Settings::in_force().to));
+    let tracer = match TRACER.get() {
+        Some(tracer) => tracer,
+        None => {
+            // Made before the cell is touched: a fork meanwhile would leave it locked in the child.
+            let made = Tracer::new(Settings::in_force().to);
+            TRACER.get_or_init(|| made)
+        }
+    };
     let _ = tracer.write(event, Scope::current());
 }
 
@@ -331,7 +348,11 @@ fn append(path: &Path, trust: Trust, opened: &OnceLock<Opened>, line: &str) -> i
 
 /// One line by one write, so that lines of several processes do not mix.
 fn write_once(mut file: &File, line: &str) -> io::Result<()> {
-    file.write_all(line.as_bytes())
+    let mut write = || file.write_all(line.as_bytes());
+    match SHIELD.get() {
+        Some(shield) => shield(&mut write),
+        None => write(),
+    }
 }
 
 fn send(socket: &Path, happened: &Happened<'_>, format: Format) -> io::Result<()> {
@@ -395,6 +416,7 @@ const UNKNOWN: u8 = 0;
 const OFF: u8 = 1;
 const ON: u8 = 2;
 
+static SHIELD: OnceLock<Shield> = OnceLock::new();
 static TRACER: OnceLock<Tracer> = OnceLock::new();
 static NEXT_CONTEXT: AtomicU32 = AtomicU32::new(1);
 

@@ -580,3 +580,34 @@ fn a_half_done_context_is_carried_under_heimdal() {
         }
     }
 }
+
+/// Another process may go by other rules: what it takes up has to be allowed there.
+#[test]
+fn a_half_done_context_goes_on_by_the_rules_that_hold_where_it_is_taken_up() {
+    let Some((_, environment)) = users() else {
+        return;
+    };
+    if !heimdal_can_be_tested() {
+        return;
+    }
+    let ours = Program::HEIMDAL_OURS;
+    let rules = scratch_file("spnego.conf");
+    let text = "[[rule]]\ntarget = 'HTTP@elsewhere'\nmechs = ['krb5']\n\
+                [[rule]]\ntarget = 'HTTP@bound'\nrequire = ['channel_bindings']\n";
+    std::fs::write(&rules, text).unwrap();
+    for (target, refused) in [
+        ("localhost", ""),
+        ("elsewhere", "ntlmssp: not allowed by rule 1 (line 1 of "),
+        ("bound", "which are required by rule 2 (line 4 of "),
+    ] {
+        let options = format!(
+            "flags=mutual,integ carry=yes ask_target=no cred=acquire cred.mechs=spnego messages=few \
+             i.carry.target=HTTP@{target} i.env=GSS_SPNEGO_CONFIG={}",
+            rules.display()
+        );
+        let output = connect(ours, ours, &options, &environment);
+        let initiator = part_of(&output.report, "initiator");
+        assert_eq!(established(&output), refused.is_empty(), "{output:?}");
+        assert!(initiator.contains(refused), "{target} {output:?}");
+    }
+}

@@ -353,6 +353,11 @@ fn channel_bindings_are_required_of_the_program_and_of_the_peer() {
         let output = run(&pair(realm, &text).options("bindings=tls"));
         assert_eq!(taken(&output), mech);
     }
+    // NTLM sends them at its second leg.
+    let text = format!("{}mechs = ['ntlmssp']\n", rule("initiator"));
+    let output = run(&pair(realm, &text).options("i.bindings=tls i.bindings.once=yes"));
+    let reason = "ntlmssp: the program gives no channel bindings, which are required by rule 1 (";
+    assert_refused(&output, "initiator", reason);
 }
 
 #[test]
@@ -766,6 +771,28 @@ fn a_file_that_could_not_be_opened_is_read_when_it_can_be() {
     running.until("HTTP@localhost", B);
     let told = fs::read_to_string(&running.trace).unwrap();
     assert_eq!(told.matches("Too many open files").count(), 1, "{told}");
+}
+
+/// A trace that cannot be written is lost: neither the signal of a pipe that nobody reads nor that
+/// of a file that is too long ends the program.
+#[test]
+fn no_signal_of_a_trace_ends_a_program() {
+    let realm = realm!();
+    let pipe = scratch_file("pipe");
+    let nobody = format!(
+        "mkfifo {0}; exec 3<>{0} 2>{0} 3<&-; GSS_SPNEGO_TRACE=stderr exec \"$@\"",
+        pipe.display()
+    );
+    for limits in [&nobody, "ulimit -f 1; exec \"$@\""] {
+        let file = configuration("mechs = ['2.25.7301.1']\n");
+        let mut running = Running::start_by(realm, &file, &["sh", "-c", limits, "-"]);
+        for _ in 0..20 {
+            assert!(running.ask("HTTP@localhost").contains(A));
+        }
+        let traced = fs::metadata(&running.trace).map_or(0, |trace| trace.len());
+        assert_eq!(traced, if limits == nobody { 0 } else { 512 }, "{limits}");
+        assert_eq!(running.end(), Some(0), "{limits}");
+    }
 }
 
 /// Under valgrind, which tells of what nobody frees.

@@ -88,6 +88,8 @@ pub(crate) struct Held {
     /// The policy that was in force when the context began; of one that was carried here half-done,
     /// when it went on.
     in_force: Option<InForce>,
+    /// It was begun in another process, by the policy there.
+    is_carried: bool,
     acquired: Acquisitions,
 }
 
@@ -98,9 +100,11 @@ impl Held {
         side: Side<'_>,
         credential: Option<&Credential>,
     ) -> Self {
-        let mut held = Self::carried(None);
-        held.in_force = Some(in_force(glue, side, credential));
-        held
+        Self {
+            in_force: Some(in_force(glue, side, credential)),
+            is_carried: false,
+            ..Self::carried(None)
+        }
     }
 
     /// What a context holds that was carried here from another process, with the maximum output token
@@ -109,6 +113,7 @@ impl Held {
         Self {
             max_output_token_size,
             in_force: None,
+            is_carried: true,
             acquired: Acquisitions::default(),
         }
     }
@@ -144,6 +149,7 @@ pub(crate) struct Call<'a> {
     bindings: Bindings<'a>,
     acquired: &'a mut Acquisitions,
     in_force: &'a InForce,
+    is_carried: bool,
     record: &'a mut Record,
     rules: Rules,
 }
@@ -196,6 +202,7 @@ impl<'a> Call<'a> {
             bindings,
             acquired: &mut held.acquired,
             in_force,
+            is_carried: held.is_carried,
             record,
             rules,
         }
@@ -227,6 +234,23 @@ impl<'a> Call<'a> {
             "the program gives no channel bindings, which are required by",
             &Trouble::NoChannelBindings,
         ))
+    }
+
+    /// Whether a mechanism that has begun may go on: it is asked for channel bindings at a later leg
+    /// again, but for Kerberos, which has sent them; and another process may have begun it, where
+    /// other rules hold.
+    fn may_go_on(&self, mech: &Oid) -> Result<(), MechError> {
+        if self.is_carried {
+            let allowed = self.in_force.allows(mech);
+            allowed.map_err(|forbidden| MechError {
+                cause: Cause::Refused,
+                ..unusable(mech, &forbidden)
+            })?;
+        }
+        match self.side {
+            Side::Initiator { .. } if !mech.is_krb5() => self.may_begin(mech),
+            _ => Ok(()),
+        }
     }
 
     /// Why a mechanism's context is not what a rule requires.
@@ -591,6 +615,7 @@ impl Mechs for Call<'_> {
     }
 
     fn step(&mut self, mech: &mut Inner, token: &[u8]) -> Result<Step<Token>, MechError> {
+        self.may_go_on(mech.mech())?;
         Ok(match mech {
             Inner::Glue(mech) => made(self.step_glue(mech, token)?, Token::Glue),
             Inner::Ntlm(mech) => made(self.step_own(mech, token)?, Token::Own),

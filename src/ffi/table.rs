@@ -18,6 +18,7 @@ use crate::glue::{Mechglue, call, catalog, environment, statics, takeover};
 use crate::oid;
 use crate::policy;
 use crate::sys::{gss_OID, gss_OID_set, gss_any, gss_buffer_desc};
+use crate::trace;
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
@@ -408,6 +409,7 @@ surface! {
 fn configure() {
     policy::install(environment::variable);
     policy::follow(environment::seconds);
+    trace::install(environment::unsignalled);
     // What panics there would panic again in the first call that needs it, and fail that.
     let _ = std::panic::catch_unwind(policy::prepare);
 }

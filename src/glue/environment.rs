@@ -1,7 +1,10 @@
-//! The environment as a setuid program may read it: not at all. And a clock that costs nothing.
+//! The environment as a setuid program may read it: not at all. A clock that costs nothing. And
+//! writing without the signals that a write may bring.
 
-use std::ffi::{CStr, CString, OsString, c_char};
+use std::ffi::{CStr, CString, OsString, c_char, c_int};
+use std::io;
 use std::os::unix::ffi::OsStringExt;
+use std::{mem, ptr};
 
 unsafe extern "C" {
     /// As `getenv`, but null when the kernel marked the program as privileged; glibc and musl.
@@ -34,3 +37,59 @@ pub(crate) fn seconds() -> u64 {
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut now) };
     now.tv_sec.unsigned_abs()
 }
+
+/// Write what is not the host program's business: where nobody reads any more (SIGPIPE), or a file
+/// would be longer than this process may make one (SIGXFSZ), the write fails, and the signal, which
+/// ends a program, does not come.
+pub(crate) fn unsignalled(write: &mut dyn FnMut() -> io::Result<()>) -> io::Result<()> {
+    // SAFETY: plain memory, which is filled below.
+    let mut ours: libc::sigset_t = unsafe { mem::zeroed() };
+    // SAFETY: as above.
+    let mut before: libc::sigset_t = unsafe { mem::zeroed() };
+    // SAFETY: as above.
+    let mut pending: libc::sigset_t = unsafe { mem::zeroed() };
+    // SAFETY: the set is a local.
+    unsafe { libc::sigemptyset(&raw mut ours) };
+    for signal in BY_WRITES {
+        // SAFETY: as above.
+        unsafe { libc::sigaddset(&raw mut ours, signal) };
+    }
+    // SAFETY: the sets are locals. Without the mask, it is as if nothing had been asked for.
+    let masked =
+        unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const ours, &raw mut before) };
+    if masked != 0 {
+        return Err(io::Error::from_raw_os_error(masked));
+    }
+    // SAFETY: the set is a local.
+    unsafe { libc::sigpending(&raw mut pending) };
+    let written = write();
+    for signal in BY_WRITES {
+        // One that was there before is the program's.
+        // SAFETY: the set is a local, which sigpending has filled.
+        if unsafe { libc::sigismember(&raw const pending, signal) } == 0 {
+            take(signal);
+        }
+    }
+    // SAFETY: the set is what this thread had.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, ptr::null_mut()) };
+    written
+}
+
+/// Take a signal that is blocked from those that this thread is still to get, if it is there.
+fn take(signal: c_int) {
+    // SAFETY: plain memory, which is filled below.
+    let mut only: libc::sigset_t = unsafe { mem::zeroed() };
+    // SAFETY: the set is a local.
+    unsafe { libc::sigemptyset(&raw mut only) };
+    // SAFETY: as above.
+    unsafe { libc::sigaddset(&raw mut only, signal) };
+    let at_once = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the set and the time are locals; nobody asks what the signal says.
+    unsafe { libc::sigtimedwait(&raw const only, ptr::null_mut(), &raw const at_once) };
+}
+
+/// The signals that come of writing, to the thread that writes.
+const BY_WRITES: [c_int; 2] = [libc::SIGPIPE, libc::SIGXFSZ];

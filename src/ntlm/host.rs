@@ -1,8 +1,6 @@
 //! What this machine is called in NTLM: an initiator's workstation, an acceptor's target.
 #![forbid(unsafe_code)]
 
-use std::sync::OnceLock;
-
 use super::message::{av, push_pair, utf16};
 
 /// The names of a machine, as they go into messages.
@@ -15,24 +13,6 @@ pub struct Host {
 }
 
 impl Host {
-    /// This machine: `NETBIOS_COMPUTER_NAME` and `NETBIOS_DOMAIN_NAME` when they are set, as for
-    /// gss-ntlmssp, else made from the host name. Found out once in a process.
-    pub fn this() -> &'static Self {
-        static THIS: OnceLock<Host> = OnceLock::new();
-        THIS.get_or_init(|| {
-            let dns = ["/proc/sys/kernel/hostname", "/etc/hostname"]
-                .into_iter()
-                .find_map(|path| std::fs::read_to_string(path).ok())
-                .unwrap_or_default();
-            let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-            Self::named(
-                dns.trim(),
-                variable("NETBIOS_COMPUTER_NAME").as_deref(),
-                variable("NETBIOS_DOMAIN_NAME").as_deref(),
-            )
-        })
-    }
-
     /// A machine by its DNS name. The NetBIOS name is its first label, unless given; the NetBIOS
     /// domain is, as on a machine in no domain, the machine itself, unless given.
     pub fn named(dns: &str, computer: Option<&str>, domain: Option<&str>) -> Self {
@@ -103,10 +83,5 @@ mod tests {
         let host = Host::named(&"a".repeat(70_000), Some("box"), None);
         assert_eq!(pairs(&host)[1], (1, "BOX".to_owned()));
         assert_eq!(pairs(&host)[3].1.len(), LONGEST_DNS);
-    }
-
-    #[test]
-    fn this_machine_has_a_name() {
-        assert!(!Host::this().computer.is_empty());
     }
 }

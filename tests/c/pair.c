@@ -22,7 +22,9 @@
  *   ask=yes          ask the plugin's own questions after every leg, and of the credential
  *   early=yes        try messages while incomplete
  *   delete_after=N   delete the context after leg N
+ *   bindings.once=yes  ... at the first leg alone
  *   carry=yes        export and import the context after each leg but the last
+ *   carry.target=HTTP@localhost   ... and go on with this target
  *   export=initiator|acceptor|both   messages=no|few   order=kept   mic_iov=no
  *   traffic=sealed|signed|sealed-only   the first messages alone   delegated=TARGET
  */
@@ -404,6 +406,8 @@ static OM_uint32 step(struct end *end, gss_buffer_desc *input)
     char label[32];
 
     if (end->initiator) {
+        if (yes(end, "bindings.once") && end->context != GSS_C_NO_CONTEXT)
+            end->bound = GSS_C_NO_CHANNEL_BINDINGS;
         major = gss_init_sec_context(&minor, end->cred, &end->context, end->target,
                                      mech_oid(role_option(end->role, "mech", "spnego")),
                                      flag_bits(role_option(end->role, "flags", "")), 0, end->bound,
@@ -471,6 +475,12 @@ static int carried(struct end *end)
         return end->context != GSS_C_NO_CONTEXT;
     }
     SHOW("  carry: import", gss_import_sec_context(&minor, &token, &end->context));
+    if (role_option(end->role, "carry.target", NULL) != NULL) {
+        OM_uint32 ignored;
+
+        gss_release_name(&ignored, &end->target);
+        end->target = imported(role_option(end->role, "carry.target", NULL), "hostbased");
+    }
     gss_release_buffer(&minor, &token);
     return !GSS_ERROR(major);
 }
