@@ -106,8 +106,15 @@ fn curl_signs_in_to_serve() {
     for offer in ["negotiate", "both"] {
         let variables = with(realm, Side::Ours);
         let mut server = Server::start(&variables, &["--offer", offer]);
-        let said = curl(&variables, &[&server.url("/")]);
+        let trace = scratch_file("curl.trace");
+        let mut traced = variables.clone();
+        traced.insert("GSS_SPNEGO_TRACE".into(), trace.display().to_string());
+        let said = curl(&traced, &[&server.url("/")]);
         assert_eq!(said, "Hello user@SPNEGO.TEST, by krb5\n");
+        // curl does not hand the server's token over, and so has not verified it.
+        let trace = std::fs::read_to_string(&trace).unwrap();
+        let warning = "krb5: given up by the program while the acceptor's next token was to come";
+        assert!(trace.contains(warning), "{trace}");
         assert_eq!(server.event("signed-in")["peer"], "user@SPNEGO.TEST");
     }
 }
@@ -871,6 +878,11 @@ fn a_policy_that_is_wrong_is_named_by_line_and_column() {
     );
     assert!(remedy.contains("man gss-spnego"), "{remedy}");
     run.report().says("note", "GSS_SPNEGO_CONFIG is set: ");
+
+    std::fs::write(&file, "mechs = [\"negoex\", \"krb5\"]").unwrap();
+    let run = doctor(&variables, &["HTTP@localhost"]);
+    let remedy = run.report().says("note", "mechs names negoex");
+    assert!(remedy.contains("take negoex out"), "{remedy}");
 
     variables.insert("GSS_SPNEGO_MAX_OUTPUT_TOKEN_SIZE".into(), "600".into());
     std::fs::write(&file, "").unwrap();

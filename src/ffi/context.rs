@@ -9,7 +9,7 @@ use super::inner::{Call, Held, Inner, Side, Token};
 use super::name::Name;
 use super::own::{self, HalfDone, Own};
 use super::telling;
-use crate::advice::Trouble;
+use crate::advice::{Trouble, advised};
 use crate::error::{Error, Failure, Major, major};
 use crate::glue::call::{self, ContextFacts};
 use crate::glue::mech::GlueMech;
@@ -200,21 +200,20 @@ impl Context {
             return;
         };
         let Progress {
-            negotiation: Negotiation::Accepting(negotiating),
+            negotiation,
             record,
-        } = &mut *progress
-        else {
-            return;
-        };
-        let _scope = record.scope(Role::Acceptor);
-        if let Some(mech) = negotiating.role.role().offered() {
-            trace!(Warned {
-                mech: &mech,
-                reason: &format!(
-                    "given up by the program while the initiator's next token was to come; {}",
-                    Trouble::Abandoned
-                ),
-            });
+        } = &mut *progress;
+        match negotiation {
+            Negotiation::Initiating(negotiating) => {
+                let _scope = record.scope(Role::Initiator);
+                warn(negotiating.role.role().offered(), NOT_HEARD);
+            }
+            Negotiation::Accepting(negotiating) => {
+                let _scope = record.scope(Role::Acceptor);
+                let waited = advised(NOT_ANSWERED.to_owned(), Some(&Trouble::Abandoned));
+                warn(negotiating.role.role().offered(), &waited);
+            }
+            Negotiation::Over | Negotiation::Failed(_) => {}
         }
     }
 
@@ -942,6 +941,20 @@ impl Inner {
         }
     }
 }
+
+fn warn(mech: Option<Oid>, reason: &str) {
+    if let Some(mech) = mech {
+        trace!(Warned {
+            mech: &mech,
+            reason
+        });
+    }
+}
+
+/// curl does so when it has its page.
+const NOT_HEARD: &str = "given up by the program while the acceptor's next token was to come: \
+                         nothing has proved who the acceptor is";
+const NOT_ANSWERED: &str = "given up by the program while the initiator's next token was to come";
 
 /// GSS_C_INDEFINITE: NTLM's contexts do not expire.
 pub(super) const INDEFINITE: u32 = u32::MAX;

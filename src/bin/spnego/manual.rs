@@ -42,11 +42,63 @@ fn page() -> String {
     }
     page += &headed(
         &rendered(|out| man.render_extra_section(out)),
-        ".SH NOTES\n",
+        ".SH \"EXIT STATUS\"\n",
     );
-    page += ".SH \"SEE ALSO\"\n\\fBgss\\-spnego\\fR(8), \\fBkinit\\fR(1), \\fBcurl\\fR(1)\n";
-    page
+    page + REST
 }
+
+/// What the parser does not know.
+const REST: &str = r#".SH ENVIRONMENT
+.TP
+\fBKRB5CCNAME\fR, \fBKRB5_KTNAME\fR, \fBKRB5_CONFIG\fR
+The ticket cache, the keytab and the configuration of Kerberos, as for every program.
+.TP
+\fBGSS_MECH_CONFIG\fR
+The lines that MIT krb5 loads mechanisms by, in the place of /etc/gss/mech and /etc/gss/mech.d.
+.TP
+\fBNTLM_USER_FILE\fR
+Users and passwords of NTLM.
+.TP
+\fBGSS_SPNEGO_CONFIG\fR, \fBGSS_SPNEGO_MECHS\fR, \fBGSS_SPNEGO_TRACE\fR and others
+As for every program that loads \fBgss\-spnego\fR(8).
+.TP
+\fBNO_COLOR\fR
+No colours, whatever its value is.
+.PP
+The doctor shows which of these it goes by. No variable names a proxy: \fB\-\-proxy\fR does.
+.SH FILES
+.TP
+\fI/etc/gss/mech.d/*.conf\fR, \fI/etc/gss/mech\fR
+The lines that load mechanisms into programs of MIT krb5; those of Heimdal read the latter alone.
+.TP
+\fI/etc/gss/spnego.conf\fR
+The policy, see \fBgss\-spnego\fR(8).
+.TP
+\fI/etc/krb5.conf\fR, \fI/etc/krb5.keytab\fR
+Of Kerberos.
+.TP
+\fI/usr/share/doc/gss\-spnego/troubleshooting.md\fR
+What goes wrong in practice, who says it, and what to do.
+.SH EXAMPLES
+Find out why a sign\-in to a web server fails:
+.PP
+  spnego doctor www.example.org
+.PP
+See what went over the wire:
+.PP
+  curl \-v \-\-negotiate \-u : https://www.example.org/ 2>&1 | spnego decode
+.PP
+Sign in, and have the legs as JSON:
+.PP
+  spnego get \-\-json https://www.example.org/
+.PP
+Try a keytab, with a server of one's own:
+.PP
+  KRB5_KTNAME=/tmp/keytab spnego serve \-\-listen 0.0.0.0:8080 &
+  spnego get http://$(hostname \-f):8080/
+.SH "SEE ALSO"
+\fBgss\-spnego\fR(8), \fBkinit\fR(1), \fBcurl\fR(1)
+"#;
 
 /// What a subcommand takes and does, below a heading.
 fn section(subcommand: &Command) -> String {

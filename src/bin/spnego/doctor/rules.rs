@@ -30,6 +30,12 @@ pub(crate) fn examine(case: &Case<'_>, machine: &Machine, report: &mut Report) {
         report.add(Level::Note, About::Policy, sentence, None);
     }
     sources(report);
+    if policy.names(&oid::NEGOEX) {
+        let sentence =
+            "mechs names negoex, which no GSS-API library has as a mechanism: it is passed over";
+        let remedy = "take negoex out of mechs".to_owned();
+        report.add(Level::Note, About::Policy, sentence, Some(remedy));
+    }
     let target = case.target.as_ref().map(Target::name);
     let program = case.options.program.as_deref();
     let mut ntlm = NtlmProvider::Off;
