@@ -637,15 +637,15 @@ fn hand_over(
     let Stepped::Established(inner) = step else {
         return Ok(());
     };
-    if source.is_wanted()
-        && let Some(name) = inner.take_source()?
-    {
-        source.put(name);
+    if source.is_wanted() {
+        if let Some(name) = inner.take_source()? {
+            source.put(name);
+        }
     }
-    if audience.flags(inner) & GSS_C_DELEG_FLAG != 0
-        && let Some(cred) = inner.take_delegated()
-    {
-        delegated.put_raw(cred.into_raw());
+    if audience.flags(inner) & GSS_C_DELEG_FLAG != 0 {
+        if let Some(cred) = inner.take_delegated() {
+            delegated.put_raw(cred.into_raw());
+        }
     }
     Ok(())
 }
@@ -655,10 +655,10 @@ pub(super) fn delete_sec_context(
     mut context: InOutHandle<'_, Context>,
     _: OutOctets<'_>,
 ) -> Status {
-    if trace::on()
-        && let Ok(Some(context)) = context.given()
-    {
-        context.note_abandoned();
+    if trace::on() {
+        if let Ok(Some(context)) = context.given() {
+            context.note_abandoned();
+        }
     }
     drop(context.take());
     Ok(major::COMPLETE)

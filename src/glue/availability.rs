@@ -63,9 +63,8 @@ enum Place {
 fn place() -> Place {
     let changed = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified()).ok();
     let named = environment::variable("NTLM_USER_FILE").map(PathBuf::from);
-    if let Some(file) = &named
-        && let Some(when) = changed(file)
-    {
+    let when = named.as_deref().and_then(changed);
+    if let (Some(file), Some(when)) = (&named, when) {
         return Place::File(file.clone(), when);
     }
     match (

@@ -186,9 +186,8 @@ impl Record {
     /// thousands only the beginning is kept.
     #[inline]
     fn close(&mut self) {
-        if let Some(list) = &mut self.list
-            && list.der().len() > LONGEST_KEPT
-        {
+        let Some(list) = &mut self.list else { return };
+        if list.der().len() > LONGEST_KEPT {
             *list = MechList::encode(&list.known(MOST_TOLD));
         }
     }
