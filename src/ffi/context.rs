@@ -4,7 +4,7 @@
 
 use super::arg::{In, InOutHandle, Octets, OidIn, Out, OutHandle, OutOctets, OutOid, Status};
 use super::credential::Shared;
-use super::handle::{Handle, lock, read};
+use super::handle::{lock, read};
 use super::inner::{Call, Held, Inner, Side, Token};
 use super::name::Name;
 use super::own::{self, HalfDone, Own};
@@ -749,13 +749,13 @@ pub(super) fn export_sec_context(
 ) -> Status {
     let there = context.given()?.ok_or(NO_CONTEXT)?;
     if glue.is_heimdal() && there.can_be_carried()? {
-        let taken = context.take().map(Handle::into_value);
+        let taken = context.take().map(|handle| handle.into_value());
         let taken = taken.and_then(Context::half_done);
         token.put(taken.ok_or(UNFINISHED)?.export()?);
         return Ok(major::COMPLETE);
     }
     there.established()?;
-    let Some(taken) = context.take().map(Handle::into_value) else {
+    let Some(taken) = context.take().map(|handle| handle.into_value()) else {
         return Err(NO_CONTEXT);
     };
     let Some(inner) = taken.established.into_inner() else {

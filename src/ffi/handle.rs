@@ -62,7 +62,7 @@ impl<T: Kind> Handle<T> {
     }
 
     /// The value alone.
-    pub(crate) fn into_value(self: Box<Self>) -> T {
+    pub(crate) fn into_value(self) -> T {
         self.value
     }
 

@@ -41,13 +41,17 @@ fn answer(glue: &'static Mechglue, mut minor: Out<'_, u32>, body: impl FnOnce() 
 
 fn run(minor: &mut Out<'_, u32>, body: impl FnOnce() -> Status) -> Result<Major, (Major, Minor)> {
     minor.clear();
-    let outcome = catch_unwind(AssertUnwindSafe(body))
-        .unwrap_or_else(|_| Err(Error::Internal("a defect was caught at the door")));
+    let outcome = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| Err(defect()));
     outcome.map_err(|error| {
         let kept = report::keep(&error);
         minor.put(kept.code());
         (error.major(), kept)
     })
+}
+
+#[cold]
+fn defect() -> Error {
+    Error::Internal("a defect was caught at the door")
 }
 
 /// Memory is C's `malloc`, by contract and not by chance: a token made here is handed to the caller

@@ -75,7 +75,12 @@ fn owned<T>(
     returned: Option<T>,
 ) -> Result<T, Error> {
     outcome(glue, &oid::KRB5, status, minor)?;
-    returned.ok_or_else(|| Error::Internal("the mechglue reported success and returned nothing"))
+    returned.ok_or_else(nothing_returned)
+}
+
+#[cold]
+fn nothing_returned() -> Error {
+    Error::Internal("the mechglue reported success and returned nothing")
 }
 
 /// GSS_Import_name. A name without a type is the default form of RFC 2743 section 4.

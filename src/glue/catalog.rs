@@ -10,7 +10,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::ptr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 /// The mechanisms that may be negotiated, in the order of the glue's configuration, Kerberos first.
 ///
@@ -22,16 +22,17 @@ pub(crate) fn available(glue: &'static Mechglue) -> Arc<[Oid]> {
         .0
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
+    let now = environment::seconds();
     if let Some(catalog) = known.as_mut() {
-        if catalog.looked.elapsed() < LOOK_AGAIN_AFTER {
+        if now < catalog.next_look {
             return Arc::clone(&catalog.mechs);
         }
         if stamps(&catalog.sources) == catalog.stamps {
-            catalog.looked = Instant::now();
+            catalog.next_look = now.saturating_add(LOOK_AGAIN_AFTER);
             return Arc::clone(&catalog.mechs);
         }
     }
-    let catalog = Catalog::read(glue);
+    let catalog = Catalog::read(glue, now);
     let mechs = Arc::clone(&catalog.mechs);
     *known = Some(catalog);
     mechs
@@ -57,11 +58,12 @@ struct Catalog {
     mechs: Arc<[Oid]>,
     sources: Vec<PathBuf>,
     stamps: Vec<Option<SystemTime>>,
-    looked: Instant,
+    /// When to look at the files again, by [`environment::seconds`].
+    next_look: u64,
 }
 
 impl Catalog {
-    fn read(glue: &'static Mechglue) -> Self {
+    fn read(glue: &'static Mechglue, now: u64) -> Self {
         let sources = sources(glue);
         let stamps = stamps(&sources);
         let mut mechs = vec![oid::KRB5];
@@ -82,7 +84,7 @@ impl Catalog {
             mechs: mechs.into(),
             sources,
             stamps,
-            looked: Instant::now(),
+            next_look: now.saturating_add(LOOK_AGAIN_AFTER),
         }
     }
 }
@@ -163,8 +165,8 @@ fn attributes(glue: &'static Mechglue, mech: &Oid) -> Option<Vec<Oid>> {
     (status & ERRORS != major::BAD_MECH).then(|| known.unwrap_or_default())
 }
 
-/// How long what was learnt is believed without looking at the files again.
-const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// How long what was learnt is believed, in seconds, without looking at the files again.
+const LOOK_AGAIN_AFTER: u64 = 1;
 
 /// The calling errors and routine errors of RFC 2744 section 3.9.1.
 const ERRORS: u32 = 0xffff_0000;

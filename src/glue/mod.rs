@@ -89,11 +89,17 @@ impl Mechglue {
     }
 
     /// The address behind one slot of the table, found on its first use.
+    #[inline]
     fn resolve(&self, slot: &AtomicPtr<c_void>, name: &CStr) -> *mut c_void {
         let known = slot.load(Ordering::Relaxed);
-        if !known.is_null() {
-            return known;
+        if known.is_null() {
+            return self.fill(slot, name);
         }
+        known
+    }
+
+    #[cold]
+    fn fill(&self, slot: &AtomicPtr<c_void>, name: &CStr) -> *mut c_void {
         let found = self.find(name);
         slot.store(found, Ordering::Relaxed);
         found

@@ -253,7 +253,12 @@ fn find_offered(record: &Record, content: &[u8]) -> Result<Oid, Error> {
         )));
     };
     let offered = record.list()?.find(&mech);
-    offered.ok_or_else(|| Error::PeerMisbehaved(Misbehaviour::NotOffered(mech)))
+    offered.ok_or_else(|| not_offered(mech))
+}
+
+#[cold]
+fn not_offered(mech: Oid) -> Error {
+    Error::PeerMisbehaved(Misbehaviour::NotOffered(mech))
 }
 
 /// Turn to another mechanism of the list. It was not the first choice, so a MIC has to protect it

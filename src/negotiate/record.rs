@@ -201,6 +201,7 @@ impl Record {
         });
         // As many as are configured here; the bound is against a list of thousands all the same.
         if self.dropped.len() < MOST_TOLD {
+            self.dropped.reserve_exact(1);
             self.dropped.push(error);
         }
     }
