@@ -17,21 +17,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use support::{
     End, Environment, Harness, MechConfig, Output, Pair, Pairing, Realm, Side, connect,
-    heimdal_can_be_tested, part_of, plugin, scratch_file, skip,
+    heimdal_can_be_tested, part_of, realm, scratch_file, skip,
 };
-
-/// The realm, with the plugin at hand, or the end of the test.
-macro_rules! realm {
-    () => {
-        match (plugin(), Realm::shared()) {
-            (Some(_), Some(realm)) => realm,
-            _ => {
-                skip("rules without a plugin or a realm");
-                return;
-            }
-        }
-    };
-}
 
 const OURS: Pairing = Pairing {
     initiator: Side::Ours,

@@ -16,17 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::Value;
-use support::{Environment, MechConfig, Realm, Side, Site, scratch_file};
-
-/// The realm, or the end of the test.
-macro_rules! realm {
-    () => {
-        match (Realm::shared(), support::plugin()) {
-            (Some(realm), Some(_)) => realm,
-            _ => return,
-        }
-    };
-}
+use support::{Environment, MechConfig, Realm, Side, Site, realm, scratch_file};
 
 // ---------------------------------------------------------------- get and serve
 
