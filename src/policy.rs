@@ -1,6 +1,6 @@
-//! What this machine's administrator decided: which mechanisms for whom, in which order, how strict,
-//! how large. From `/etc/gss/spnego.conf` and the environment. Reading never fails: what is wrong is
-//! told, and where passing over it would allow more than was meant, nothing is allowed.
+//! What this machine's administrator decided: which mechanisms for whom, in which order, how
+//! strict, how large. From `/etc/gss/spnego.conf` and the environment. Reading never fails: what is
+//! wrong is told, and where passing over it would allow more than was meant, nothing is allowed.
 #![forbid(unsafe_code)]
 
 mod condition;
@@ -94,7 +94,8 @@ pub struct Rules {
     /// mechListMIC (RFC 4178 appendix C, MS-SPNG note 8). Nothing protects that choice: off unless
     /// configured.
     pub legacy_windows: bool,
-    /// Largest output token in octets, longer ones leave in fragments (MS-SPNG 3.1.5.6); 0: no limit.
+    /// Largest output token in octets, longer ones leave in fragments (MS-SPNG 3.1.5.6); 0: no
+    /// limit.
     pub max_output_token_size: usize,
     /// What must be there when the negotiation ends.
     pub require: Requirements,
@@ -199,9 +200,9 @@ impl Policy {
         reading::Source::new(environment).read()
     }
 
-    /// What holds for a context: the terms of the first rule that matches, or the settings. `target`
-    /// is `service@host`, of an acceptor its own name; `program` is the path of the executable. A
-    /// rule that asks for one of them matches nothing that has none.
+    /// What holds for a context: the terms of the first rule that matches, or the settings.
+    /// `target` is `service@host`, of an acceptor its own name; `program` is the path of the
+    /// executable. A rule that asks for one of them matches nothing that has none.
     pub fn for_target(&self, role: Role, target: Option<&str>, program: Option<&str>) -> Found<'_> {
         let matches = |rule: &&Rule| rule.condition.matches(role, target, program);
         match self.rules.iter().find(matches) {
@@ -221,8 +222,8 @@ impl Policy {
         std::iter::once(&self.terms).chain(self.rules.iter().map(|rule| &rule.terms))
     }
 
-    /// Those of `available` that the settings or any rule allow: what a credential is worth acquiring
-    /// for, whose target is not known yet.
+    /// Those of `available` that the settings or any rule allow: what a credential is worth
+    /// acquiring for, whose target is not known yet.
     pub fn order_for_any(&self, available: Vec<Oid>) -> Vec<Oid> {
         if self.rules.is_empty() {
             return self.terms.order(available);

@@ -1,8 +1,8 @@
 //! Our reader of tokens against an independent one, pyasn1 with the ASN.1 of RFC 4178 and MS-SPNG:
 //! thousands of tokens, whole and mutated, are read or refused by both, with the same values.
 //!
-//! Where ours reads what the module does not allow, it is for a peer that writes it or a rule that asks
-//! for it. Each such leniency is taken out of the token, and then both must agree.
+//! Where ours reads what the module does not allow, it is for a peer that writes it or a rule that
+//! asks for it. Each such leniency is taken out of the token, and then both must agree.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

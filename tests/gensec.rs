@@ -37,8 +37,8 @@ enum Ntlm {
     OfTheSystem,
 }
 
-/// A domain with a user whose password is sesame, made once; `None`, loudly, where there is nothing to
-/// make it of.
+/// A domain with a user whose password is sesame, made once; `None`, loudly, where there is nothing
+/// to make it of.
 fn domain() -> Option<&'static Path> {
     static DOMAIN: OnceLock<Option<PathBuf>> = OnceLock::new();
     let made = DOMAIN.get_or_init(|| {

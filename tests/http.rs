@@ -1,6 +1,6 @@
-//! Negotiate and Nego2 in HTTP between whole programs: the examples in C against each other, against
-//! Apache, and the server's against curl, Python's requests and Chromium; and whose functions a
-//! program gets that is linked with the library for C.
+//! Negotiate and Nego2 in HTTP between whole programs: the examples in C against each other,
+//! against Apache, and the server's against curl, Python's requests and Chromium; and whose
+//! functions a program gets that is linked with the library for C.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -633,8 +633,8 @@ impl Drop for Server {
     }
 }
 
-/// The address of a page that asks `server` again and again, and is loaded when somebody has signed in
-/// there: Chromium does not answer the first challenge after its start.
+/// The address of a page that asks `server` again and again, and is loaded when somebody has signed
+/// in there: Chromium does not answer the first challenge after its start.
 fn asks_until_served(server: &Server) -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -668,7 +668,8 @@ fn answer(mut connection: std::net::TcpStream, page: &str, ready: impl Fn() -> b
     );
 }
 
-/// Apache with mod_auth_gssapi over the system's SPNEGO: `/each` per request, `/once` per connection.
+/// Apache with mod_auth_gssapi over the system's SPNEGO: `/each` per request, `/once` per
+/// connection.
 struct Apache {
     server: Server,
     directory: PathBuf,

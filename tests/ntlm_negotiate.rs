@@ -1,5 +1,5 @@
-//! NTLM through the plugin with other people's SPNEGO on the other side: pyspnego, impacket, Samba and
-//! the `sspi` crate, each in the roles it has, and with messages afterwards.
+//! NTLM through the plugin with other people's SPNEGO on the other side: pyspnego, impacket, Samba
+//! and the `sspi` crate, each in the roles it has, and with messages afterwards.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -67,8 +67,8 @@ impl Peer {
         Some(made)
     }
 
-    /// Connect it with the plugin, which has `role`; the passwords are the initiator's and, where the
-    /// peer accepts, its own.
+    /// Connect it with the plugin, which has `role`; the passwords are the initiator's and, where
+    /// the peer accepts, its own.
     fn connect(self, end: End, role: &str, password: &str, options: &[&str]) -> Option<Reports> {
         let (_, mut variables) = users()?;
         let (peer_role, peer_password) = match role {

@@ -1,5 +1,5 @@
-//! The administrator's rules in whole programs: whom they are for, what they allow and require, what
-//! a refusal says, and what becomes of them when the file changes.
+//! The administrator's rules in whole programs: whom they are for, what they allow and require,
+//! what a refusal says, and what becomes of them when the file changes.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

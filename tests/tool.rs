@@ -1,5 +1,6 @@
-//! The command-line tool in a realm: `get` and `serve` with each other, with Apache and with curl, with
-//! and without TLS, and against peers that do not end; `doctor` on machines that are well and ill.
+//! The command-line tool in a realm: `get` and `serve` with each other, with Apache and with curl,
+//! with and without TLS, and against peers that do not end; `doctor` on machines that are well and
+//! ill.
 #![cfg(feature = "tool")]
 #![allow(
     clippy::unwrap_used,
@@ -1084,8 +1085,8 @@ fn tunnel() -> String {
     format!("http://localhost:{port}")
 }
 
-/// Somebody between a client and a server who ends TLS and begins it anew: two programs of openssl with
-/// pipes between them.
+/// Somebody between a client and a server who ends TLS and begins it anew: two programs of openssl
+/// with pipes between them.
 struct TlsBetween {
     outer: Child,
     inner: Child,

@@ -241,8 +241,8 @@ pub(crate) struct Own {
     ntlm: Ntlm,
     /// The caller asked for mutual authentication.
     wants_mutual: bool,
-    /// The glue hands NTLM's identifier on. Heimdal's hands on what it is told; MIT's knows only those that
-    /// are configured, and tells the application the null OID in the place of another.
+    /// The glue hands NTLM's identifier on. Heimdal's hands on what it is told; MIT's knows only
+    /// those that are configured, and tells the application the null OID in the place of another.
     known_to_glue: bool,
     /// The peer has proved by its mechListMIC that it has the session key.
     peer_proved: bool,
@@ -337,9 +337,9 @@ impl Own {
         &self.ntlm
     }
 
-    /// The context flags. Mutual authentication is among them when it was asked for and the acceptor's
-    /// mechListMIC has verified: only who knows the user's password, or was told by who does, can
-    /// make one.
+    /// The context flags. Mutual authentication is among them when it was asked for and the
+    /// acceptor's mechListMIC has verified: only who knows the user's password, or was told by who
+    /// does, can make one.
     pub(crate) fn flags(&self) -> u32 {
         let mutual = self.wants_mutual && self.peer_proved && self.is_initiator();
         self.ntlm.context_flags() | if mutual { GSS_C_MUTUAL_FLAG } else { 0 }

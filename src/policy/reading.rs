@@ -36,8 +36,8 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// This one, unless its file is wrong and that of the earlier one was not: then the earlier one,
-    /// with what is wrong now.
+    /// This one, unless its file is wrong and that of the earlier one was not: then the earlier
+    /// one, with what is wrong now.
     pub(super) fn or_keep(self, earlier: &Self) -> Self {
         if self.sound || !earlier.sound {
             return self;
@@ -163,8 +163,8 @@ impl Draft {
         }
     }
 
-    /// Take what stands before the table in which the syntax is wrong: what a broken table was meant
-    /// to be nobody knows, nor which table the lines after it belong to.
+    /// Take what stands before the table in which the syntax is wrong: what a broken table was
+    /// meant to be nobody knows, nor which table the lines after it belong to.
     fn take_before(&mut self, text: &str, fault: Wrong) {
         let problem = self.problem(text, &fault);
         let mut end = fault.at;
@@ -185,7 +185,8 @@ impl Draft {
         self.policy.terms.mechs = nothing_while(&problem);
     }
 
-    /// Take the settings, then the rules before `fault`; after them nothing is allowed if there is one.
+    /// Take the settings, then the rules before `fault`; after them nothing is allowed if there is
+    /// one.
     fn take_table(&mut self, text: &str, table: &DeTable<'_>, fault: Option<(usize, String)>) {
         let mut fault = fault;
         let mut rules: Vec<&Value<'_>> = Vec::new();
@@ -421,7 +422,8 @@ fn parse(text: &str) -> Result<DeTable<'_>, Wrong> {
     }
 }
 
-/// Where the last line begins that is before `end` or holds it, and that looks like a table's header.
+/// Where the last line begins that is before `end` or holds it, and that looks like a table's
+/// header.
 fn last_header(text: &str, end: usize) -> Option<usize> {
     let mut found = None;
     let mut start = 0;

@@ -5,8 +5,8 @@ use std::process::{Command, Stdio};
 
 use super::skip;
 
-/// A Python that has a module: the one of tests/py/setup, or Debian's own. Where neither has it, the
-/// test is skipped.
+/// A Python that has a module: the one of tests/py/setup, or Debian's own. Where neither has it,
+/// the test is skipped.
 pub(crate) fn python_with(module: &str) -> Option<PathBuf> {
     let found = [made("py/bin/python"), "/usr/bin/python3".into()]
         .into_iter()
