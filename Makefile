@@ -51,7 +51,7 @@ fuzz: ## feed the decoders and whole negotiations with damaged tokens
 	tools/deps fuzz
 	tests/fuzz/run
 
-install: ## library, header, manual, then the line for each glue (DESTDIR PREFIX LIBDIR)
+install: ## plugin, library for C, tool, manuals, then the line for each glue (DESTDIR PREFIX LIBDIR)
 	tools/install install
 
 uninstall: ## the same, backwards

@@ -331,10 +331,9 @@ OM_uint32 gss_spnego_http_client_new(OM_uint32 * minor,
  Authenticate before being asked to (RFC 4559 section 4.2).
 
  Parameters: `field` receives a whole header line, with CR LF, to send with the request. `reason`
- receives a sentence on failure, and may be NULL.
- Returns: GSS_S_COMPLETE; GSS_S_FAILURE when there is no credential, or a forwarding proxy has not
- promised anything yet.
- Memory: release `field` and `reason` with gss_release_buffer.
+ receives a sentence on failure, and may be NULL. Returns: GSS_S_COMPLETE; GSS_S_FAILURE when
+ there is no credential, or a forwarding proxy has not promised anything yet. Memory: release
+ `field` and `reason` with gss_release_buffer.
  */
 OM_uint32 gss_spnego_http_client_begin(OM_uint32 * minor,
                                        gss_spnego_http_client * client,
@@ -344,14 +343,14 @@ OM_uint32 gss_spnego_http_client_begin(OM_uint32 * minor,
 /*
  Judge a response.
 
- Parameters: `status` is its status code. `fields` are its header lines as they came in, each with
- its line end, without the status line. `verdict` receives one of UNCONCERNED, AUTHENTICATED,
- REPEAT and INTERIM of GSS_SPNEGO_HTTP_*. `field` receives, with REPEAT, a whole header line to
- repeat the request with. `reason` receives a sentence on failure, and may be NULL.
- Returns: GSS_S_COMPLETE; GSS_S_DEFECTIVE_TOKEN for a malformed field; GSS_S_FAILURE when
+ Parameters: `status` is its status code. `fields` are its header lines as they came in, each
+ with its line end, without the status line. `verdict` receives one of UNCONCERNED,
+ AUTHENTICATED, REPEAT and INTERIM of GSS_SPNEGO_HTTP_*. `field` receives, with REPEAT, a whole
+ header line to repeat the request with. `reason` receives a sentence on failure, and may be
+ NULL. Returns: GSS_S_COMPLETE; GSS_S_DEFECTIVE_TOKEN for a malformed field; GSS_S_FAILURE when
  authentication failed: the response may not be used then, except with the minor code
- GSS_SPNEGO_MINOR_HTTP_NOT_OFFERED, where another scheme may be tried.
- Memory: release `field` and `reason` with gss_release_buffer.
+ GSS_SPNEGO_MINOR_HTTP_NOT_OFFERED, where another scheme may be tried. Memory: release `field`
+ and `reason` with gss_release_buffer.
  */
 OM_uint32 gss_spnego_http_client_response(OM_uint32 * minor,
                                           gss_spnego_http_client * client,
@@ -367,10 +366,9 @@ OM_uint32 gss_spnego_http_client_response(OM_uint32 * minor,
 
  Parameters: `peer` receives the server's name, `mech` the mechanism that was negotiated, `flags`
  the context's flags, `persistent` persistent-auth-value of MS-N2HT: while it is 1, send requests
- without authentication. Each may be NULL.
- Returns: GSS_S_COMPLETE; GSS_S_NO_CONTEXT when no exchange was completed (`persistent` is set all
- the same).
- Memory: release `peer` with gss_release_buffer; `mech` is static.
+ without authentication. Each may be NULL. Returns: GSS_S_COMPLETE; GSS_S_NO_CONTEXT when no
+ exchange was completed (`persistent` is set all the same). Memory: release `peer` with
+ gss_release_buffer; `mech` is static.
  */
 OM_uint32 gss_spnego_http_client_inquire(OM_uint32 * minor,
                                          gss_spnego_http_client * client,
@@ -389,13 +387,12 @@ OM_uint32 gss_spnego_http_client_release(OM_uint32 * minor, gss_spnego_http_clie
 
  Parameters: `cred` is a credential of libgssapi_krb5, or GSS_C_NO_CREDENTIAL for the default
  keytab. `certificate`, the server's own in DER, is what clients bind their authentication to;
- GSS_C_NO_BUFFER without TLS. `options`: NEGOTIATE, NEGO2 or both, and PROXY, VERSION_2, CONNECTION
- and REQUIRE_BINDINGS of GSS_SPNEGO_HTTP_*. `reason` receives a sentence on failure, and may be
- NULL.
- Returns: GSS_S_COMPLETE; GSS_S_UNAVAILABLE without libgssapi_krb5; GSS_S_FAILURE when the options
- contradict each other, as CONNECTION and VERSION_2 do.
- Memory: release `server` with gss_spnego_http_server_release, and keep `cred` until then;
- release `reason` with gss_release_buffer.
+ GSS_C_NO_BUFFER without TLS. `options`: NEGOTIATE, NEGO2 or both, and PROXY, VERSION_2,
+ CONNECTION and REQUIRE_BINDINGS of GSS_SPNEGO_HTTP_*. `reason` receives a sentence on failure,
+ and may be NULL. Returns: GSS_S_COMPLETE; GSS_S_UNAVAILABLE without libgssapi_krb5;
+ GSS_S_FAILURE when the options contradict each other, as CONNECTION and VERSION_2 do. Memory:
+ release `server` with gss_spnego_http_server_release, and keep `cred` until then; release
+ `reason` with gss_release_buffer.
  */
 OM_uint32 gss_spnego_http_server_new(OM_uint32 * minor,
                                      gss_cred_id_t cred,

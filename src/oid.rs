@@ -102,8 +102,8 @@ pub const OURS: Oid = Oid::known([0x69, 0x8e, 0xfa, 0x86, 0xc7, 0x1c]);
 /// Option of a credential or a context, 2.25.4014056348.1: the maximum output token size in octets,
 /// an OM_uint32 in host order; 0 is off (MS-SPNG 3.1.1).
 pub const MAX_OUTPUT_TOKEN_SIZE: Oid = Oid::known([0x69, 0x8e, 0xfa, 0x86, 0xc7, 0x1c, 1]);
-/// Option of a credential, 2.25.4014056348.2: the mechanisms to negotiate, in this order, as names or
-/// dotted identifiers with blanks or commas between (RFC 4178 appendix B.1); for a glue without
+/// Option of a credential, 2.25.4014056348.2: the mechanisms to negotiate, in this order, as names
+/// or dotted identifiers with blanks or commas between (RFC 4178 appendix B.1); for a glue without
 /// `gss_set_neg_mechs`.
 pub const SET_NEG_MECHS: Oid = Oid::known([0x69, 0x8e, 0xfa, 0x86, 0xc7, 0x1c, 2]);
 

@@ -1,13 +1,15 @@
-//! What this machine's administrator decided: which mechanisms for whom, in which order, how strict,
-//! how large. From `/etc/gss/spnego.conf` and the environment. Reading never fails: what is wrong is
-//! told, and where passing over it would allow more than was meant, nothing is allowed.
+//! What this machine's administrator decided: which mechanisms for whom, in which order, how
+//! strict, how large. From `/etc/gss/spnego.conf` and the environment. Reading never fails: what is
+//! wrong is told, and where passing over it would allow more than was meant, nothing is allowed.
 #![forbid(unsafe_code)]
 
 mod condition;
+mod mechs;
 mod reading;
 #[cfg(test)]
 mod tests;
 mod trusted;
+mod value;
 mod watch;
 
 use std::ffi::OsString;
@@ -19,6 +21,7 @@ use condition::Condition;
 
 pub use crate::role::Role;
 pub use condition::is_address;
+pub use mechs::{MechPolicy, mechs_named};
 pub use watch::{
     Current, Environment, InForce, at_start, current, follow, for_context, install, prepare,
     program, variable,
@@ -94,7 +97,8 @@ pub struct Rules {
     /// mechListMIC (RFC 4178 appendix C, MS-SPNG note 8). Nothing protects that choice: off unless
     /// configured.
     pub legacy_windows: bool,
-    /// Largest output token in octets, longer ones leave in fragments (MS-SPNG 3.1.5.6); 0: no limit.
+    /// Largest output token in octets, longer ones leave in fragments (MS-SPNG 3.1.5.6); 0: no
+    /// limit.
     pub max_output_token_size: usize,
     /// What must be there when the negotiation ends.
     pub require: Requirements,
@@ -132,17 +136,6 @@ pub enum Downgrade {
     Allow,
     /// It fails as well.
     Refuse,
-}
-
-/// Which mechanisms may be negotiated, and in which order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MechPolicy {
-    /// All but these, in nobody's particular order; not those that are for whoever names them.
-    AllBut(Vec<Oid>),
-    /// These, best first.
-    Only(Vec<Oid>),
-    /// None, because what was configured cannot be read: the reason, as a sentence.
-    Nothing(String),
 }
 
 /// Whose NTLM is used.
@@ -199,9 +192,9 @@ impl Policy {
         reading::Source::new(environment).read()
     }
 
-    /// What holds for a context: the terms of the first rule that matches, or the settings. `target`
-    /// is `service@host`, of an acceptor its own name; `program` is the path of the executable. A
-    /// rule that asks for one of them matches nothing that has none.
+    /// What holds for a context: the terms of the first rule that matches, or the settings.
+    /// `target` is `service@host`, of an acceptor its own name; `program` is the path of the
+    /// executable. A rule that asks for one of them matches nothing that has none.
     pub fn for_target(&self, role: Role, target: Option<&str>, program: Option<&str>) -> Found<'_> {
         let matches = |rule: &&Rule| rule.condition.matches(role, target, program);
         match self.rules.iter().find(matches) {
@@ -221,8 +214,8 @@ impl Policy {
         std::iter::once(&self.terms).chain(self.rules.iter().map(|rule| &rule.terms))
     }
 
-    /// Those of `available` that the settings or any rule allow: what a credential is worth acquiring
-    /// for, whose target is not known yet.
+    /// Those of `available` that the settings or any rule allow: what a credential is worth
+    /// acquiring for, whose target is not known yet.
     pub fn order_for_any(&self, available: Vec<Oid>) -> Vec<Oid> {
         if self.rules.is_empty() {
             return self.terms.order(available);
@@ -357,142 +350,6 @@ impl Default for Rules {
     }
 }
 
-impl MechPolicy {
-    /// Those of `available` that are allowed, best first.
-    fn order(&self, mut available: Vec<Oid>) -> Vec<Oid> {
-        match self {
-            Self::Nothing(_) => Vec::new(),
-            Self::AllBut(_) => {
-                available.retain(|mech| self.allow(mech));
-                available
-            }
-            Self::Only(order) => order
-                .iter()
-                .flat_map(|wanted| available.iter().filter(|mech| mech.same_mech(wanted)))
-                .copied()
-                .collect(),
-        }
-    }
-
-    /// Whether the order of [`Terms::order`] is the administrator's preference.
-    pub fn prefers(&self) -> bool {
-        matches!(self, Self::Only(_))
-    }
-
-    fn is_nothing(&self) -> bool {
-        matches!(self, Self::Nothing(_))
-    }
-
-    fn allow(&self, mech: &Oid) -> bool {
-        let same = |other: &Oid| other.same_mech(mech);
-        match self {
-            Self::Nothing(_) => false,
-            Self::AllBut(removed) => !ON_REQUEST.contains(mech) && !removed.iter().any(same),
-            Self::Only(order) => order.iter().any(same),
-        }
-    }
-
-    /// Whether `mech` is taken away, which it is not by standing in no list.
-    fn forbids(&self, mech: &Oid) -> bool {
-        match self {
-            Self::AllBut(removed) => removed.iter().any(|other| other.same_mech(mech)),
-            Self::Nothing(_) | Self::Only(_) => !self.allow(mech),
-        }
-    }
-
-    /// Whether `mech` is wanted by name, not only because it is there.
-    fn names(&self, mech: &Oid) -> bool {
-        matches!(self, Self::Only(order) if order.contains(mech))
-    }
-
-    /// What both allow, in the order of this one.
-    fn narrowed_by(self, other: &Self) -> Self {
-        match (self, other) {
-            (nothing @ Self::Nothing(_), _) => nothing,
-            (_, nothing @ Self::Nothing(_)) => nothing.clone(),
-            (Self::Only(mut order), other) => {
-                order.retain(|mech| !other.forbids(mech));
-                Self::Only(order)
-            }
-            (mine @ Self::AllBut(_), Self::Only(order)) => {
-                let both = order.iter().filter(|mech| !mine.forbids(mech));
-                Self::Only(both.copied().collect())
-            }
-            (Self::AllBut(mut removed), Self::AllBut(more)) => {
-                removed.extend_from_slice(more);
-                Self::AllBut(removed)
-            }
-        }
-    }
-
-    /// Read a list of names and dotted identifiers; `!` in front removes one.
-    fn of_words<'w>(words: impl Iterator<Item = &'w str>) -> Result<Self, String> {
-        let mut order: Vec<Oid> = Vec::new();
-        let mut removed: Vec<Oid> = Vec::new();
-        for word in words {
-            let (list, name) = match word.strip_prefix('!') {
-                Some(name) => (&mut removed, name),
-                None => (&mut order, word),
-            };
-            let mech = mech_named(name)?;
-            if !list.iter().any(|known| known.same_mech(&mech)) {
-                list.push(mech);
-            }
-        }
-        if order.is_empty() && !removed.is_empty() {
-            return Ok(Self::AllBut(removed));
-        }
-        order.retain(|mech| !removed.iter().any(|removed| removed.same_mech(mech)));
-        Ok(Self::Only(order))
-    }
-
-    /// The same of one text with commas or blanks between.
-    fn parse(list: &str) -> Result<Self, String> {
-        if words(list).next().is_none() {
-            return Err("the list of mechanisms is empty".to_owned());
-        }
-        Self::of_words(words(list))
-    }
-}
-
-impl Default for MechPolicy {
-    fn default() -> Self {
-        Self::AllBut(Vec::new())
-    }
-}
-
-/// Read a list of names and dotted identifiers, with commas or blanks between: in its order.
-///
-/// # Errors
-/// What is wrong with it, as a sentence.
-pub fn mechs_named(list: &str) -> Result<Vec<Oid>, String> {
-    words(list).map(mech_named).collect()
-}
-
-fn words(list: &str) -> impl Iterator<Item = &str> {
-    list.split(|c: char| c == ',' || c.is_whitespace())
-        .filter(|word| !word.is_empty())
-}
-
-fn mech_named(name: &str) -> Result<Oid, String> {
-    let known = NAMES
-        .iter()
-        .find(|(known, _)| known.eq_ignore_ascii_case(name));
-    let mech = match known {
-        Some((_, mech)) => *mech,
-        None => name.parse().map_err(|_| {
-            wrong(
-                name,
-                "krb5, iakerb, ntlmssp, negoex or a dotted object identifier",
-            )
-        })?,
-    };
-    if mech == oid::SPNEGO {
-        return Err("SPNEGO does not negotiate itself".to_owned());
-    }
-    Ok(mech)
-}
-
 fn wrong(value: &str, wanted: &str) -> String {
     format!("\"{}\" is not {wanted}", excerpt(value, LONGEST_WORD))
 }
@@ -512,16 +369,6 @@ fn excerpt(text: &str, longest: usize) -> String {
 pub const CONFIG_FILE: &str = "/etc/gss/spnego.conf";
 /// The variable that names another configuration file; empty for none.
 pub const CONFIG_VARIABLE: &str = "GSS_SPNEGO_CONFIG";
-const NAMES: [(&str, Oid); 6] = [
-    ("krb5", oid::KRB5),
-    ("iakerb", oid::IAKERB),
-    ("ntlmssp", oid::NTLMSSP),
-    ("ntlm", oid::NTLMSSP),
-    ("negoex", oid::NEGOEX),
-    ("spnego", oid::SPNEGO),
-];
-/// What is negotiated only where it is named.
-const ON_REQUEST: [Oid; 2] = [oid::IAKERB, oid::NEGOEX];
 /// How many problems are kept: enough to see what is wrong, however long the file.
 pub const MOST_PROBLEMS: usize = 16;
 /// A fragment holds its message's header (MS-SPNG 3.1.1).

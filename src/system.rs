@@ -1,5 +1,5 @@
-//! The system's GSS-API library, as a program in Rust asks it: security contexts of its SPNEGO, or of
-//! one of its mechanisms alone, for [`crate::http`] and for whoever wants to know what works.
+//! The system's GSS-API library, as a program in Rust asks it: security contexts of its SPNEGO, or
+//! of one of its mechanisms alone, for [`crate::http`] and for whoever wants to know what works.
 #![forbid(unsafe_code)]
 
 use std::rc::Rc;

@@ -11,13 +11,12 @@
 mod support;
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
-use support::{Environment, Harness, MechConfig, Realm, Side};
+use support::{Environment, Harness, MechConfig, Realm, Side, hex, unhex};
 
 // ---------------------------------------------------------------- tokens of the specifications
 
@@ -833,11 +832,11 @@ fn there_are_completions_for_each_shell() {
 
 // ---------------------------------------------------------------- in a realm
 
-/// The realm, or the end of the test.
+/// The realm, where curl is as well, or the end of the test.
 macro_rules! realm {
     () => {
-        match (Realm::shared(), support::plugin()) {
-            (Some(realm), Some(_)) if support::installed(&["curl"]) => realm,
+        match Realm::with_plugin() {
+            Some(realm) if support::installed(&["curl"]) => realm,
             _ => return,
         }
     };
@@ -926,11 +925,9 @@ fn a_log_of_curl_shows_all_legs_of_ntlm() {
 
 #[test]
 fn another_decoder_sees_the_same_in_tokens_and_logs() {
-    let python = concat!(env!("CARGO_MANIFEST_DIR"), "/target/py/bin/python");
-    if !Path::new(python).exists() {
-        support::skip("pyspnego is not there; tests/py/setup gets it");
+    let Some(python) = support::python_with("spnego") else {
         return;
-    }
+    };
     let mut tokens: Vec<_> = [MS_NLMP_CHALLENGE, MS_NLMP_AUTHENTICATE, MS_NLMP_V1]
         .iter()
         .map(|token| unhex(token))
@@ -953,7 +950,7 @@ fn another_decoder_sees_the_same_in_tokens_and_logs() {
     }
     for token in tokens {
         let ours = Shown::of(&["--octets"], &token).json.to_string();
-        let theirs = Command::new(python)
+        let theirs = Command::new(&python)
             .args([
                 "-m",
                 "spnego",
@@ -1226,18 +1223,6 @@ fn run(arguments: &[&str], input: &[u8]) -> (i32, String, String) {
         String::from_utf8(output.stdout).unwrap(),
         String::from_utf8(output.stderr).unwrap(),
     )
-}
-
-fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
-    digits
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
-        .collect()
 }
 
 fn base64(octets: &[u8]) -> String {

@@ -1,5 +1,6 @@
-//! `demo/run`, which checks what it shows: curl and a program of Heimdal's signing in to Apache and ssh
-//! logging in, with the plugin in all the processes; and that it cannot pass without the plugin.
+//! `demo/run`, which checks what it shows: curl and a program of Heimdal's signing in to Apache and
+//! ssh logging in, with the plugin in all the processes; and that it cannot pass without the
+//! plugin.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::{Path, PathBuf};

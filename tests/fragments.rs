@@ -16,22 +16,9 @@ use gss_spnego::negotiate::fragment::LARGEST_MESSAGE;
 use gss_spnego::oid::{NTLMSSP, Oid};
 use gss_spnego::wire::spnego::{MechList, NegTokenInit};
 use support::{
-    Environment, Harness, MechConfig, Output, Pair, Pairing, Realm, Side, part_of, plugin,
+    Environment, Harness, MechConfig, Output, Pair, Pairing, Realm, Side, hex, part_of, realm,
     scratch_file, skip,
 };
-
-/// The realm, with the plugin at hand, or the end of the test.
-macro_rules! realm {
-    () => {
-        match (plugin(), Realm::shared()) {
-            (Some(_), Some(realm)) => realm,
-            _ => {
-                skip("fragmentation without a plugin or a realm");
-                return;
-            }
-        }
-    };
-}
 
 const OURS: Pairing = Pairing {
     initiator: Side::Ours,
@@ -110,10 +97,6 @@ fn octets(report: &str) -> String {
         .lines()
         .filter_map(|line| line.strip_prefix("  octets: "));
     octets.collect()
-}
-
-fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 /// The lines of a report that begin so.

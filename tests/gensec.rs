@@ -15,37 +15,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use support::{Environment, Harness, MechConfig, Realm, Side, plugin, scratch_file, skip};
+use support::{
+    Environment, Harness, MechConfig, Realm, Side, domain_setup, python, python_with, scratch_file,
+};
 
-/// Debian's own Python, which python3-samba is for.
-const PYTHON: &str = "/usr/bin/python3";
-const DOMAIN_MAKER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/py/gensec_domain.py");
-/// Of what Samba makes a domain; tests/py/setup puts it there.
-const SETUP: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/target/samba-ad-provision/usr/share/samba/setup"
-);
-const PEER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/py/gensec_peer.py");
-
-/// What is needed, or the end of the test.
+/// The realm, where Samba's gensec is as well, or the end of the test.
 macro_rules! realm {
     () => {
-        match (plugin(), has_samba(), Realm::shared()) {
-            (Some(_), true, Some(realm)) => realm,
-            _ => {
-                skip("Samba's gensec (python3-samba), a realm and the plugin are needed");
-                return;
-            }
+        match (python_with(GENSEC), Realm::with_plugin()) {
+            (Some(_), Some(realm)) => realm,
+            _ => return,
         }
     };
 }
-
-fn has_samba() -> bool {
-    Command::new(PYTHON)
-        .args(["-c", "import samba.gensec, samba.credentials, samba.auth"])
-        .output()
-        .is_ok_and(|output| output.status.success())
-}
+const GENSEC: &str = "samba.gensec, samba.credentials, samba.auth";
 
 /// Whose NTLM the plugin negotiates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,20 +37,15 @@ enum Ntlm {
     OfTheSystem,
 }
 
-/// A domain with a user whose password is sesame, made once; `None`, loudly, where there is nothing to
-/// make it of.
+/// A domain with a user whose password is sesame, made once; `None`, loudly, where there is nothing
+/// to make it of.
 fn domain() -> Option<&'static Path> {
     static DOMAIN: OnceLock<Option<PathBuf>> = OnceLock::new();
     let made = DOMAIN.get_or_init(|| {
-        let setup = Path::new(SETUP);
-        if !setup.exists() {
-            skip("Samba's acceptor of NTLM: tests/py/setup makes target/samba-ad-provision");
-            return None;
-        }
+        let setup = domain_setup()?;
         let directory = scratch_file("domain");
-        let output = Command::new(PYTHON)
-            .arg(DOMAIN_MAKER)
-            .args([setup, &directory])
+        let output = python(GENSEC, "gensec_domain.py")?
+            .args([&setup, &directory])
             .args(["user", "sesame"])
             .output()
             .unwrap();
@@ -139,10 +117,11 @@ impl<'a> Connection<'a> {
         ours.args(["cred=acquire", "cred.mechs=spnego", "messages=few"]);
         ours.args(["count=yes", "ask_target=no"]).args(&self.ours);
         let mut sambas = Command::new("timeout");
+        let peer = python(GENSEC, "gensec_peer.py").unwrap();
         sambas
-            .args(["60", PYTHON, PEER])
-            .args(self.sambas_arguments())
-            .env("PYTHONDONTWRITEBYTECODE", "1");
+            .args(["60".as_ref(), peer.get_program()])
+            .args(peer.get_args())
+            .args(self.sambas_arguments());
         let ours = spawn(ours, left, &variables);
         let sambas = spawn(sambas, right, &variables);
         (finish(ours), finish(sambas))

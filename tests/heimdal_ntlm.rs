@@ -1,5 +1,5 @@
-//! Several mechanisms under Heimdal 7: Kerberos beside our own NTLM, between its programs and those of
-//! MIT, which have the same NTLM or gss-ntlmssp.
+//! Several mechanisms under Heimdal 7: Kerberos beside our own NTLM, between its programs and those
+//! of MIT, which have the same NTLM or gss-ntlmssp.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -230,8 +230,8 @@ fn channel_bindings_are_compared_and_reported() {
     }
 }
 
-/// The initiator's optimistic token is Kerberos's, and the acceptor has NTLM alone: by its order, or for
-/// lack of a keytab, which Heimdal's Kerberos reports as it reports a bad token.
+/// The initiator's optimistic token is Kerberos's, and the acceptor has NTLM alone: by its order,
+/// or for lack of a keytab, which Heimdal's Kerberos reports as it reports a bad token.
 #[test]
 fn an_acceptor_without_kerberos_reselects_ntlm() {
     let Some((_, environment)) = with_tickets() else {
@@ -268,7 +268,8 @@ fn an_acceptor_without_kerberos_reselects_ntlm() {
 
 const NO_KEYTAB: &str = "a.env=KRB5_KTNAME=FILE:/nonexistent";
 
-/// A ticket that is refused must not become another mechanism: the keytab is there, with another key.
+/// A ticket that is refused must not become another mechanism: the keytab is there, with another
+/// key.
 #[test]
 fn a_refused_ticket_stays_refused() {
     let Some((realm, environment)) = with_tickets() else {
@@ -291,8 +292,8 @@ fn a_refused_ticket_stays_refused() {
     }
 }
 
-/// Kerberos is the second choice. In DCE style it is the initiator who speaks last, and has to send its
-/// mechListMIC with its last token, before it has the acceptor's.
+/// Kerberos is the second choice. In DCE style it is the initiator who speaks last, and has to send
+/// its mechListMIC with its last token, before it has the acceptor's.
 #[test]
 fn kerberos_is_reselected_with_mics_whoever_speaks_last() {
     let Some((_, environment)) = with_tickets() else {
@@ -524,7 +525,8 @@ fn the_administrator_and_the_caller_say_which_mechanisms() {
     }
 }
 
-/// No ticket, and no keytab: where the administrator does not allow it, nothing takes Kerberos's place.
+/// No ticket, and no keytab: where the administrator does not allow it, nothing takes Kerberos's
+/// place.
 #[test]
 fn a_fallback_that_is_not_allowed_is_none() {
     let (Some((_, tickets)), Some((_, none))) = (with_tickets(), without_tickets()) else {
@@ -596,8 +598,8 @@ fn a_password_is_enough() {
     );
 }
 
-/// Neither is a password passed over where another one's tickets are at hand, nor does it matter whether
-/// the program asks for all mechanisms.
+/// Neither is a password passed over where another one's tickets are at hand, nor does it matter
+/// whether the program asks for all mechanisms.
 #[test]
 fn a_password_is_not_passed_over_for_another_ones_tickets() {
     let Some((realm, mut environment)) = with_tickets() else {
@@ -623,7 +625,8 @@ fn a_password_is_not_passed_over_for_another_ones_tickets() {
 
 const PASSWORD: &str = "i.cred=password i.cred.mechs=spnego i.cred.type=user";
 
-/// `user`'s key only fails to decrypt the reply; whoever must pre-authenticate is told no by the KDC.
+/// `user`'s key only fails to decrypt the reply; whoever must pre-authenticate is told no by the
+/// KDC.
 #[test]
 fn a_wrong_password_is_said_and_is_tried_no_further() {
     let Some((realm, mut environment)) = with_tickets() else {

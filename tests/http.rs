@@ -1,6 +1,6 @@
-//! Negotiate and Nego2 in HTTP between whole programs: the examples in C against each other, against
-//! Apache, and the server's against curl, Python's requests and Chromium; and whose functions a
-//! program gets that is linked with the library for C.
+//! Negotiate and Nego2 in HTTP between whole programs: the examples in C against each other,
+//! against Apache, and the server's against curl, Python's requests and Chromium; and whose
+//! functions a program gets that is linked with the library for C.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -17,17 +17,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use support::{Environment, Harness, MechConfig, Output, Realm, Side};
-
-/// The realm, or the end of the test.
-macro_rules! realm {
-    () => {
-        match (Realm::shared(), support::plugin()) {
-            (Some(realm), Some(_)) => realm,
-            _ => return,
-        }
-    };
-}
+use support::{Environment, Harness, MechConfig, Output, Realm, Side, free_port, realm};
 
 const KRB5: &str = "{ 1 2 840 113554 1 2 2 }";
 const NTLM: &str = "{ 1 3 6 1 4 1 311 2 2 10 }";
@@ -261,11 +251,9 @@ fn curl_signs_in_to_our_server() {
 #[test]
 fn requests_gssapi_signs_in_to_our_server_and_verifies_it() {
     let realm = realm!();
-    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/venv/bin/python");
-    if !python.exists() {
-        support::skip("target/venv is missing; run tools/deps check");
+    let Some(python) = support::python_with("requests_gssapi") else {
         return;
-    }
+    };
     let server = Server::start(realm, Side::Ours, &["-n", "-N"]);
     let script = "import sys, requests, requests_gssapi as g\n\
         session = requests.Session()\n\
@@ -645,8 +633,8 @@ impl Drop for Server {
     }
 }
 
-/// The address of a page that asks `server` again and again, and is loaded when somebody has signed in
-/// there: Chromium does not answer the first challenge after its start.
+/// The address of a page that asks `server` again and again, and is loaded when somebody has signed
+/// in there: Chromium does not answer the first challenge after its start.
 fn asks_until_served(server: &Server) -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -680,7 +668,8 @@ fn answer(mut connection: std::net::TcpStream, page: &str, ready: impl Fn() -> b
     );
 }
 
-/// Apache with mod_auth_gssapi over the system's SPNEGO: `/each` per request, `/once` per connection.
+/// Apache with mod_auth_gssapi over the system's SPNEGO: `/each` per request, `/once` per
+/// connection.
 struct Apache {
     server: Server,
     directory: PathBuf,
@@ -773,11 +762,6 @@ impl Apache {
     fn log(&self, name: &str) -> String {
         std::fs::read_to_string(self.directory.join(name)).unwrap_or_default()
     }
-}
-
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 /// One of the examples.

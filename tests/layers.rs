@@ -6,8 +6,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Each room and its floor. Rooms of one floor stand beside each other and may not name one another,
-/// except on the ground, which is one vocabulary.
+/// Each room and its floor. Rooms of one floor stand beside each other and may not name one
+/// another, except on the ground, which is one vocabulary.
 const ROOMS: [(&str, u8); 16] = [
     ("advice", GROUND),
     ("error", GROUND),

@@ -222,8 +222,8 @@ fn section<'a>(report: &'a str, title: &str) -> &'a str {
     rest.find("\n== ").map_or(rest, |end| &rest[..=end])
 }
 
-/// Every way to a credential for our own NTLM: what it tells of itself, whether it signs in, and what
-/// is said when there is none.
+/// Every way to a credential for our own NTLM: what it tells of itself, whether it signs in, and
+/// what is said when there is none.
 #[test]
 fn credentials_of_own_ntlm_are_those_that_were_asked_for() {
     const NT_HASH_OF_SESAME: &str = "427f638942987bcbeb98697797d95426";
@@ -385,8 +385,8 @@ fn credentials_over_the_system_do_not_crash_the_program() {
     }
 }
 
-/// The initiator's name as an acceptor has it: whichever NTLM found it out, it is shown and exported
-/// alike, and none has attributes. Who a local user is, gss-ntlmssp does not say.
+/// The initiator's name as an acceptor has it: whichever NTLM found it out, it is shown and
+/// exported alike, and none has attributes. Who a local user is, gss-ntlmssp does not say.
 #[test]
 fn names_of_own_ntlm_are_those_of_the_system_and_local_users_besides() {
     let Some((_, environment)) = users() else {
@@ -527,8 +527,8 @@ fn with_ntlm_off_neither_ntlm_is_used_and_the_reason_is_told() {
     }
 }
 
-/// MIT's glue gives what it exported to its built-in SPNEGO, which takes no half-done context: so none
-/// is exported, and the negotiation goes on.
+/// MIT's glue gives what it exported to its built-in SPNEGO, which takes no half-done context: so
+/// none is exported, and the negotiation goes on.
 #[test]
 fn a_half_done_context_stays_where_it_is_under_mit() {
     let Some((_, environment)) = users() else {

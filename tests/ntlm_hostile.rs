@@ -432,7 +432,8 @@ fn cve_2023_25564_text_that_is_not_utf_16() {
     assert_harmless(3, odd, "AUTHENTICATE: the domain is not UTF-16");
 }
 
-/// When a later field was wrong, pointers into the message were freed as if they had been allocated.
+/// When a later field was wrong, pointers into the message were freed as if they had been
+/// allocated.
 #[test]
 fn cve_2023_25565_a_wrong_field_after_right_ones() {
     assert_harmless(

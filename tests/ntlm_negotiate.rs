@@ -1,5 +1,5 @@
-//! NTLM through the plugin with other people's SPNEGO on the other side: pyspnego, impacket, Samba and
-//! the `sspi` crate, each in the roles it has, and with messages afterwards.
+//! NTLM through the plugin with other people's SPNEGO on the other side: pyspnego, impacket, Samba
+//! and the `sspi` crate, each in the roles it has, and with messages afterwards.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -16,7 +16,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 use support::{
-    Environment, Harness, NtlmEnd as End, ntlm_users as users, scratch_file, skip, user_file,
+    Environment, Harness, NtlmEnd as End, ntlm_auth, ntlm_users as users, python, scratch_file,
+    skip, user_file,
 };
 
 /// Whose SPNEGO is on the other side.
@@ -40,21 +41,18 @@ impl Peer {
     fn command(self, role: &str, password: &str) -> Option<Command> {
         let directory = scratch_file("peer");
         std::fs::create_dir_all(&directory).unwrap();
-        let theirs = || python(&venv(), "spnego", "negotiate_peer.py");
+        let theirs = || python("spnego", "negotiate_peer.py");
+        let mut options = vec![];
         let (command, arguments) = match self {
             Self::Pyspnego => (theirs()?, ["pyspnego", role]),
             Self::Impacket => (theirs()?, ["impacket", role]),
             Self::Samba if role == "acceptor" => {
-                let there = ntlm_auth().exists() || skip("ntlm_auth: run tests/py/setup");
-                (theirs().filter(|_| there)?, ["ntlm_auth", role])
+                options.push(format!("ntlm_auth={}", ntlm_auth()?.display()));
+                (theirs()?, ["ntlm_auth", role])
             }
             Self::Samba => {
-                let python = python(
-                    Path::new("/usr/bin/python3"),
-                    "samba.gensec",
-                    "gensec_peer.py",
-                );
-                (python?, [role, "realm=SPNEGO.TEST"])
+                let gensec = python("samba.gensec", "gensec_peer.py");
+                (gensec?, [role, "realm=SPNEGO.TEST"])
             }
             Self::Sspi => (Command::new(sspi_peer()?), [role, "computer=PEER"]),
         };
@@ -65,13 +63,12 @@ impl Peer {
             .args(["user=user", "domain=SPNEGO"])
             .arg(format!("password={password}"))
             .arg(format!("directory={}", directory.display()))
-            .arg(format!("ntlm_auth={}", ntlm_auth().display()))
-            .env("PYTHONDONTWRITEBYTECODE", "1");
+            .args(options);
         Some(made)
     }
 
-    /// Connect it with the plugin, which has `role`; the passwords are the initiator's and, where the
-    /// peer accepts, its own.
+    /// Connect it with the plugin, which has `role`; the passwords are the initiator's and, where
+    /// the peer accepts, its own.
     fn connect(self, end: End, role: &str, password: &str, options: &[&str]) -> Option<Reports> {
         let (_, mut variables) = users()?;
         let (peer_role, peer_password) = match role {
@@ -239,35 +236,6 @@ fn spawn(mut command: Command, socket: UnixStream, variables: &Environment) -> C
 fn finish(child: Child) -> String {
     let output = child.wait_with_output().unwrap();
     String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// A program of tests/py, where this Python has this module.
-fn python(interpreter: &Path, module: &str, program: &str) -> Option<Command> {
-    let probe = Command::new(interpreter)
-        .args(["-c", &format!("import {module}")])
-        .stderr(Stdio::null())
-        .status();
-    if !probe.is_ok_and(|status| status.success()) {
-        skip(&format!("{module} is not installed: run tests/py/setup"));
-        return None;
-    }
-    let mut command = Command::new(interpreter);
-    command.arg(
-        Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("tests/py")
-            .join(program),
-    );
-    Some(command)
-}
-
-/// The Python of `tests/py/setup`.
-fn venv() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/py/bin/python")
-}
-
-/// Samba's helper, of `tests/py/setup`.
-fn ntlm_auth() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/winbind/usr/bin/ntlm_auth")
 }
 
 /// The program of `tests/sspi`, built in a workspace of its own.

@@ -1,21 +1,23 @@
 //! Our NTLM against other people's: gss-ntlmssp through MIT's glue, pyspnego, impacket and Samba's
 //! gensec, each in the roles it has; contexts, session keys, and messages in both directions.
-#![forbid(unsafe_code)]
-#![expect(
+#![allow(
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test: the helpers of its functions are tests as well"
+    reason = "a test stops at the first thing that is not as it must be"
 )]
 
+mod support;
+
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use gss_spnego::negotiate::{Mech, Step};
 use gss_spnego::ntlm::{
     Accept, Accounts, ChannelBindings, Credential, Host, Initiate, Ntlm, UserName, context_flag,
 };
+use support::{Harness, hex, ntlm_auth, python, scratch_file, skip, unhex};
 
 const TARGET: &str = "HTTP/server.example.org";
 const CHANNEL: &[u8] = b"tls-server-end-point:0123456789abcdef";
@@ -58,23 +60,32 @@ struct Peer {
 impl Peer {
     /// Start a peer; `None` when it is not installed, which fails under CI.
     fn start(kind: Kind, role: &str, options: &[(&str, &str)]) -> Option<Self> {
-        let mut command = match kind {
-            Kind::GssNtlmssp => Command::new(gss_ntlmssp_peer()?),
-            Kind::Samba if role == "accept" && !ntlm_auth().exists() => {
-                return missing("ntlm_auth");
-            }
-            Kind::Samba => python(Path::new("/usr/bin/python3"), "samba", "samba.gensec")?,
-            Kind::Pyspnego => python(&venv(), "pyspnego", "spnego")?,
-            Kind::Impacket => python(&venv(), "impacket", "impacket.ntlm")?,
+        let theirs = |name, module| {
+            let mut command = python(module, "ntlm_peer.py")?;
+            command.arg(name);
+            Some(command)
         };
-        let directory = scratch();
+        let mut command = match kind {
+            Kind::GssNtlmssp if !Path::new(GSS_NTLMSSP).exists() => {
+                skip("gss-ntlmssp is not installed");
+                return None;
+            }
+            Kind::GssNtlmssp => Command::new(Harness::named("ntlm_peer").file()),
+            Kind::Samba => theirs("samba", "samba.gensec")?,
+            Kind::Pyspnego => theirs("pyspnego", "spnego")?,
+            Kind::Impacket => theirs("impacket", "impacket.ntlm")?,
+        };
+        command.arg(role);
+        if (kind, role) == (Kind::Samba, "accept") {
+            command.arg(format!("ntlm_auth={}", ntlm_auth()?.display()));
+        }
+        let directory = scratch_file("peer");
+        std::fs::create_dir_all(&directory).unwrap();
         let users = directory.join("users");
         std::fs::write(&users, format!("DOMAIN:user:{PASSWORD}\n")).unwrap();
         let mechs = directory.join("mechs");
         std::fs::write(&mechs, GSS_NTLMSSP_LINE).unwrap();
         command
-            .arg(role)
-            .arg(format!("ntlm_auth={}", ntlm_auth().display()))
             .args(
                 options
                     .iter()
@@ -96,7 +107,11 @@ impl Peer {
 
     /// Give a command; the kind of the answer and its octets, or the peer's error.
     fn ask(&mut self, command: &str, arguments: &[&[u8]]) -> Result<(String, Vec<u8>), String> {
-        let arguments: Vec<_> = arguments.iter().map(|octets| hex(octets)).collect();
+        let word = |octets: &&[u8]| match *octets {
+            [] => "-".to_owned(),
+            octets => hex(octets),
+        };
+        let arguments: Vec<_> = arguments.iter().map(word).collect();
         writeln!(self.commands, "{command} {}", arguments.join(" ")).unwrap();
         let mut line = String::new();
         self.answers.read_line(&mut line).unwrap();
@@ -440,90 +455,6 @@ fn samba_accepts() {
     assert_eq!(peer.octets("name", &[]), USER.as_bytes());
     let reason = refuse_a_wrong_password(Kind::Samba, Ours::Initiates).unwrap();
     assert!(reason.contains("NT_STATUS_LOGON_FAILURE"), "{reason}");
-}
-
-/// Compile the peer of `tests/c`; `None` when MIT's headers or gss-ntlmssp are missing.
-fn gss_ntlmssp_peer() -> Option<PathBuf> {
-    if !Path::new(GSS_NTLMSSP).exists() {
-        return missing("gss-ntlmssp");
-    }
-    let Ok(flags) = Command::new("krb5-config.mit")
-        .args(["--cflags", "--libs", "gssapi"])
-        .output()
-    else {
-        return missing("libkrb5-dev");
-    };
-    let program = scratch().join("ntlm_peer");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c/ntlm_peer.c");
-    let done = Command::new("cc")
-        .args(["-Wall", "-Wextra", "-Werror", "-o"])
-        .args([&program, &source])
-        .args(String::from_utf8(flags.stdout).unwrap().split_whitespace())
-        .status();
-    assert!(
-        done.is_ok_and(|status| status.success()),
-        "tests/c/ntlm_peer.c"
-    );
-    Some(program)
-}
-
-/// The Python peer, when the Python has its module.
-fn python(interpreter: &Path, peer: &str, module: &str) -> Option<Command> {
-    let probe = Command::new(interpreter)
-        .args(["-c", &format!("import {module}")])
-        .stderr(Stdio::null())
-        .status();
-    if !probe.is_ok_and(|status| status.success()) {
-        return missing(peer);
-    }
-    let mut command = Command::new(interpreter);
-    command
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/py/ntlm_peer.py"))
-        .arg(peer);
-    Some(command)
-}
-
-/// Samba's helper, of `tests/py/setup`.
-fn ntlm_auth() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/winbind/usr/bin/ntlm_auth")
-}
-
-/// The Python of `tests/py/setup`.
-fn venv() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/py/bin/python")
-}
-
-/// A directory of this thread's test.
-fn scratch() -> PathBuf {
-    let thread = std::thread::current();
-    let directory =
-        Path::new(env!("CARGO_TARGET_TMPDIR")).join(thread.name().unwrap_or("ntlm_peers"));
-    std::fs::create_dir_all(&directory).unwrap();
-    directory
-}
-
-fn missing<T>(what: &str) -> Option<T> {
-    assert!(std::env::var_os("CI").is_none(), "{what} is not installed");
-    eprintln!("SKIPPED: {what} is not installed");
-    None
-}
-
-fn hex(octets: &[u8]) -> String {
-    if octets.is_empty() {
-        return "-".to_owned();
-    }
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
-}
-
-fn unhex(digits: &str) -> Vec<u8> {
-    if digits == "-" {
-        return Vec::new();
-    }
-    digits
-        .as_bytes()
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
-        .collect()
 }
 
 const GSS_NTLMSSP: &str = "/usr/lib/x86_64-linux-gnu/gssntlmssp/gssntlmssp.so";

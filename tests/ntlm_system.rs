@@ -1,5 +1,5 @@
-//! How little is asked of the system's NTLM mechanism, and in which order: told by gss-ntlmssp itself,
-//! which writes a line for each of its functions that is called.
+//! How little is asked of the system's NTLM mechanism, and in which order: told by gss-ntlmssp
+//! itself, which writes a line for each of its functions that is called.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

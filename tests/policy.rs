@@ -1,5 +1,5 @@
-//! The administrator's rules in whole programs: whom they are for, what they allow and require, what
-//! a refusal says, and what becomes of them when the file changes.
+//! The administrator's rules in whole programs: whom they are for, what they allow and require,
+//! what a refusal says, and what becomes of them when the file changes.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -17,21 +17,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use support::{
     End, Environment, Harness, MechConfig, Output, Pair, Pairing, Realm, Side, connect,
-    heimdal_can_be_tested, part_of, plugin, scratch_file, skip,
+    heimdal_can_be_tested, part_of, realm, scratch_file, skip,
 };
-
-/// The realm, with the plugin at hand, or the end of the test.
-macro_rules! realm {
-    () => {
-        match (plugin(), Realm::shared()) {
-            (Some(_), Some(realm)) => realm,
-            _ => {
-                skip("rules without a plugin or a realm");
-                return;
-            }
-        }
-    };
-}
 
 const OURS: Pairing = Pairing {
     initiator: Side::Ours,

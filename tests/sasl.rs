@@ -1,5 +1,5 @@
-//! Cyrus SASL's GSS-SPNEGO over Heimdal 7, between a client and a server of two processes: its sample
-//! programs, each with an /etc/gss of its own.
+//! Cyrus SASL's GSS-SPNEGO over Heimdal 7, between a client and a server of two processes: its
+//! sample programs, each with an /etc/gss of its own.
 #![allow(
     clippy::unwrap_used,
     reason = "a test stops at the first thing that is not as it must be"

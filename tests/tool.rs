@@ -1,5 +1,6 @@
-//! The command-line tool in a realm: `get` and `serve` with each other, with Apache and with curl, with
-//! and without TLS, and against peers that do not end; `doctor` on machines that are well and ill.
+//! The command-line tool in a realm: `get` and `serve` with each other, with Apache and with curl,
+//! with and without TLS, and against peers that do not end; `doctor` on machines that are well and
+//! ill.
 #![cfg(feature = "tool")]
 #![allow(
     clippy::unwrap_used,
@@ -16,17 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::Value;
-use support::{Environment, MechConfig, Realm, Side, Site, scratch_file};
-
-/// The realm, or the end of the test.
-macro_rules! realm {
-    () => {
-        match (Realm::shared(), support::plugin()) {
-            (Some(realm), Some(_)) => realm,
-            _ => return,
-        }
-    };
-}
+use support::{Environment, MechConfig, Realm, Side, Site, realm, scratch_file};
 
 // ---------------------------------------------------------------- get and serve
 
@@ -1185,8 +1176,8 @@ fn tunnel() -> String {
     format!("http://localhost:{port}")
 }
 
-/// Somebody between a client and a server who ends TLS and begins it anew: two programs of openssl with
-/// pipes between them.
+/// Somebody between a client and a server who ends TLS and begins it anew: two programs of openssl
+/// with pipes between them.
 struct TlsBetween {
     outer: Child,
     inner: Child,

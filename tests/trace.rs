@@ -13,16 +13,12 @@ mod support;
 use std::path::{Path, PathBuf};
 use support::{
     End, Harness, MechConfig, Output, Pair, Pairing, Realm, Side, connect, heimdal_can_be_tested,
-    part_of, plugin, scratch_file, skip,
+    part_of, scratch_file, skip,
 };
 
 /// The realm, where there is a plugin.
 fn realm() -> Option<&'static Realm> {
-    if plugin().is_none() {
-        skip("there is no plugin to trace");
-        return None;
-    }
-    Realm::shared()
+    Realm::with_plugin()
 }
 
 const OURS: Pairing = Pairing {

@@ -35,8 +35,9 @@ impl Apart {
     }
 
     /// An acceptor's, with a store, at once. Without a name gss-ntlmssp (1.2.0) takes a store for a
-    /// user's, and crashes as often as not when it is to accept with that. The name that it gets means
-    /// any service of this machine: another would be in its challenge, for the initiator to compare.
+    /// user's, and crashes as often as not when it is to accept with that. The name that it gets
+    /// means any service of this machine: another would be in its challenge, for the initiator to
+    /// compare.
     ///
     /// # Errors
     /// The mechanism's.

@@ -1,5 +1,5 @@
-//! Messages and questions on a context of our own NTLM. A row of `table` comes here when the context
-//! is none that can be lent to the glue: not established, or not the glue's.
+//! Messages and questions on a context of our own NTLM. A row of `table` comes here when the
+//! context is none that can be lent to the glue: not established, or not the glue's.
 #![forbid(unsafe_code)]
 
 use super::arg::{Entry, In, Iov, Octets, OidIn, Out, OutOctets, OutSet, Status, octets_of};
@@ -108,7 +108,8 @@ pub(super) fn gss_wrap_iov(
     Ok(major::COMPLETE)
 }
 
-/// As GSS_Wrap_iov arranges it, or a whole token in a stream: then the data is where it is in there.
+/// As GSS_Wrap_iov arranges it, or a whole token in a stream: then the data is where it is in
+/// there.
 pub(super) fn gss_unwrap_iov(
     _: &'static Mechglue,
     context: In<'_, Context>,

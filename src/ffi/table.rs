@@ -1,7 +1,7 @@
 //! Every entry point of the C surface, one row each, with its name on the face of each glue. A row
 //! with a body calls it; a row that forwards lends the inner handle to the glue's function of the
-//! same name; one for a message does so as well, and goes to our own NTLM when that has the context;
-//! one that asks does either, unless the question is ours to answer.
+//! same name; one for a message does so as well, and goes to our own NTLM when that has the
+//! context; one that asks does either, unless the question is ours to answer.
 
 use super::arg::{
     Argument, In, InOut, InOutHandle, Iov, More, Octets, OidIn, OidSetIn, Out, OutHandle,

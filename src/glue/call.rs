@@ -41,8 +41,8 @@ pub(crate) fn note_failure(glue: &'static Mechglue, status: Major, minor: u32) {
     collect_error(glue, &oid::SPNEGO, status, minor);
 }
 
-/// Have Heimdal ask a mechanism for the words for its failure: its `gss_display_status` has only what it
-/// asked for before, and after most calls it does not ask. MIT's asks when it needs them.
+/// Have Heimdal ask a mechanism for the words for its failure: its `gss_display_status` has only
+/// what it asked for before, and after most calls it does not ask. MIT's asks when it needs them.
 pub(super) fn collect_error(glue: &'static Mechglue, mech: &Oid, status: Major, minor: u32) {
     type CollectError = unsafe extern "C" fn(gss_OID, u32, u32);
     if !glue.is_heimdal() {
@@ -53,9 +53,11 @@ pub(super) fn collect_error(glue: &'static Mechglue, mech: &Oid, status: Major, 
         return;
     }
     let mut lent = LentOid::new(mech);
-    // SAFETY: Heimdal exports this name with this prototype; a function pointer is one pointer wide.
+    // SAFETY: Heimdal exports this name with this prototype; a function pointer is one pointer
+    // wide.
     let collect = unsafe { std::mem::transmute::<*mut c_void, CollectError>(found) };
-    // SAFETY: the mech is lent for the call, which keeps a pointer to the mechanism's own identifier.
+    // SAFETY: the mech is lent for the call, which keeps a pointer to the mechanism's own
+    // identifier.
     unsafe { collect(lent.raw(), status, minor) };
 }
 

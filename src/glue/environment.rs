@@ -26,8 +26,8 @@ pub(crate) fn variable(name: &str) -> Option<OsString> {
     Some(OsString::from_vec(value.to_bytes().to_vec()))
 }
 
-/// Seconds of a clock that never goes back, as of the last tick: CLOCK_MONOTONIC_COARSE, read without
-/// a system call.
+/// Seconds of a clock that never goes back, as of the last tick: CLOCK_MONOTONIC_COARSE, read
+/// without a system call.
 pub(crate) fn seconds() -> u64 {
     let mut now = libc::timespec {
         tv_sec: 0,

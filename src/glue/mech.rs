@@ -1,17 +1,20 @@
-//! An inner mechanism driven through the glue: its context, its legs, its MICs, and its words when
-//! it fails.
+//! An inner mechanism driven through the glue: its context, its legs, its MICs.
 
-use super::owned::OidSet;
-use super::owned::{Bindings, Buffer, Context, Cred, LentBuffer, LentOid, LentOidSet, Name, Store};
-use super::{Mechglue, call, kerberos};
-use crate::advice::{Trouble, advised, krb5_error};
+mod acquire;
+mod failure;
+
+pub(crate) use acquire::{Acquire, Acquired, Source, acquire};
+pub(crate) use failure::failed;
+use failure::{advised_failure, judged_by_acceptor};
+
+use super::owned::{Bindings, Buffer, Context, Cred, LentBuffer, LentOid, Name};
+use super::{Mechglue, kerberos};
 use crate::error::{Cause, Major, MechError, major};
 use crate::negotiate::{Mech, Step};
 use crate::oid::{self, Oid};
 use crate::role::Role;
 use crate::sys::*;
 use crate::trace;
-use std::ffi::c_int;
 use std::ptr;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -436,306 +439,6 @@ fn canonicalize(target: &Name, mech: &Oid) -> Result<Name, MechError> {
         .ok_or_else(|| advised_failure(Role::Initiator, glue, mech, status, minor))
 }
 
-/// What a credential is acquired with, beside the mechanisms.
-#[derive(Clone, Copy)]
-pub(crate) struct Acquire<'a> {
-    /// The principal; `None`: the default.
-    pub(crate) name: Option<&'a Name>,
-    /// Desired lifetime in seconds.
-    pub(crate) lifetime: u32,
-    /// GSS_C_BOTH, GSS_C_INITIATE or GSS_C_ACCEPT.
-    pub(crate) usage: c_int,
-    /// How its secret is come by.
-    pub(crate) source: Source<'a>,
-}
-
-/// Where a credential's secret comes from.
-#[derive(Clone, Copy)]
-pub(crate) enum Source<'a> {
-    /// The mechanism's caches and key tables, or those of a store.
-    Store(Store<'a>),
-    /// A password.
-    Password(&'a [u8]),
-    /// Another credential, which may act for the name (S4U2Self).
-    Impersonator(&'a Cred),
-}
-
-/// A credential that was acquired: for which mechanisms, for how long (seconds).
-pub(crate) struct Acquired {
-    pub(crate) cred: Cred,
-    pub(crate) mechs: Vec<Oid>,
-    pub(crate) lifetime: u32,
-}
-
-/// Acquire one credential for some mechanisms; those that have none are left out by the glue.
-///
-/// # Errors
-/// The glue's, when no mechanism has one; named after the first.
-pub(crate) fn acquire(
-    glue: &'static Mechglue,
-    mechs: &[Oid],
-    how: Acquire<'_>,
-) -> Result<Acquired, MechError> {
-    let mut lent = LentOidSet::new(mechs);
-    let (mut minor, mut lifetime) = (0, 0);
-    let (mut cred, mut actual) = (ptr::null_mut(), ptr::null_mut());
-    let name = how.name.map_or(ptr::null_mut(), Name::raw);
-    let status = match how.source {
-        // SAFETY: handles are alive, the set is lent for the call, the outs are locals.
-        Source::Store(store) if store.is_given() => unsafe {
-            glue.gss_acquire_cred_from(
-                &raw mut minor,
-                name,
-                how.lifetime,
-                lent.raw(),
-                how.usage,
-                store.raw(),
-                &raw mut cred,
-                &raw mut actual,
-                &raw mut lifetime,
-            )
-        },
-        // Heimdal tells why it has none only when it is asked for one mechanism's element.
-        Source::Store(_) if glue.is_heimdal() && mechs.len() == 1 => {
-            let mut mech = mechs.first().map(LentOid::new);
-            let mut accepts = 0;
-            // SAFETY: as above; the mech is lent for the call.
-            let status = unsafe {
-                glue.gss_add_cred(
-                    &raw mut minor,
-                    ptr::null_mut(),
-                    name,
-                    mech.as_mut().map_or(ptr::null_mut(), LentOid::raw),
-                    how.usage,
-                    how.lifetime,
-                    how.lifetime,
-                    &raw mut cred,
-                    ptr::null_mut(),
-                    &raw mut lifetime,
-                    &raw mut accepts,
-                )
-            };
-            lifetime = lifetime.max(accepts);
-            status
-        }
-        // SAFETY: as above.
-        Source::Store(_) => unsafe {
-            glue.gss_acquire_cred(
-                &raw mut minor,
-                name,
-                how.lifetime,
-                lent.raw(),
-                how.usage,
-                &raw mut cred,
-                &raw mut actual,
-                &raw mut lifetime,
-            )
-        },
-        Source::Password(password) => {
-            let mut password = LentBuffer::new(password);
-            // SAFETY: as above; the password is lent for the call.
-            unsafe {
-                glue.gss_acquire_cred_with_password(
-                    &raw mut minor,
-                    name,
-                    password.raw(),
-                    how.lifetime,
-                    lent.raw(),
-                    how.usage,
-                    &raw mut cred,
-                    &raw mut actual,
-                    &raw mut lifetime,
-                )
-            }
-        }
-        // SAFETY: as above.
-        Source::Impersonator(impersonator) => unsafe {
-            glue.gss_acquire_cred_impersonate_name(
-                &raw mut minor,
-                impersonator.raw(),
-                name,
-                how.lifetime,
-                lent.raw(),
-                how.usage,
-                &raw mut cred,
-                &raw mut actual,
-                &raw mut lifetime,
-            )
-        },
-    };
-    let actual = OidSet::take(glue, actual);
-    let cred = Cred::take(glue, cred);
-    let Some(cred) = cred.filter(|_| status == major::COMPLETE) else {
-        let mech = mechs.first().copied().unwrap_or(oid::SPNEGO);
-        let role = match u32::try_from(how.usage) {
-            Ok(GSS_C_ACCEPT) => Role::Acceptor,
-            _ => Role::Initiator,
-        };
-        return Err(advised_failure(role, glue, &mech, status, minor));
-    };
-    // The glue may report an interposed mechanism by a longer identifier: believe the request then.
-    let reported = actual.map(|set| set.members()).unwrap_or_default();
-    let known: Vec<Oid> = mechs
-        .iter()
-        .filter(|mech| reported.contains(mech))
-        .copied()
-        .collect();
-    let mechs = if known.is_empty() {
-        mechs.to_vec()
-    } else {
-        known
-    };
-    Ok(Acquired {
-        cred,
-        mechs,
-        lifetime,
-    })
-}
-
-/// A mechanism's failure, with its own words for it, taken down at once: they are kept by thread
-/// and overwritten by the next call.
-pub(crate) fn failed(glue: &'static Mechglue, mech: &Oid, status: Major, minor: u32) -> MechError {
-    MechError {
-        mech: *mech,
-        major: status,
-        cause: cause(mech, status, minor),
-        reason: reason(glue, mech, status, minor),
-        token: None,
-    }
-}
-
-/// The same, and what to do about it after the mechanism's words.
-fn advised_failure(
-    role: Role,
-    glue: &'static Mechglue,
-    mech: &Oid,
-    status: Major,
-    minor: u32,
-) -> MechError {
-    let mut error = failed(glue, mech, status, minor);
-    let trouble = Trouble::of(mech, role, status, minor, &error.reason)
-        .map(|trouble| found_out(trouble, glue, &error.reason));
-    error.reason = advised(error.reason, trouble.as_ref());
-    error
-}
-
-/// The trouble that is really there. Of a ticket whose encryption type the acceptor does not permit
-/// MIT's library says that it cannot be decrypted, as if the key were another.
-fn found_out(trouble: Trouble, glue: &'static Mechglue, words: &str) -> Trouble {
-    if trouble != Trouble::WrongKey(Role::Acceptor) || glue.is_heimdal() {
-        return trouble;
-    }
-    match ticket_encryption_type(words).and_then(kerberos::permits_encryption_type) {
-        Some(false) => Trouble::EncryptionType(Role::Acceptor),
-        _ => trouble,
-    }
-}
-
-/// The type in "... kvno 1 enctype DEPRECATED:arcfour-hmac found in keytab but cannot decrypt
-/// ticket".
-fn ticket_encryption_type(words: &str) -> Option<&str> {
-    let (before, _) = words.rsplit_once(" found in keytab but cannot decrypt ticket")?;
-    let (_, name) = before.rsplit_once(" enctype ")?;
-    Some(name.rsplit_once(':').map_or(name, |(_, name)| name))
-}
-
-/// An acceptor passes over a mechanism only when it says that it cannot be used here. Whatever else
-/// it finds wrong is the initiator's token, and a token that was refused (a skewed clock, an
-/// unknown key) must not turn into another mechanism.
-fn judged_by_acceptor(mut error: MechError) -> MechError {
-    error.cause = match error.major & ROUTINE_ERRORS {
-        major::NO_CRED | major::BAD_MECH | major::UNAVAILABLE => Cause::Unusable,
-        _ => Cause::Refused,
-    };
-    error
-}
-
-/// What a failure means for the negotiation.
-fn cause(mech: &Oid, status: Major, minor: u32) -> Cause {
-    match status & ROUTINE_ERRORS {
-        major::DEFECTIVE_TOKEN | BAD_SIG | BAD_BINDINGS | DUPLICATE_ELEMENT | NO_CONTEXT => {
-            Cause::Refused
-        }
-        _ if mech.is_krb5() && KRB5_REFUSALS.contains(&minor) => Cause::Refused,
-        _ => Cause::Unusable,
-    }
-}
-
-/// The sentences of the glue for a failure: the mechanism's, or the major status's where the
-/// mechanism has none.
-fn reason(glue: &'static Mechglue, mech: &Oid, status: Major, minor: u32) -> String {
-    call::collect_error(glue, mech, status, minor);
-    // Kerberos has no code of its own for wrong channel bindings, and MIT's glue makes one of none.
-    let has_none = mech.is_krb5() && status & ROUTINE_ERRORS == BAD_BINDINGS;
-    let mut said = match minor {
-        0 => Vec::new(),
-        _ if has_none => Vec::new(),
-        _ => sentences(glue, mech, minor, OF_MECH),
-    };
-    // Nor for a credential that has expired, and "Success" is no reason.
-    if said.iter().all(|sentence| *sentence == words_of_no_error()) {
-        said = sentences(glue, mech, status, OF_MAJOR);
-    }
-    if said.is_empty() {
-        return format!("failed with status {status:#x}, code {minor}");
-    }
-    said.join("; ")
-}
-
-/// What the C library says of 0, in the language of the process.
-fn words_of_no_error() -> String {
-    let words = std::io::Error::from_raw_os_error(0).to_string();
-    words.trim_end_matches(" (os error 0)").to_owned()
-}
-
-/// What the glue says of a code: the major status, or a mechanism's own.
-fn sentences(glue: &'static Mechglue, mech: &Oid, code: u32, kind: c_int) -> Vec<String> {
-    let mut lent = LentOid::new(mech);
-    let mut sentences: Vec<String> = Vec::new();
-    let mut more = 0;
-    for _ in 0..MOST_SENTENCES {
-        let mut ignored = 0;
-        let mut text = Buffer::empty(glue);
-        // SAFETY: the mech is lent for the call, the outs are locals.
-        let shown = unsafe {
-            glue.gss_display_status(
-                &raw mut ignored,
-                code,
-                kind,
-                lent.raw(),
-                &raw mut more,
-                text.out(),
-            )
-        };
-        if shown != major::COMPLETE {
-            break;
-        }
-        sentences.push(printable(text.text().trim()));
-        if more == 0 {
-            break;
-        }
-    }
-    sentences
-}
-
-/// GSS_C_GSS_CODE and GSS_C_MECH_CODE.
-const OF_MAJOR: c_int = 1;
-const OF_MECH: c_int = 2;
-
-/// A mechanism's sentence, in which nothing that a peer has put into it (the name in its ticket,
-/// the text of an error) drives a terminal, ends a line of a log or fills it.
-fn printable(sentence: &str) -> String {
-    let mut shown: String = sentence
-        .chars()
-        .take(LONGEST_SENTENCE)
-        .map(|c| if c.is_control() { '?' } else { c })
-        .collect();
-    if sentence.chars().nth(LONGEST_SENTENCE).is_some() {
-        shown.push_str("...");
-    }
-    shown
-}
-
 /// The mechanisms of this process that do not know whether a mechListMIC is mandatory: as many as
 /// are configured at the most, but for a thread or two that ask at the same time.
 static UNHEARD: RwLock<Vec<Oid>> = RwLock::new(Vec::new());
@@ -747,30 +450,6 @@ fn read(list: &RwLock<Vec<Oid>>) -> RwLockReadGuard<'_, Vec<Oid>> {
 fn write(list: &RwLock<Vec<Oid>>) -> RwLockWriteGuard<'_, Vec<Oid>> {
     list.write().unwrap_or_else(PoisonError::into_inner)
 }
-
-/// GSS_C_ROUTINE_ERROR_MASK of RFC 2744 in its place.
-const ROUTINE_ERRORS: u32 = 0xff << 16;
-const BAD_BINDINGS: u32 = 4 << 16;
-const BAD_SIG: u32 = 6 << 16;
-const NO_CONTEXT: u32 = major::NO_CONTEXT;
-const DUPLICATE_ELEMENT: u32 = 17 << 16;
-
-/// Kerberos errors that say no to the user, not to the mechanism: password expired, account
-/// revoked, pre-authentication failed (wrong password), integrity check failed (wrong key).
-/// Another mechanism must not be tried with the same secret. Values: MIT and Heimdal krb5_err.et.
-const KRB5_REFUSALS: [u32; 4] = [
-    krb5_error(23),
-    krb5_error(18),
-    krb5_error(24),
-    krb5_error(31),
-];
-
-/// A mechanism that never ends its list of sentences is cut short.
-const MOST_SENTENCES: usize = 8;
-
-/// Characters of a sentence that are shown: Kerberos's with two principals in them have some 200,
-/// and what to do about it has to fit behind it into the 1024 octets that curl shows.
-const LONGEST_SENTENCE: usize = 500;
 
 /// Private question of SPNEGO to NTLM, 1.3.6.1.4.1.7165.655.1.2: is a mechListMIC mandatory?
 const REQUIRES_MECHLIST_MIC: Oid = Oid::known([0x2b, 6, 1, 4, 1, 0xb7, 0x7d, 0x85, 0x0f, 1, 2]);
@@ -789,38 +468,5 @@ mod tests {
             "1.3.6.1.4.1.7165.655.1.2"
         );
         assert_eq!(RESET_CRYPTO.to_string(), "1.3.6.1.4.1.7165.655.1.3");
-    }
-
-    #[test]
-    fn a_tickets_encryption_type_is_found_in_the_librarys_words() {
-        let words =
-            |name| format!("kvno 1 enctype {name} found in keytab but cannot decrypt ticket");
-        let plain = words("aes256-cts");
-        assert_eq!(ticket_encryption_type(&plain), Some("aes256-cts"));
-        let deprecated = words("DEPRECATED:arcfour-hmac");
-        assert_eq!(ticket_encryption_type(&deprecated), Some("arcfour-hmac"));
-        assert_eq!(ticket_encryption_type("another text"), None);
-    }
-
-    #[test]
-    fn what_a_peer_puts_into_a_sentence_is_harmless_and_short() {
-        let ticket = "Request ticket server HTTP/\u{1b}[2Jx\n@R not found in keytab";
-        let shown = "Request ticket server HTTP/?[2Jx?@R not found in keytab";
-        assert_eq!(printable(ticket), shown);
-        let long = printable(&"ä".repeat(LONGEST_SENTENCE + 1));
-        assert_eq!(long.chars().count(), LONGEST_SENTENCE + 3);
-        assert_eq!(printable(&long[..10]), long[..10]);
-    }
-
-    #[test]
-    fn a_wrong_password_is_final_and_a_missing_ticket_is_not() {
-        let failure = major::FAILURE;
-        assert_eq!(cause(&oid::KRB5, failure, krb5_error(24)), Cause::Refused);
-        assert_eq!(cause(&oid::KRB5, failure, krb5_error(7)), Cause::Unusable);
-        assert_eq!(cause(&oid::KRB5, major::NO_CRED, 0), Cause::Unusable);
-        assert_eq!(
-            cause(&oid::NTLMSSP, major::DEFECTIVE_TOKEN, 0),
-            Cause::Refused
-        );
     }
 }

@@ -8,7 +8,8 @@ use std::ffi::{CStr, c_void};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
-/// A buffer that the glue or a mechanism allocated. On both glues of Linux its memory is `malloc`'s.
+/// A buffer that the glue or a mechanism allocated. On both glues of Linux its memory is
+/// `malloc`'s.
 pub(crate) struct Buffer {
     glue: &'static Mechglue,
     descriptor: gss_buffer_desc,

@@ -1,5 +1,6 @@
-//! SPNEGO, or one mechanism alone, as any program asks the glue for it: the application's credential,
-//! the glue's choice of who answers. For the parts of this library that are applications themselves.
+//! SPNEGO, or one mechanism alone, as any program asks the glue for it: the application's
+//! credential, the glue's choice of who answers. For the parts of this library that are
+//! applications themselves.
 
 use super::call::{self, ContextFacts};
 use super::mech::failed;
@@ -265,8 +266,9 @@ impl Session {
         let mut bindings = terms.bindings.as_deref().map(bindings);
         let mut context = self.taken();
         let (mut minor, mut flags) = (0, 0);
-        // SAFETY: the application keeps its credential for as long as it promised; the other handles
-        // are this glue's and alive, lent values live to the end of this function, outs are locals.
+        // SAFETY: the application keeps its credential for as long as it promised; the other
+        // handles are this glue's and alive, lent values live to the end of this function, outs are
+        // locals.
         let status = unsafe {
             self.glue.gss_init_sec_context(
                 &raw mut minor,

@@ -1,11 +1,12 @@
-//! Where the credentials of a mechanism come from when nobody says where: for the trace alone, since
-//! finding out makes a Kerberos context.
+//! Where the credentials of a mechanism come from when nobody says where: for the trace alone,
+//! since finding out makes a Kerberos context.
 
 use super::environment;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
 
-/// The default ticket cache, as the Kerberos library of this process names it: `FILE:/tmp/krb5cc_0`.
+/// The default ticket cache, as the Kerberos library of this process names it:
+/// `FILE:/tmp/krb5cc_0`.
 pub(crate) fn ticket_cache() -> String {
     found(|library| library.ticket_cache(), "KRB5CCNAME")
 }

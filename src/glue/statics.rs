@@ -26,7 +26,8 @@ pub(crate) fn is_ours(pointer: gss_OID) -> bool {
 }
 
 fn held(slot: &AtomicPtr<Static>) -> Option<&'static Static> {
-    // SAFETY: a slot is null or holds a box that was whole when it was put there and is never freed.
+    // SAFETY: a slot is null or holds a box that was whole when it was put there and is never
+    // freed.
     unsafe { slot.load(Ordering::Acquire).as_ref() }
 }
 

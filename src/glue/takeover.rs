@@ -17,8 +17,8 @@ use std::sync::OnceLock;
 /// entry last and share the memory of identifiers, so there it would do harm, and no good.
 ///
 /// # Safety
-/// The arguments are those that Heimdal's loader calls `gss_mo_init` with, and a function of the type
-/// that it has for this.
+/// The arguments are those that Heimdal's loader calls `gss_mo_init` with, and a function of the
+/// type that it has for this.
 pub(crate) unsafe fn become_spnego(
     entry: gss_OID,
     options: *mut *mut MechOption,
@@ -63,8 +63,8 @@ const MARK: &CStr = c"gss-spnego";
 const _: () = assert!(oid::SPNEGO.length() == oid::OURS.length());
 
 /// The stretch of Heimdal 7's entry that ends with the two places handed to `gss_mo_init`. It looks
-/// up functions for the first three; for the fourth, by which a credential is acquired with a password,
-/// it has a place and does not look.
+/// up functions for the first three; for the fourth, by which a credential is acquired with a
+/// password, it has a place and does not look.
 #[repr(C)]
 struct Stretch {
     /// gm_store_cred, gm_export_cred, gm_import_cred.
@@ -83,8 +83,8 @@ impl Stretch {
     /// Put our function for passwords into its place, if all around it is what Heimdal 7 has there.
     ///
     /// # Safety
-    /// The places are those that Heimdal 7 hands to `gss_mo_init`: in an entry of its list, with some
-    /// forty functions in front of them.
+    /// The places are those that Heimdal 7 hands to `gss_mo_init`: in an entry of its list, with
+    /// some forty functions in front of them.
     unsafe fn complete(
         options: *mut *mut MechOption,
         count: *mut usize,

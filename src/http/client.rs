@@ -94,8 +94,8 @@ impl<S: Contexts> Client<S> {
     /// The scheme is `Negotiate`, since nothing offered Nego2.
     ///
     /// # Errors
-    /// [`Error::ProxyMayShare`] on a forwarded route, where the proxy has not promised anything yet;
-    /// [`Error::Context`] when there is no credential.
+    /// [`Error::ProxyMayShare`] on a forwarded route, where the proxy has not promised anything
+    /// yet; [`Error::Context`] when there is no credential.
     pub fn begin(&mut self) -> Result<Header, Error> {
         self.exchange = Exchange::Idle;
         if self.route == Route::Forwarded {

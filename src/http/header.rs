@@ -147,8 +147,8 @@ impl Challenges {
     /// are common, and none of our business.
     ///
     /// # Errors
-    /// When a challenge of ours is malformed, when nothing of ours is found beside broken challenges,
-    /// or when a field is too long or has control characters.
+    /// When a challenge of ours is malformed, when nothing of ours is found beside broken
+    /// challenges, or when a field is too long or has control characters.
     pub fn read(fields: &[Field<'_>], asker: Asker) -> Result<Self, Malformed> {
         let mut found = Self::default();
         let mut broken = None;

@@ -133,8 +133,8 @@ impl<S: Contexts> Server<S> {
                 };
             }
         };
-        // A connection stays somebody's only while it shows no other credentials: a failed exchange,
-        // or one that was begun and left, leaves nobody signed in.
+        // A connection stays somebody's only while it shows no other credentials: a failed
+        // exchange, or one that was begun and left, leaves nobody signed in.
         match (credentials, std::mem::take(&mut self.state)) {
             (Credentials::Absent, State::SignedIn(client)) => {
                 self.state = State::SignedIn(client.clone());

@@ -149,7 +149,8 @@ impl Accounts {
         Ok(Self::parse(content.expose()))
     }
 
-    /// Parse the content of a file of users: empty lines and those that begin with `#` mean nothing.
+    /// Parse the content of a file of users: empty lines and those that begin with `#` mean
+    /// nothing.
     pub fn parse(content: &[u8]) -> Self {
         let mut accounts = Self::default();
         for (line, number) in content.split(|octet| *octet == b'\n').zip(1..) {

@@ -437,5 +437,6 @@ fn even(octets: &[u8]) -> Option<&[u8]> {
 
 const SIGNATURE: [u8; 8] = *b"NTLMSSP\0";
 
-/// Windows 6.1 in revision 15 of the protocol, as Samba says too; no build, since it is not Windows.
+/// Windows 6.1 in revision 15 of the protocol, as Samba says too; no build, since it is not
+/// Windows.
 const VERSION: [u8; 8] = [6, 1, 0, 0, 0, 0, 0, 15];

@@ -130,7 +130,8 @@ impl Ntlm {
         Ok((context, Step::Continue(token)))
     }
 
-    /// Go on as an initiator, with the peer's CHALLENGE_MESSAGE. On an error the context has failed.
+    /// Go on as an initiator, with the peer's CHALLENGE_MESSAGE. On an error the context has
+    /// failed.
     ///
     /// # Errors
     /// The message is malformed or offers too little, or no leg is due.
@@ -155,7 +156,8 @@ impl Ntlm {
         Ok((context, Step::Continue(challenge)))
     }
 
-    /// Go on as an acceptor, with the peer's AUTHENTICATE_MESSAGE. On an error the context has failed.
+    /// Go on as an acceptor, with the peer's AUTHENTICATE_MESSAGE. On an error the context has
+    /// failed.
     ///
     /// # Errors
     /// Why the peer is not let in; for the administrator's eyes, not for the peer's.
@@ -303,7 +305,8 @@ impl Ntlm {
     }
 
     /// GSS_Pseudo_random: HMAC-MD5 with the session key over a counter, a label and the input, as
-    /// RFC 4402 builds it for Kerberos. Nobody has defined one for NTLM: both ends must be this one.
+    /// RFC 4402 builds it for Kerberos. Nobody has defined one for NTLM: both ends must be this
+    /// one.
     ///
     /// # Errors
     /// The context is not established.

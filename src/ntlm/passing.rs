@@ -1,6 +1,7 @@
-//! The messages of another implementation's context, read before it reads them: gss-ntlmssp is C, and
-//! what its versions believe of a peer's offsets and lengths has been its downfall (CVE-2023-25563,
-//! CVE-2023-25564, CVE-2023-25567). Looks at the form alone: what a message means is for the other to say.
+//! The messages of another implementation's context, read before it reads them: gss-ntlmssp is C,
+//! and what its versions believe of a peer's offsets and lengths has been its downfall
+//! (CVE-2023-25563, CVE-2023-25564, CVE-2023-25567). Looks at the form alone: what a message means
+//! is for the other to say.
 #![forbid(unsafe_code)]
 
 use super::defective;

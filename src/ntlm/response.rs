@@ -1,11 +1,11 @@
 //! NTLMv2 and what is derived from it: MS-NLMP sections 3.3.2 and 3.4.5. Pure; both roles compute
 //! the same, one to send it and one to compare.
 //!
-//! The `ntlmclient` crate (0.2.0) is not used. Of it only `respond_challenge_ntlm_v2` would be sound
-//! to call, and that draws the client's challenge itself and takes nothing but a password: no NT hash,
-//! nothing for an acceptor to compare, no vector to test by. It upper-cases a name as Unicode where
-//! Windows does not (`ß`), wipes no key, and brings chrono, rand, DES and a second digest of each
-//! kind. Its decoders panic on flags that it does not know.
+//! The `ntlmclient` crate (0.2.0) is not used. Of it only `respond_challenge_ntlm_v2` would be
+//! sound to call, and that draws the client's challenge itself and takes nothing but a password: no
+//! NT hash, nothing for an acceptor to compare, no vector to test by. It upper-cases a name as
+//! Unicode where Windows does not (`ß`), wipes no key, and brings chrono, rand, DES and a second
+//! digest of each kind. Its decoders panic on flags that it does not know.
 #![forbid(unsafe_code)]
 
 use hmac::{Hmac, KeyInit, Mac};

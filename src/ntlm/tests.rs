@@ -885,8 +885,8 @@ fn an_acceptor_insists_on_what_it_needs() {
 }
 
 // ---------------------------------------------------------------- hostile octets
-// Those of gss-ntlmssp that are about memory, CVE-2023-25565 and CVE-2023-25566, are run through the
-// plugin under valgrind, in tests/ntlm_hostile.rs.
+// Those of gss-ntlmssp that are about memory, CVE-2023-25565 and CVE-2023-25566, are run through
+// the plugin under valgrind, in tests/ntlm_hostile.rs.
 
 /// 32-bit sums of offset and length overflowed in gss-ntlmssp.
 #[test]

@@ -6,16 +6,18 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::condition::{Condition, Program, Target};
 use super::trusted::{self, Owner, Stamp, Unreadable};
-use super::{
-    CONFIG_FILE, CONFIG_VARIABLE, Downgrade, LONGEST_WORD, MOST_PROBLEMS, MechPolicy, NtlmProvider,
-    Policy, Requirements, Rule, Rules, Setting, Terms, TraceFormat, TraceTo, excerpt, wrong,
+use super::value::{
+    DOWNGRADES, NTLM_PROVIDERS, Requirement, Value, Wrong, each, mechs, octets, one_of,
+    requirement, role, trace_format, trace_named, trace_to, yes_or_no,
 };
-use crate::role::Role;
+use super::{
+    CONFIG_FILE, CONFIG_VARIABLE, LONGEST_WORD, MOST_PROBLEMS, MechPolicy, NtlmProvider, Policy,
+    Requirements, Rule, Rules, Setting, Terms, excerpt, wrong,
+};
 
 /// Where the configuration of this process is, found out once.
 pub(super) struct Source {
@@ -43,8 +45,8 @@ impl Reading {
         self.stamp == known.stamp && self.policy == known.policy
     }
 
-    /// This one, unless its file is wrong and that of the earlier one was not: then the earlier one,
-    /// with what is wrong now.
+    /// This one, unless its file is wrong and that of the earlier one was not: then the earlier
+    /// one, with what is wrong now.
     pub(super) fn or_keep(self, earlier: &Self) -> Self {
         if self.sound || !earlier.sound {
             return self;
@@ -140,21 +142,6 @@ struct Draft {
     policy: Policy,
 }
 
-/// Something wrong, and where, as an offset in the text.
-struct Wrong {
-    at: usize,
-    why: String,
-}
-
-impl Wrong {
-    fn new(at: usize, why: impl Into<String>) -> Self {
-        let why = why.into();
-        Self { at, why }
-    }
-}
-
-type Value<'t> = Spanned<DeValue<'t>>;
-
 impl Draft {
     fn take(&mut self, text: &[u8]) {
         let octets = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
@@ -172,8 +159,8 @@ impl Draft {
         }
     }
 
-    /// Take what stands before the table in which the syntax is wrong: what a broken table was meant
-    /// to be nobody knows, nor which table the lines after it belong to.
+    /// Take what stands before the table in which the syntax is wrong: what a broken table was
+    /// meant to be nobody knows, nor which table the lines after it belong to.
     fn take_before(&mut self, text: &str, fault: Wrong) {
         let problem = self.problem(text, &fault);
         let mut end = fault.at;
@@ -194,7 +181,8 @@ impl Draft {
         self.policy.terms.mechs = nothing_while(&problem);
     }
 
-    /// Take the settings, then the rules before `fault`; after them nothing is allowed if there is one.
+    /// Take the settings, then the rules before `fault`; after them nothing is allowed if there is
+    /// one.
     fn take_table(&mut self, text: &str, table: &DeTable<'_>, fault: Option<(usize, String)>) {
         let mut fault = fault;
         let mut rules: Vec<&Value<'_>> = Vec::new();
@@ -432,7 +420,8 @@ fn parse(text: &str) -> Result<DeTable<'_>, Wrong> {
     }
 }
 
-/// Where the last line begins that is before `end` or holds it, and that looks like a table's header.
+/// Where the last line begins that is before `end` or holds it, and that looks like a table's
+/// header.
 fn last_header(text: &str, end: usize) -> Option<usize> {
     let mut found = None;
     let mut start = 0;
@@ -490,123 +479,7 @@ fn unknown(key: &str) -> String {
     format!("no key is called \"{}\"", excerpt(key, LONGEST_WORD))
 }
 
-fn text<'v>(value: &'v Value<'_>, wanted: &str) -> Result<&'v str, Wrong> {
-    value
-        .get_ref()
-        .as_str()
-        .ok_or_else(|| Wrong::new(value.span().start, format!("this is not {wanted}")))
-}
-
-/// One text, or an array of them that has some.
-fn each<T>(value: &Value<'_>, of: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, Wrong> {
-    let one = |value: &Value<'_>| {
-        of(text(value, "a text")?).map_err(|why| Wrong::new(value.span().start, why))
-    };
-    match value.get_ref() {
-        DeValue::Array(array) if array.iter().next().is_none() => {
-            Err(Wrong::new(value.span().start, "this list is empty"))
-        }
-        DeValue::Array(array) => array.iter().map(one).collect(),
-        _ => Ok(vec![one(value)?]),
-    }
-}
-
-fn mechs(value: &Value<'_>) -> Result<MechPolicy, Wrong> {
-    let at = value.span().start;
-    match value.get_ref() {
-        // None at all.
-        DeValue::Array(array) if array.iter().next().is_none() => Ok(MechPolicy::Only(Vec::new())),
-        DeValue::Array(_) => {
-            let words = each(value, |word| {
-                MechPolicy::of_words([word].into_iter()).map(|_| word.to_owned())
-            })?;
-            MechPolicy::of_words(words.iter().map(String::as_str))
-                .map_err(|why| Wrong::new(at, why))
-        }
-        _ => MechPolicy::parse(text(value, "a list of mechanisms")?)
-            .map_err(|why| Wrong::new(at, why)),
-    }
-}
-
-fn yes_or_no(value: &Value<'_>) -> Result<bool, Wrong> {
-    value
-        .get_ref()
-        .as_bool()
-        .ok_or_else(|| Wrong::new(value.span().start, "this is not true or false"))
-}
-
-fn octets(value: &Value<'_>) -> Result<usize, Wrong> {
-    let at = value.span().start;
-    let number = value.get_ref().as_integer();
-    let number =
-        number.and_then(|number| u32::from_str_radix(number.as_str(), number.radix()).ok());
-    let octets = number.ok_or_else(|| Wrong::new(at, "this is not a number of octets"))?;
-    Rules::token_size(octets).map_err(|why| Wrong::new(at, why))
-}
-
-fn one_of<T: Copy>(value: &Value<'_>, words: &[(&str, T)]) -> Result<T, Wrong> {
-    let wanted = words.iter().map(|(word, _)| *word).collect::<Vec<_>>();
-    let wanted = wanted.join(" or ");
-    let said = text(value, &wanted)?;
-    let known = words.iter().find(|(word, _)| *word == said);
-    known
-        .map(|(_, meant)| *meant)
-        .ok_or_else(|| Wrong::new(value.span().start, wrong(said, &wanted)))
-}
-
-fn role(value: &Value<'_>) -> Result<Role, Wrong> {
-    one_of(value, &ROLES)
-}
-
-fn trace_format(value: &Value<'_>) -> Result<TraceFormat, Wrong> {
-    one_of(value, &TRACE_FORMATS)
-}
-
-fn trace_to(value: &Value<'_>) -> Result<TraceTo, Wrong> {
-    trace_named(text(value, "stderr, syslog or an absolute path")?)
-        .map_err(|why| Wrong::new(value.span().start, why))
-}
-
-fn trace_named(value: &str) -> Result<TraceTo, String> {
-    match value {
-        "stderr" => Ok(TraceTo::Stderr),
-        "syslog" => Ok(TraceTo::Syslog),
-        path if path.starts_with('/') => Ok(TraceTo::File(path.into())),
-        _ => Err(wrong(value, "stderr, syslog or an absolute path")),
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Requirement {
-    Mutual,
-    ChannelBindings,
-    Mic,
-}
-
-fn requirement(word: &str) -> Result<Requirement, String> {
-    match word {
-        "mutual" => Ok(Requirement::Mutual),
-        "channel_bindings" => Ok(Requirement::ChannelBindings),
-        "mic" => Ok(Requirement::Mic),
-        _ => Err(wrong(word, "mutual, channel_bindings or mic")),
-    }
-}
-
 const RULE: &str = "rule";
-const ROLES: [(&str, Role); 2] = [
-    (Role::Initiator.name(), Role::Initiator),
-    (Role::Acceptor.name(), Role::Acceptor),
-];
-const NTLM_PROVIDERS: [(&str, NtlmProvider); 3] = [
-    ("system", NtlmProvider::System),
-    ("own", NtlmProvider::Own),
-    ("off", NtlmProvider::Off),
-];
-const DOWNGRADES: [(&str, Downgrade); 2] =
-    [("allow", Downgrade::Allow), ("refuse", Downgrade::Refuse)];
-const TRACE_FORMATS: [(&str, TraceFormat); 2] =
-    [("text", TraceFormat::Text), ("json", TraceFormat::Json)];
-
 /// The variables that override a key each; an empty one is as good as none.
 const VARIABLES: [(&str, &str); 3] = [
     ("GSS_SPNEGO_MECHS", "mechs"),

@@ -36,8 +36,8 @@ impl Stamp {
     }
 }
 
-/// Whether the file at `path` is in another state than `known`, and in one to be believed: an editor
-/// may be at work on a file, or on its directory, that changed a moment ago.
+/// Whether the file at `path` is in another state than `known`, and in one to be believed: an
+/// editor may be at work on a file, or on its directory, that changed a moment ago.
 pub(super) fn has_changed(path: &Path, known: Option<&Stamp>) -> bool {
     match fs::metadata(path) {
         Ok(file) => known != Some(&Stamp::of(&file)) && is_at_rest(&file),

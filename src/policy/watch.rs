@@ -241,8 +241,8 @@ fn first() -> &'static Reading {
     made_once(&FIRST, || source().reading())
 }
 
-/// What is in the cell, or is put there: made before the cell is touched, so that a fork while it is
-/// made does not leave the cell locked in the child.
+/// What is in the cell, or is put there: made before the cell is touched, so that a fork while it
+/// is made does not leave the cell locked in the child.
 #[inline]
 fn made_once<T>(cell: &'static OnceLock<T>, make: impl FnOnce() -> T) -> &'static T {
     if let Some(made) = cell.get() {

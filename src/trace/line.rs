@@ -1,5 +1,5 @@
-//! One line of a trace: a sentence for people whose values have names for programs. As text it is the
-//! words and the values, as JSON an object of the names and the values.
+//! One line of a trace: a sentence for people whose values have names for programs. As text it is
+//! the words and the values, as JSON an object of the names and the values.
 #![forbid(unsafe_code)]
 
 use std::fmt::{self, Write as _};
@@ -15,8 +15,8 @@ pub(super) enum Format {
     Json,
 }
 
-/// A line under way. Nothing in a value can end it or drive a terminal, and values are cut when it is
-/// long; words and names are ours, and always whole.
+/// A line under way. Nothing in a value can end it or drive a terminal, and values are cut when it
+/// is long; words and names are ours, and always whole.
 pub(super) struct Line {
     text: String,
     format: Format,

@@ -4,8 +4,8 @@
  *   http_client [-p] [-2] [-f] [-u] [-v] HOST PORT PATH...
  *
  * Gets each PATH from HOST, all over one connection to PORT of the loopback, and says how. -p: the
- * other side is a proxy. -2: the rules of HTTP/2 (the messages stay those of HTTP/1.1). -f: requests
- * are forwarded by a proxy. -u: authenticate unasked. -v: print every header line.
+ * other side is a proxy. -2: the rules of HTTP/2 (the messages stay those of HTTP/1.1). -f:
+ * requests are forwarded by a proxy. -u: authenticate unasked. -v: print every header line.
  */
 #include "http_message.h"
 

@@ -1,6 +1,6 @@
 /* What the plugin answers to the glue that loads it:   mo_init GLUE PLUGIN OID-in-hex [moved]
- * GLUE is loaded first, by the name that Heimdal's library has; "none": no glue. "moved": two functions
- * of the entry are not where Heimdal 7 has them. */
+ * GLUE is loaded first, by the name that Heimdal's library has; "none": no glue. "moved": two
+ * functions of the entry are not where Heimdal 7 has them. */
 #include <gssapi/gssapi.h>
 
 #include <dlfcn.h>

@@ -5,12 +5,11 @@
  * early=yes (an unfinished context may make messages, as the built-in's does once its mechanism is
  * established).
  *
- * Checked in each: no crash; a context that is not established makes no message; two ends that
- * are established can talk to each other, if each has heard the other (Kerberos without mutual
+ * Checked in each: no crash; a context that is not established makes no message; two ends that are
+ * established can talk to each other, if each has heard the other (Kerberos without mutual
  * authentication has not: an older token in the place of the new one is as good); and when they are
- * established with another mechanism than the first offered, the list of mechanisms arrived as it was
- * sent. At the end: memory in use has
- * not grown with the number of handshakes. */
+ * established with another mechanism than the first offered, the list of mechanisms arrived as it
+ * was sent. At the end: memory in use has not grown with the number of handshakes. */
 #include "common.h"
 #include "handshake.h"
 

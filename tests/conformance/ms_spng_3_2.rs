@@ -9,7 +9,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use md5::{Digest as _, Md5};
 
 use crate::programs::{self, OURS, has_line, pair, realm};
-use crate::support::part_of;
+use crate::support::{part_of, unhex};
 use crate::talk::*;
 
 // ---- 3.2.5 ----
@@ -375,7 +375,7 @@ fn ms_spng_3_2_5_2_6_hint_name_is_the_same_in_every_locale() {
         .lines()
         .find_map(|line| line.strip_prefix("  octets: "))
         .unwrap();
-    let octets = hex(octets);
+    let octets = unhex(octets);
     let name = octets
         .windows(2)
         .rposition(|pair| pair == [0x1b, 36])
@@ -592,7 +592,7 @@ const EXAMPLE: &str = "
 /// is negotiated past: its NEGOEX is passed over, with its token, and NTLM is established.
 #[test]
 fn ms_spng_4_1_example_is_read_to_its_last_octet_and_negotiated_past() {
-    let token = hex(EXAMPLE);
+    let token = unhex(EXAMPLE);
     assert_eq!(token.len(), 0x161);
     let read = NegTokenInit::decode(&token).unwrap();
     assert_eq!(read.mech_types, MechList::encode(&[NEGOEX, NTLMSSP]));
@@ -628,7 +628,7 @@ fn ms_spng_4_1_example_is_read_to_its_last_octet_and_negotiated_past() {
         let offer = report
             .lines()
             .find_map(|line| line.strip_prefix("  octets: "));
-        let offer = hex(offer.unwrap());
+        let offer = unhex(offer.unwrap());
         let scripts = ["2.25.7301.1", "2.25.7301.2"].map(|script| script.parse().unwrap());
         let read = NegTokenInit::decode(&offer).unwrap();
         assert_eq!(read.mech_types, MechList::encode(&scripts));

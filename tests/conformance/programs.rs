@@ -1,6 +1,6 @@
 //! Whole programs over the real glue, for what only they show.
 
-use crate::support::{Harness, MechConfig, Pair, Pairing, Realm, Side, plugin, scratch_file, skip};
+use crate::support::{Harness, MechConfig, Pair, Pairing, Realm, Side, scratch_file, skip};
 
 /// Our SPNEGO at both ends.
 pub(crate) const OURS: Pairing = Pairing {
@@ -10,13 +10,7 @@ pub(crate) const OURS: Pairing = Pairing {
 
 /// The realm, with the plugin at hand; `None`, loudly, where one is missing.
 pub(crate) fn realm() -> Option<&'static Realm> {
-    match (plugin(), Realm::shared()) {
-        (Some(_), Some(realm)) => Some(realm),
-        _ => {
-            skip("programs without a plugin or a realm");
-            None
-        }
-    }
+    Realm::with_plugin()
 }
 
 /// Two programs that negotiate with their default credentials.

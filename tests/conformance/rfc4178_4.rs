@@ -6,6 +6,7 @@ use gss_spnego::oid::{IAKERB, KRB5, NTLMSSP, Oid, SPNEGO};
 use gss_spnego::wire::framing::InitialToken;
 use gss_spnego::wire::spnego::{MechList, NegState, NegTokenInit, NegTokenResp};
 
+use crate::support::unhex;
 use crate::talk::*;
 
 // ---- 4 ----
@@ -22,7 +23,7 @@ fn rfc4178_4_1_tags_are_explicit() {
         ..says(NegState::AcceptCompleted)
     };
     let expected = "a124 3022 a0030a0100 a10b06092a864886f712010202 a2070405746f6b656e a3050403";
-    assert_eq!(answer.encode(), hex(&(expected.to_owned() + "6d6963")));
+    assert_eq!(answer.encode(), unhex(&(expected.to_owned() + "6d6963")));
     // With implicit tags, and with an explicit one that is not constructed.
     for implicit in [
         &[0x80, 1, 0][..],
@@ -54,7 +55,7 @@ fn rfc4178_4_2_messages_are_der() {
             ..NegTokenResp::default()
         };
         let written = answer.encode();
-        let head = [hex(encoded), vec![7]].concat();
+        let head = [unhex(encoded), vec![7]].concat();
         assert_eq!(
             written[written.len() - length - head.len() + 1..][..head.len()],
             head

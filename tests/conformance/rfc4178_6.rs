@@ -6,7 +6,7 @@ use gss_spnego::oid::{IAKERB, KRB5, KRB5_MS, NTLMSSP, Oid};
 use gss_spnego::wire::spnego::{MechList, NegState, NegTokenInit, NegTokenResp};
 
 use crate::programs::{OURS, has_line, pair, realm, scripted};
-use crate::support::part_of;
+use crate::support::{part_of, unhex};
 use crate::talk::*;
 
 // ---- 6 ----
@@ -310,14 +310,14 @@ fn rfc4178_a_1_messages_are_those_of_the_module() {
     };
     let expected = "6029 06062b0601050502 a01f 301d a00d 300b 06092a864886f712010202 \
                     a205 0403746f6b a305 04036d6963";
-    assert_eq!(init.encode(), hex(expected));
+    assert_eq!(init.encode(), unhex(expected));
     for (state, value) in [
         (NegState::AcceptCompleted, 0),
         (NegState::AcceptIncomplete, 1),
         (NegState::Reject, 2),
         (NegState::RequestMic, 3),
     ] {
-        let octets = [&hex("a107 3005 a003 0a01")[..], &[value]].concat();
+        let octets = [&unhex("a107 3005 a003 0a01")[..], &[value]].concat();
         assert_eq!(says(state).encode(), octets);
         assert_eq!(NegTokenResp::decode(&octets), Ok(says(state)));
     }
@@ -328,9 +328,9 @@ fn rfc4178_a_1_messages_are_those_of_the_module() {
         mech_list_mic: Some(b"mic"),
     };
     let expected = "a11d 301b a10b 06092a864886f712010202 a205 0403746f6b a305 04036d6963";
-    assert_eq!(resp.encode(), hex(expected));
+    assert_eq!(resp.encode(), unhex(expected));
     for unknown in 4..=0xff {
-        let octets = [&hex("a107 3005 a003 0a01")[..], &[unknown]].concat();
+        let octets = [&unhex("a107 3005 a003 0a01")[..], &[unknown]].concat();
         assert!(NegTokenResp::decode(&octets).is_err());
     }
 }
@@ -703,7 +703,7 @@ fn rfc4178_c_10_each_side_makes_a_mic_and_verifies_one() {
 #[test]
 fn rfc4178_d_1_mic_is_over_the_octets_of_the_example() {
     let script = Script::new(KRB5, 1);
-    let octets = hex("30 0b 06 09 2a 86 48 86 f7 12 01 02 02");
+    let octets = unhex("30 0b 06 09 2a 86 48 86 f7 12 01 02 02");
     let (_, offer) = Client::offering(initiator([demanding(script.clone())]));
     let mic = NegTokenInit::decode(&offer)
         .unwrap()
@@ -719,7 +719,7 @@ fn rfc4178_d_1_mic_is_over_the_octets_of_the_example() {
 #[test]
 fn rfc4178_d_2_mic_is_not_over_the_octets_before_the_list() {
     let script = Script::new(KRB5, 1);
-    let octets = hex("a0 0d 30 0b 06 09 2a 86 48 86 f7 12 01 02 02");
+    let octets = unhex("a0 0d 30 0b 06 09 2a 86 48 86 f7 12 01 02 02");
     for (from, right) in [(0, false), (2, true)] {
         let offer = NegTokenInit {
             mech_types: MechList::encode(&[KRB5]),

@@ -3,6 +3,7 @@
 #![allow(
     dead_code,
     unused_imports,
+    unused_macros,
     reason = "each test binary uses its own part of the support"
 )]
 #![allow(
@@ -20,6 +21,7 @@ mod heimdal;
 mod ntlm;
 mod pairing;
 mod plugin;
+mod python;
 mod realm;
 mod web;
 
@@ -33,7 +35,8 @@ pub(crate) use ntlm::{
 };
 pub(crate) use pairing::{Pair, Pairing, Scenarios, assert_same, difference, part_of};
 pub(crate) use plugin::{MechConfig, Side, configuration, plugin, sides};
-pub(crate) use realm::{Environment, Realm};
+pub(crate) use python::{domain_setup, ntlm_auth, python, python_with};
+pub(crate) use realm::{Environment, Realm, realm};
 pub(crate) use web::{
     Answer, Apache, Between, Curl, Site, apache_directory, client_environment, clocks_can_be_set,
     give_to_apache, web_can_be_tested,
@@ -70,6 +73,26 @@ pub(crate) fn find_program(program: &str) -> Option<std::path::PathBuf> {
         .chain(["/usr/sbin", "/sbin", "/usr/lib/x86_64-linux-gnu"].map(Into::into))
         .map(|directory| directory.join(program))
         .find(|file| file.is_file())
+}
+
+/// Octets in hexadecimal digits.
+pub(crate) fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+/// The octets that hexadecimal digits are, whatever stands between them.
+pub(crate) fn unhex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
+    digits
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect()
+}
+
+/// A port of TCP that nobody listens on, for now.
+pub(crate) fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
 }
 
 /// A directory of this process for what a test writes, removed when the process exits.

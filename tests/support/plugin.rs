@@ -96,8 +96,8 @@ impl MechConfig {
     }
 }
 
-/// A configuration file of the plugin's with these settings, for `GSS_SPNEGO_CONFIG`; mechanisms have
-/// blanks between them. The only place that knows its syntax.
+/// A configuration file of the plugin's with these settings, for `GSS_SPNEGO_CONFIG`; mechanisms
+/// have blanks between them. The only place that knows its syntax.
 pub(crate) fn configuration(settings: &[(&str, &str)]) -> PathBuf {
     let file = scratch_file("configuration");
     let lines = settings.iter().map(|(key, value)| match *key {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock, mpsc};
 
-use super::{find_program, installed, scratch_file};
+use super::{find_program, installed, plugin, scratch_file, skip};
 
 /// Variables for a child process, on top of its inherited ones.
 pub(crate) type Environment = BTreeMap<String, String>;
@@ -51,6 +51,17 @@ impl Realm {
                 Some(Self::start())
             })
             .as_ref()
+    }
+
+    /// The same, where there is a plugin as well.
+    pub(crate) fn with_plugin() -> Option<&'static Self> {
+        match (plugin(), Self::shared()) {
+            (Some(_), Some(realm)) => Some(realm),
+            _ => {
+                skip("a plugin and a realm are needed");
+                None
+            }
+        }
     }
 
     /// Start a realm of one's own.
@@ -303,8 +314,8 @@ fn start_kdc(directory: &Path) -> Option<Child> {
     None
 }
 
-/// Start a server from a thread that outlives every test: the kernel kills the server when the thread
-/// that started it is gone, so not even a killed test run leaves one behind.
+/// Start a server from a thread that outlives every test: the kernel kills the server when the
+/// thread that started it is gone, so not even a killed test run leaves one behind.
 pub(super) fn from_lasting_thread(mut command: Command) -> Child {
     let die_with_thread = || {
         // SAFETY: async-signal-safe, and changes only the new process.
@@ -357,3 +368,14 @@ pub(super) fn run(
     );
     printed
 }
+
+/// The realm, where there is a plugin as well, or the end of the test.
+macro_rules! realm {
+    () => {
+        match $crate::support::Realm::with_plugin() {
+            Some(realm) => realm,
+            None => return,
+        }
+    };
+}
+pub(crate) use realm;

@@ -12,7 +12,9 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
 use super::realm::from_lasting_thread;
-use super::{Environment, MechConfig, Realm, Side, find_program, installed, scratch_file, skip};
+use super::{
+    Environment, MechConfig, Realm, Side, find_program, free_port, installed, scratch_file, skip,
+};
 
 /// Where Debian has Apache's modules.
 const MODULES: &str = "/usr/lib/apache2/modules";
@@ -535,9 +537,4 @@ fn altered_line(
     seen.push(token.clone());
     alter(seen.len(), &mut token);
     format!("{FIELD}{}", BASE64_STANDARD.encode(token))
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }

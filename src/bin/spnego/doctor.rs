@@ -1,5 +1,5 @@
-//! `spnego doctor`: what this machine has, and what is wrong with it. Everything that loads a library,
-//! waits for the network or may crash is a child's; what it came to is a finding.
+//! `spnego doctor`: what this machine has, and what is wrong with it. Everything that loads a
+//! library, waits for the network or may crash is a child's; what it came to is a finding.
 #![forbid(unsafe_code)]
 
 mod attempts;
@@ -21,12 +21,12 @@ pub(crate) use ticket::ticket_of;
 
 /// Examine this machine, and try to sign in
 ///
-/// Looks at the GSS-API libraries, their configuration and whether they load gss-spnego, at tickets,
-/// keytabs, clock, NTLM, policy and names, and tries each mechanism. With a target, everything is seen
-/// with the eyes of a client of that service, and of the service itself where its host is this machine.
-/// The KDC is asked for its time with the name of a user that does not exist; a ticket for the target
-/// is fetched. Nothing is changed. Exit status: 0 when there is no fault (there may be warnings), 1 when
-/// there is one, 2 when the command line is wrong.
+/// Looks at the GSS-API libraries, their configuration and whether they load gss-spnego, at
+/// tickets, keytabs, clock, NTLM, policy and names, and tries each mechanism. With a target,
+/// everything is seen with the eyes of a client of that service, and of the service itself where
+/// its host is this machine. The KDC is asked for its time with the name of a user that does not
+/// exist; a ticket for the target is fetched. Nothing is changed. Exit status: 0 when there is no
+/// fault (there may be warnings), 1 when there is one, 2 when the command line is wrong.
 #[derive(Args)]
 pub(crate) struct Doctor {
     /// The service to sign in to, HTTP@www.example.org for one; a host alone is a web server

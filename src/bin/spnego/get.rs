@@ -1,5 +1,6 @@
 //! `spnego get`: the HTTP client, leg by leg. Legs and verdict go to standard error, the page to
-//! standard output; as JSON, legs and verdict go to standard output, and the page to a file if at all.
+//! standard output; as JSON, legs and verdict go to standard output, and the page to a file if at
+//! all.
 #![forbid(unsafe_code)]
 
 mod show;
@@ -33,8 +34,8 @@ use url::Url;
 
 /// Get a page, and show each leg of the sign-in
 ///
-/// Signs in by Negotiate or Nego2 with the SPNEGO of the system's GSS-API library, as curl does, and
-/// verifies the server. Exit status: 0 when the page was got (and nobody had to sign in, or the
+/// Signs in by Negotiate or Nego2 with the SPNEGO of the system's GSS-API library, as curl does,
+/// and verifies the server. Exit status: 0 when the page was got (and nobody had to sign in, or the
 /// sign-in succeeded), 1 when the sign-in failed, the status is an error or the server cannot be
 /// reached, 2 when the command line is wrong. Redirections are shown and not followed.
 #[derive(Args)]

@@ -72,8 +72,8 @@ impl Connection {
         }
     }
 
-    /// Send a message, or a part of one. That the peer has closed the connection is seen when something
-    /// of it is wanted: it may have said why before.
+    /// Send a message, or a part of one. That the peer has closed the connection is seen when
+    /// something of it is wanted: it may have said why before.
     pub(crate) fn send(&mut self, octets: &[u8]) -> Result<(), String> {
         let sent = self.stream.write_all(octets);
         match sent.and_then(|()| self.stream.flush()) {
@@ -83,7 +83,8 @@ impl Connection {
         }
     }
 
-    /// The next response's head, interim ones too; `None` when the server has closed the connection.
+    /// The next response's head, interim ones too; `None` when the server has closed the
+    /// connection.
     pub(crate) fn response(&mut self) -> Result<Option<Response>, String> {
         self.head("response", |octets| {
             let mut headers = [EMPTY_HEADER; FIELDS_MAX];
@@ -360,8 +361,8 @@ fn unwritten(error: &io::Error) -> String {
 const CLOSED: [io::ErrorKind; 2] = [io::ErrorKind::UnexpectedEof, io::ErrorKind::ConnectionReset];
 const END: &[u8] = b"\r\n\r\n";
 const BARE_END: &[u8] = b"\n\n";
-/// A token of Kerberos with a large PAC has 48,000 octets or so, 64,000 in base64; what else is in a
-/// header section has a few thousand.
+/// A token of Kerberos with a large PAC has 48,000 octets or so, 64,000 in base64; what else is in
+/// a header section has a few thousand.
 const HEAD_MAX: usize = 128 * 1024;
 /// More than any program sends; the library that judges the fields has a limit of this order too.
 const FIELDS_MAX: usize = 128;

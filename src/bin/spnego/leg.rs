@@ -1,5 +1,5 @@
-//! What `get` and `serve` show of each leg: a token's kind, what is offered, chosen and protected in
-//! it. Never its octets: `spnego decode` is for those.
+//! What `get` and `serve` show of each leg: a token's kind, what is offered, chosen and protected
+//! in it. Never its octets: `spnego decode` is for those.
 #![forbid(unsafe_code)]
 
 use std::cell::RefCell;

@@ -1,6 +1,6 @@
-//! Libraries that are asked by name, for the doctor's children: libkrb5 about its configuration, the
-//! resolver about an address, the dynamic linker about why it does not load something. All unsafe code of
-//! the tool is here.
+//! Libraries that are asked by name, for the doctor's children: libkrb5 about its configuration,
+//! the resolver about an address, the dynamic linker about why it does not load something. All
+//! unsafe code of the tool is here.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::net::SocketAddr;
@@ -148,8 +148,8 @@ impl Kerberos {
             (!realm.is_empty()).then(|| realm.to_owned())
         });
         facts.realm = of_principal.or_else(|| facts.default_realm.clone());
-        // Where krb5.conf does not say which realm the host is in, MIT's library asks the KDC, and takes
-        // the default one when that does not know.
+        // Where krb5.conf does not say which realm the host is in, MIT's library asks the KDC, and
+        // takes the default one when that does not know.
         if let (Some(principal), Some(realm)) = (&mut facts.principal, &facts.realm)
             && principal.ends_with('@')
         {
@@ -300,8 +300,8 @@ impl<'a> Krb5Context<'a> {
         // SAFETY: the prototype of krb5.h.
         let get = unsafe { std::mem::transmute::<*mut c_void, Profile>(get) };
         let values = self.library.find(c"profile_get_values").ok()?;
-        // SAFETY: the prototype of profile.h; `long` has 64 bits on 64-bit Linux, and only whether it
-        // is 0 is looked at.
+        // SAFETY: the prototype of profile.h; `long` has 64 bits on 64-bit Linux, and only whether
+        // it is 0 is looked at.
         let values = unsafe { std::mem::transmute::<*mut c_void, Values>(values) };
         let free_list = self.library.find(c"profile_free_list").ok()?;
         // SAFETY: the prototype of profile.h.

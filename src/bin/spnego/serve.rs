@@ -1,4 +1,5 @@
-//! `spnego serve`: the HTTP server, leg by leg. A thread for each connection, of which there are few.
+//! `spnego serve`: the HTTP server, leg by leg. A thread for each connection, of which there are
+//! few.
 #![forbid(unsafe_code)]
 
 use std::io;
@@ -26,9 +27,9 @@ use crate::print::{self, BAD, DOUBTFUL, FAINT, Form, GOOD, Verdict, harmless, st
 
 /// Serve one page to who signs in, and show each leg
 ///
-/// Clients sign in by Negotiate or Nego2 with the SPNEGO of the system's GSS-API library and the keys
-/// of the default keytab (KRB5_KTNAME names another). Runs until it is stopped. Exit status: 1 when
-/// it cannot listen, 2 when the command line is wrong.
+/// Clients sign in by Negotiate or Nego2 with the SPNEGO of the system's GSS-API library and the
+/// keys of the default keytab (KRB5_KTNAME names another). Runs until it is stopped. Exit status: 1
+/// when it cannot listen, 2 when the command line is wrong.
 #[derive(Args)]
 pub(crate) struct Serve {
     /// Where to listen; port 0 is any free one
@@ -404,7 +405,8 @@ impl Reply {
 const CONNECTIONS_MAX: usize = 64;
 /// A kept connection of a benchmark has thousands; none needs more.
 const REQUESTS_MAX: usize = 100_000;
-/// From the end of one request to the end of the next, the KDC's time and a user's patience included.
+/// From the end of one request to the end of the next, the KDC's time and a user's patience
+/// included.
 const REQUEST_TIME: Duration = Duration::from_secs(30);
 /// What is sent with a request is read and dropped.
 const BODY_MAX: u64 = 1024 * 1024;

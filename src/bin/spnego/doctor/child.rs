@@ -1,5 +1,5 @@
-//! A child of the doctor's: this program again, with one question, a time limit, and whatever end it
-//! comes to.
+//! A child of the doctor's: this program again, with one question, a time limit, and whatever end
+//! it comes to.
 #![forbid(unsafe_code)]
 
 use std::ffi::OsStr;
@@ -132,7 +132,8 @@ fn wait(child: &mut Child) -> Option<ExitStatus> {
     }
 }
 
-/// libkrb5 waits some ten seconds for a KDC that does not answer, the resolver as long for a server.
+/// libkrb5 waits some ten seconds for a KDC that does not answer, the resolver as long for a
+/// server.
 pub(crate) const LIMIT: Duration = Duration::from_secs(40);
 /// An answer lists the files of a process at the most.
 const SAID_MAX: u64 = 1024 * 1024;

@@ -1,5 +1,5 @@
-//! This machine's clock against a KDC's. The KDC is asked for a ticket for a user that does not exist:
-//! its error tells the time (RFC 4120 section 5.9.1), and no account is touched.
+//! This machine's clock against a KDC's. The KDC is asked for a ticket for a user that does not
+//! exist: its error tells the time (RFC 4120 section 5.9.1), and no account is touched.
 #![forbid(unsafe_code)]
 
 use std::io::{Read, Write};
@@ -108,8 +108,8 @@ fn request(realm: &str, now: i64) -> Vec<u8> {
     der(0x6a, &der(0x30, &fields.concat()))
 }
 
-/// A number that the last request had not: a KDC gives its last answer again, with the time of that, when
-/// it believes that a request was repeated (MIT's does for two minutes).
+/// A number that the last request had not: a KDC gives its last answer again, with the time of
+/// that, when it believes that a request was repeated (MIT's does for two minutes).
 fn nonce(now: i64) -> [u8; 4] {
     let [.., a, b, c, d] = now.to_be_bytes();
     // Positive, and in four octets.

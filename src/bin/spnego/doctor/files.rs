@@ -1,5 +1,5 @@
-//! The files of Kerberos as MIT and Heimdal write them: ticket caches and keytabs of type FILE. Only
-//! what is no secret is kept.
+//! The files of Kerberos as MIT and Heimdal write them: ticket caches and keytabs of type FILE.
+//! Only what is no secret is kept.
 #![forbid(unsafe_code)]
 
 use std::fs::File;
@@ -13,8 +13,8 @@ use super::ticket::Ticket;
 pub(crate) struct Cache {
     /// Whose it is.
     pub(crate) principal: String,
-    /// How many seconds the KDC's clock was ahead of this one when the tickets were got; `None` when
-    /// nobody wrote it down.
+    /// How many seconds the KDC's clock was ahead of this one when the tickets were got; `None`
+    /// when nobody wrote it down.
     pub(crate) offset: Option<i64>,
     pub(crate) tickets: Vec<Kept>,
 }

@@ -1,5 +1,5 @@
-//! The GSS-API libraries of this machine, the lines of configuration that each reads, and whether it
-//! loads us for them.
+//! The GSS-API libraries of this machine, the lines of configuration that each reads, and whether
+//! it loads us for them.
 #![forbid(unsafe_code)]
 
 mod lines;

@@ -1,4 +1,5 @@
-//! The AV pairs of NTLM, MS-NLMP section 2.2.2.1: of a server's challenge, and of an NTLMv2 response.
+//! The AV pairs of NTLM, MS-NLMP section 2.2.2.1: of a server's challenge, and of an NTLMv2
+//! response.
 #![forbid(unsafe_code)]
 
 use std::borrow::Cow;

@@ -102,7 +102,8 @@ impl<'a> Element<'a> {
     }
 }
 
-/// How many octets the element at the beginning of `octets` says that it has, with its tag and length.
+/// How many octets the element at the beginning of `octets` says that it has, with its tag and
+/// length.
 pub(crate) fn announced(octets: Octets<'_>) -> Option<usize> {
     let mut element = Element {
         tag: octets.first()?,

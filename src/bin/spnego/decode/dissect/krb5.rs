@@ -1,5 +1,5 @@
-//! The tokens of Kerberos (RFC 4121 section 4.1) and of IAKERB, and what can be seen of the messages
-//! in them (RFC 4120 section 5) without any key.
+//! The tokens of Kerberos (RFC 4121 section 4.1) and of IAKERB, and what can be seen of the
+//! messages in them (RFC 4120 section 5) without any key.
 #![forbid(unsafe_code)]
 
 use super::Facts;

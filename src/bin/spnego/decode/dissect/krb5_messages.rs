@@ -226,8 +226,8 @@ fn flags<'a>(
     field.value = Value::bits(value, table);
 }
 
-/// A KerberosString, which is a GeneralString. IAKERB has a UTF8String, and MIT krb5 an OCTET STRING
-/// in its place.
+/// A KerberosString, which is a GeneralString. IAKERB has a UTF8String, and MIT krb5 an OCTET
+/// STRING in its place.
 fn text<'a>(field: &mut Field<'a>, octets: Octets<'a>, section: &'static str) {
     let tag = match (section == IAKERB_HEADER.section, octets.first()) {
         (true, Some(tag::OCTET_STRING)) => {

@@ -148,8 +148,8 @@ fn initial_token<'a>(token: Octets<'a>, facts: &mut Facts) -> Field<'a> {
     field
 }
 
-/// How deep tokens may lie in one another. SPNEGO, NEGOEX, a mechanism and what that one carries are
-/// four; more is made to be deep.
+/// How deep tokens may lie in one another. SPNEGO, NEGOEX, a mechanism and what that one carries
+/// are four; more is made to be deep.
 const DEEPEST: usize = 6;
 
 /// The most words of a summary.

@@ -1,0 +1,245 @@
+//! The users of our own NTLM for a credential: who signs in and who may, and where they are found.
+#![forbid(unsafe_code)]
+
+use super::none;
+use crate::advice::{Trouble, advised};
+use crate::error::MechError;
+use crate::glue::environment;
+use crate::glue::owned::Store;
+use crate::ntlm::{Accounts, Credential, UserName};
+use crate::sys::{GSS_C_ACCEPT, GSS_C_BOTH, GSS_C_INITIATE};
+use std::ffi::c_int;
+use std::path::{Path, PathBuf};
+
+/// A credential's part for NTLM: who signs in, and who may.
+pub(crate) struct Users {
+    initiator: Option<Credential>,
+    accounts: Option<Accounts>,
+}
+
+/// What a credential for NTLM is acquired with.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    /// Who signs in; `None`: the first of the file.
+    pub(crate) name: Option<&'a UserName>,
+    /// GSS_C_BOTH, GSS_C_INITIATE or GSS_C_ACCEPT.
+    pub(crate) usage: c_int,
+    /// Where users are found.
+    pub(crate) from: From<'a>,
+}
+
+/// Where users are found.
+#[derive(Clone, Copy)]
+pub(crate) enum From<'a> {
+    /// The file that `NTLM_USER_FILE` names, or what a store names, in gss-ntlmssp's words for it.
+    Store(Store<'a>),
+    /// A password, for the name.
+    Password(&'a [u8]),
+}
+
+impl Users {
+    /// Whoever there is by default, for one use.
+    ///
+    /// # Errors
+    /// Why there is nobody.
+    pub(crate) fn by_default(usage: u32) -> Result<Self, MechError> {
+        Self::find(Wanted {
+            name: None,
+            usage: c_int::try_from(usage).unwrap_or_default(),
+            from: From::Store(Store::NONE),
+        })
+    }
+
+    /// Find users.
+    ///
+    /// # Errors
+    /// Why there is nobody.
+    pub(crate) fn find(wanted: Wanted<'_>) -> Result<Self, MechError> {
+        let usage = u32::try_from(wanted.usage).unwrap_or(GSS_C_BOTH);
+        let found = match wanted.from {
+            From::Password(_) if usage == GSS_C_ACCEPT => {
+                Err("a password is for signing in, not for accepting".to_owned())
+            }
+            From::Password(password) => Self::of_password(wanted.name, None, password),
+            From::Store(store) => match Self::of_store(&wanted, store) {
+                Some(found) => found,
+                None => user_file(store).and_then(|file| Self::of_file(&wanted, usage, &file)),
+            },
+        };
+        found.map_err(|reason| none(&reason))
+    }
+
+    /// A user that the store itself describes.
+    fn of_store(wanted: &Wanted<'_>, store: Store<'_>) -> Option<Result<Self, String>> {
+        let domain = store.value(DOMAIN);
+        if let Some(password) = store.value(PASSWORD) {
+            return Some(Self::of_password(wanted.name, domain, password));
+        }
+        let hash = store.value(NT_HASH)?;
+        let credential = text(hash, NT_HASH).and_then(|hash| {
+            let name = named(wanted.name, domain)?;
+            Credential::from_hex(name, hash)
+                .ok_or_else(|| format!("{NT_HASH} is not 32 hexadecimal digits"))
+        });
+        Some(credential.map(Self::initiating))
+    }
+
+    fn of_password(
+        name: Option<&UserName>,
+        domain: Option<&[u8]>,
+        password: &[u8],
+    ) -> Result<Self, String> {
+        let password = text(password, "the password")?;
+        let name = named(name, domain)?;
+        Ok(Self::initiating(Credential::from_password(name, password)))
+    }
+
+    fn of_file(wanted: &Wanted<'_>, usage: u32, file: &Path) -> Result<Self, String> {
+        let accounts =
+            Accounts::read(file).map_err(|words| advised(words, Some(&Trouble::OwnNtlmUsers)))?;
+        if accounts.is_empty() {
+            let problem = accounts.problems().first();
+            let problem = problem.map_or(String::new(), |problem| format!(": {problem}"));
+            let nobody = format!("no user in {}{problem}", file.display());
+            return Err(advised(nobody, Some(&Trouble::OwnNtlmUsers)));
+        }
+        let initiator = match wanted.name {
+            _ if usage == GSS_C_ACCEPT => None,
+            Some(name) => accounts.find(name),
+            None => accounts.first(),
+        };
+        match (usage, &initiator) {
+            (GSS_C_INITIATE, None) => Err(match wanted.name {
+                Some(name) => format!("no user {:?} in {}", name.to_string(), file.display()),
+                None => format!("no user in {}", file.display()),
+            }),
+            (GSS_C_INITIATE, Some(_)) => Ok(Self {
+                initiator,
+                accounts: None,
+            }),
+            _ => Ok(Self {
+                initiator,
+                accounts: Some(accounts),
+            }),
+        }
+    }
+
+    fn initiating(credential: Credential) -> Self {
+        Self {
+            initiator: Some(credential),
+            accounts: None,
+        }
+    }
+
+    /// Who signs in.
+    ///
+    /// # Errors
+    /// Nobody does: the users are for accepting only.
+    pub(crate) fn initiator(&self) -> Result<&Credential, MechError> {
+        self.initiator
+            .as_ref()
+            .ok_or_else(|| none("the credential is not for initiating"))
+    }
+
+    /// Who may sign in.
+    ///
+    /// # Errors
+    /// Nobody may: the user is for signing in only.
+    pub(super) fn accounts(&self) -> Result<&Accounts, MechError> {
+        self.accounts
+            .as_ref()
+            .ok_or_else(|| none("the credential is not for accepting"))
+    }
+
+    /// The name of who signs in.
+    pub(crate) fn name(&self) -> Option<&UserName> {
+        self.initiator.as_ref().map(Credential::name)
+    }
+
+    /// GSS_C_BOTH, GSS_C_INITIATE or GSS_C_ACCEPT.
+    pub(crate) fn usage(&self) -> c_int {
+        let usage = match (&self.initiator, &self.accounts) {
+            (Some(_), Some(_)) => GSS_C_BOTH,
+            (None, Some(_)) => GSS_C_ACCEPT,
+            _ => GSS_C_INITIATE,
+        };
+        c_int::try_from(usage).unwrap_or_default()
+    }
+}
+
+/// The file of users: the store's, or the environment's.
+fn user_file(store: Store<'_>) -> Result<PathBuf, String> {
+    if let Some(file) = store.value(KEY_FILE) {
+        return text(file, KEY_FILE).map(PathBuf::from);
+    }
+    environment::variable(Accounts::VARIABLE)
+        .map(PathBuf::from)
+        .ok_or_else(|| {
+            let unset = format!("no user: {} is not set", Accounts::VARIABLE);
+            advised(unset, Some(&Trouble::OwnNtlmUsers))
+        })
+}
+
+fn named(name: Option<&UserName>, domain: Option<&[u8]>) -> Result<UserName, String> {
+    let mut name = name.cloned().ok_or("no user is named")?;
+    if let Some(domain) = domain.filter(|_| name.domain.is_empty()) {
+        text(domain, DOMAIN)?.clone_into(&mut name.domain);
+    }
+    Ok(name)
+}
+
+fn text<'a>(octets: &'a [u8], what: &str) -> Result<&'a str, String> {
+    std::str::from_utf8(octets).map_err(|_| format!("{what} is not UTF-8"))
+}
+
+/// The words of a credential store, as in gssapi_ntlmssp.h.
+const DOMAIN: &str = "ntlmssp_domain";
+const NT_HASH: &str = "ntlmssp_nthash";
+const PASSWORD: &str = "ntlmssp_password";
+const KEY_FILE: &str = "ntlmssp_keyfile";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(text: &str) -> UserName {
+        UserName::parse(text)
+    }
+
+    #[test]
+    fn a_password_signs_in_and_does_not_accept() {
+        let name = named("DOMAIN\\user");
+        let wanted = |usage| Wanted {
+            name: Some(&name),
+            usage,
+            from: From::Password(b"secret"),
+        };
+        let users = Users::find(wanted(1)).ok().unwrap();
+        assert_eq!(users.name(), Some(&name));
+        assert_eq!(users.usage(), 1);
+        assert!(users.accounts().is_err());
+        let refused = Users::find(wanted(2)).err().unwrap();
+        assert!(refused.reason.contains("not for accepting"));
+    }
+
+    #[test]
+    fn a_password_needs_a_name_and_utf_8() {
+        let nobody = Wanted {
+            name: None,
+            usage: 1,
+            from: From::Password(b"secret"),
+        };
+        assert_eq!(
+            Users::find(nobody).err().unwrap().reason,
+            "no user is named"
+        );
+        let name = named("user");
+        let binary = Wanted {
+            name: Some(&name),
+            usage: 1,
+            from: From::Password(b"\xff"),
+        };
+        let reason = Users::find(binary).err().unwrap().reason;
+        assert_eq!(reason, "the password is not UTF-8");
+    }
+}
