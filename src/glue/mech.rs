@@ -439,13 +439,6 @@ fn canonicalize(target: &Name, mech: &Oid) -> Result<Name, MechError> {
         .ok_or_else(|| advised_failure(Role::Initiator, glue, mech, status, minor))
 }
 
-/// Whether a character does something else than to be seen: ends lines, or turns what stands around it.
-fn drives(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
-}
-
 /// The mechanisms of this process that do not know whether a mechListMIC is mandatory: as many as
 /// are configured at the most, but for a thread or two that ask at the same time.
 static UNHEARD: RwLock<Vec<Oid>> = RwLock::new(Vec::new());
