@@ -592,6 +592,9 @@ impl Mechs for Call<'_> {
         token: Option<&[u8]>,
     ) -> Result<(Inner, Step<Token>), MechError> {
         self.note_tried(mech);
+        if let Some(credential) = self.credential {
+            credential.covers(mech)?;
+        }
         self.may_begin(mech)?;
         let (is_krb5, is_ntlm) = (mech.is_krb5(), *mech == oid::NTLMSSP);
         if is_ntlm && self.speaks_ntlm() {

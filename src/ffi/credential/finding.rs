@@ -60,20 +60,22 @@ pub(super) fn acquire(
             let mut made = Credential::new(Some(acquired.cred), acquired.mechs, users, apart);
             made.tells_name = how.name.is_some() || !nameless(glue, how.usage, first);
             made.service = service_of(glue, name, how.usage);
-            return Ok((made, acquired.lifetime));
+            return Ok((made.without(&allowed, &considered), acquired.lifetime));
         }
         // A password that Kerberos has refused must not become NTLM's.
         (Err(reasons), Some(users)) if reasons.iter().all(|why| why.cause == Cause::Unusable) => {
             let mut made = Credential::new(None, Vec::new(), Some(users), apart);
             made.service = service_of(glue, name, how.usage);
-            return Ok((made, INDEFINITE));
+            considered.extend(reasons);
+            return Ok((made.without(&allowed, &considered), INDEFINITE));
         }
         (Err(mut reasons), _) => match apart.map(Apart::into_cred) {
             Some(Ok(cred)) => {
                 let mut made = Credential::new(Some(cred), vec![oid::NTLMSSP], None, None);
                 made.tells_name = !nameless(glue, how.usage, Some(oid::NTLMSSP));
                 made.service = service_of(glue, name, how.usage);
-                return Ok((made, INDEFINITE));
+                considered.extend(reasons);
+                return Ok((made.without(&allowed, &considered), INDEFINITE));
             }
             Some(Err(error)) => {
                 reasons.push(error);

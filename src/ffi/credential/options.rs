@@ -81,6 +81,11 @@ impl Credential {
                 .copied()
         };
         self.wanted = order.iter().filter_map(covered).collect();
+        let place = order.iter().position(Oid::is_krb5);
+        self.lost = self.lost.take().zip(place).map(|(mut lost, place)| {
+            lost.place = order.iter().take(place).filter_map(covered).count();
+            lost
+        });
         self.usable_under = policy::current();
         self.usable = self.usable_under.terms.order(self.wanted.clone()).into();
         self.ordered = true;
