@@ -3,16 +3,17 @@
 
 use super::mech::{self, Acquire, Source};
 use super::owned::Store;
-use super::{Mechglue, environment};
+use super::{Mechglue, environment, held_briefly};
 use crate::advice::{Trouble, advised};
 use crate::error::{Cause, MechError, major};
 use crate::oid;
 use crate::sys::GSS_C_INITIATE;
 use std::ffi::c_int;
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
 
 /// Whether the system's NTLM mechanism has a user to sign in as, or users to accept.
@@ -25,26 +26,28 @@ use std::time::{Duration, Instant, SystemTime};
 /// Why it has none.
 pub(crate) fn ntlm(glue: &'static Mechglue) -> Result<(), MechError> {
     static ANSWER: Mutex<Option<Answer>> = Mutex::new(None);
-    let mut answer = ANSWER.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = answer.as_mut() {
-        if known.looked.elapsed() < LOOK_AGAIN_AFTER {
-            return known.verdict.clone();
-        }
-        if known.place == place() {
-            known.looked = Instant::now();
-            return known.verdict.clone();
-        }
-    }
+    let is_fresh = |known: &Answer| known.looked.elapsed() < LOOK_AGAIN_AFTER;
+    let known = match held_briefly(&ANSWER).as_deref() {
+        Some(Some(fresh)) if is_fresh(fresh) => return fresh.verdict.clone(),
+        known => known.cloned().flatten(),
+    };
+    // Asking takes its time, and a fork meanwhile must not leave the answer locked in the child.
     let place = place();
-    let verdict = judge(glue, &place);
-    *answer = Some(Answer {
-        place,
-        verdict: verdict.clone(),
-        looked: Instant::now(),
-    });
+    let verdict = match known {
+        Some(known) if known.place == place => known.verdict,
+        _ => judge(glue, &place),
+    };
+    if let Some(mut answer) = held_briefly(&ANSWER) {
+        *answer = Some(Answer {
+            place,
+            verdict: verdict.clone(),
+            looked: Instant::now(),
+        });
+    }
     verdict
 }
 
+#[derive(Clone)]
 struct Answer {
     place: Place,
     verdict: Result<(), MechError>,
@@ -52,7 +55,7 @@ struct Answer {
 }
 
 /// Where users are to be found, and when that last changed.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 enum Place {
     File(PathBuf, SystemTime),
     Winbind(SystemTime),
@@ -115,7 +118,12 @@ fn judge(glue: &'static Mechglue, place: &Place) -> Result<(), MechError> {
 /// Whether a user file has a line of the forms gss-ntlmssp reads: `DOMAIN:user:password`, or an
 /// smbpasswd line.
 fn names_a_user(file: &Path) -> std::io::Result<bool> {
-    let lines = BufReader::new(File::open(file)?.take(MOST_READ)).split(b'\n');
+    // A pipe of that name is not waited for.
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(file)?;
+    let lines = BufReader::new(opened.take(MOST_READ)).split(b'\n');
     for line in lines {
         let line = line?;
         let fields: Vec<&[u8]> = line.split(|octet| *octet == b':').collect();

@@ -2,14 +2,14 @@
 //! that is not needed: asking the glue would load every one of them.
 
 use super::owned::{LentOid, OidSet};
-use super::{Mechglue, environment};
+use super::{Mechglue, environment, held_briefly};
 use crate::error::major;
 use crate::oid::{self, Oid};
 use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 use std::ptr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 /// The mechanisms that may be negotiated, in the order of the glue's configuration, Kerberos first.
@@ -17,23 +17,23 @@ use std::time::{Duration, Instant, SystemTime};
 /// Learnt once and kept; the configuration files are looked at again at most once in
 /// [`LOOK_AGAIN_AFTER`], as the glue itself does.
 pub(crate) fn available(glue: &'static Mechglue) -> Arc<[Oid]> {
-    let mut known = glue
-        .catalog
-        .0
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
-    if let Some(catalog) = known.as_mut() {
-        if catalog.looked.elapsed() < LOOK_AGAIN_AFTER {
-            return Arc::clone(&catalog.mechs);
-        }
-        if stamps(&catalog.sources) == catalog.stamps {
-            catalog.looked = Instant::now();
-            return Arc::clone(&catalog.mechs);
-        }
-    }
-    let catalog = Catalog::read(glue);
+    let is_fresh = |known: &Catalog| known.looked.elapsed() < LOOK_AGAIN_AFTER;
+    let known = match held_briefly(&glue.catalog.0).as_deref() {
+        Some(Some(fresh)) if is_fresh(fresh) => return Arc::clone(&fresh.mechs),
+        known => known.cloned().flatten(),
+    };
+    // Reading takes its time, and a fork meanwhile must not leave the catalog locked in the child.
+    let catalog = match known {
+        Some(known) if stamps(&known.sources) == known.stamps => Catalog {
+            looked: Instant::now(),
+            ..known
+        },
+        _ => Catalog::read(glue),
+    };
     let mechs = Arc::clone(&catalog.mechs);
-    *known = Some(catalog);
+    if let Some(mut known) = held_briefly(&glue.catalog.0) {
+        *known = Some(catalog);
+    }
     mechs
 }
 
@@ -53,6 +53,7 @@ impl Known {
     }
 }
 
+#[derive(Clone)]
 struct Catalog {
     mechs: Arc<[Oid]>,
     sources: Vec<PathBuf>,

@@ -708,12 +708,19 @@ fn printable(sentence: &str) -> String {
     let mut shown: String = sentence
         .chars()
         .take(LONGEST_SENTENCE)
-        .map(|c| if c.is_control() { '?' } else { c })
+        .map(|c| if drives(c) { '?' } else { c })
         .collect();
     if sentence.chars().nth(LONGEST_SENTENCE).is_some() {
         shown.push_str("...");
     }
     shown
+}
+
+/// Whether a character does something else than to be seen: ends lines, or turns what stands around it.
+fn drives(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// The mechanisms of this process that do not know whether a mechListMIC is mandatory: as many as

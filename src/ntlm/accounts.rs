@@ -3,8 +3,9 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::response::{Key, nt_hash, upper};
@@ -131,7 +132,12 @@ impl Accounts {
     /// [`Self::problems`].
     pub fn read(path: &Path) -> Result<Self, String> {
         let failed = |error: std::io::Error| format!("{}: {error}", path.display());
-        let file = File::open(path).map_err(failed)?;
+        // A pipe of that name is not waited for.
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+            .open(path)
+            .map_err(failed)?;
         let length = file.metadata().map_err(failed)?.len();
         // One allocation, so that no copy of the passwords is left behind by growing.
         let room =

@@ -7,6 +7,7 @@ use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
@@ -93,9 +94,8 @@ fn heard(mut child: Child) -> End {
     let Some(status) = wait(&mut child) else {
         return End::TooLong;
     };
-    let errors = errors.join().unwrap_or_default();
-    let errors = String::from_utf8_lossy(&errors).trim().to_owned();
-    let said = said.join().unwrap_or_default();
+    let errors = String::from_utf8_lossy(&rest(&errors)).trim().to_owned();
+    let said = rest(&said);
     match (status.signal(), serde_json::from_slice(&said)) {
         (Some(signal), _) => End::Crash(signal, errors),
         (None, Ok(Value::Object(answer))) => End::Answer(Answer(answer)),
@@ -104,15 +104,30 @@ fn heard(mut child: Child) -> End {
 }
 
 /// Read what a child says while it runs, so that it never waits for us.
-fn reader(pipe: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<Vec<u8>> {
+fn reader(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
-        let mut text = Vec::new();
-        if let Some(pipe) = pipe {
-            // What cannot be read is missing from the answer, and then there is none.
-            let _ = pipe.take(SAID_MAX).read_to_end(&mut text);
+        let mut pipe = pipe.map(|pipe| pipe.take(SAID_MAX));
+        let mut part = vec![0; PART];
+        while let Some(Ok(length @ 1..)) = pipe.as_mut().map(|pipe| pipe.read(&mut part)) {
+            let part = part.iter().take(length).copied().collect();
+            if sender.send(part).is_err() {
+                break;
+            }
         }
-        text
-    })
+    });
+    receiver
+}
+
+/// All that was said, when the child has ended. One of its own, a daemon that a library has started
+/// for example, may keep the pipe and never end: it has nothing to say to us.
+fn rest(said: &Receiver<Vec<u8>>) -> Vec<u8> {
+    let mut text = Vec::new();
+    let until = Instant::now() + SILENCE;
+    while let Ok(part) = said.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        text.extend(part);
+    }
+    text
 }
 
 /// Its status; `None` when it had to be ended.
@@ -134,5 +149,30 @@ fn wait(child: &mut Child) -> Option<ExitStatus> {
 
 /// libkrb5 waits some ten seconds for a KDC that does not answer, the resolver as long for a server.
 pub(crate) const LIMIT: Duration = Duration::from_secs(40);
+/// What a child that has ended has said is in the pipe: reading it takes no longer.
+const SILENCE: Duration = Duration::from_secs(1);
+/// Octets read at once.
+const PART: usize = 16 * 1024;
 /// An answer lists the files of a process at the most.
 const SAID_MAX: u64 = 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_that_leaves_one_of_its_own_behind_is_heard_all_the_same() {
+        let child = Command::new("sh")
+            .args(["-c", "sleep 600 & echo \"{\\\"left\\\": $!}\""])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let End::Answer(answer) = heard(child) else {
+            panic!("no answer");
+        };
+        // It is there to be ended.
+        let left = answer.number("left").unwrap().to_string();
+        assert!(Command::new("kill").arg(left).status().unwrap().success());
+    }
+}

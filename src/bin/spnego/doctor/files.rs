@@ -2,8 +2,9 @@
 //! what is no secret is kept.
 #![forbid(unsafe_code)]
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::ticket::Ticket;
@@ -41,7 +42,12 @@ pub(crate) struct Key {
 /// Read a file that must not be endless.
 pub(crate) fn contents(file: &Path) -> Result<Vec<u8>, String> {
     let mut octets = Vec::new();
-    let opened = File::open(file).map_err(|error| error.to_string())?;
+    // A pipe of that name is not waited for.
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(file)
+        .map_err(|error| error.to_string())?;
     if !opened.metadata().is_ok_and(|metadata| metadata.is_file()) {
         return Err("not a regular file".to_owned());
     }
@@ -300,6 +306,17 @@ mod tests {
                 assert!(tickets <= 1, "{at}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_waited_for() {
+        let pipe = std::env::temp_dir().join(format!("spnego-pipe-{}", std::process::id()));
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        for other in [&pipe, Path::new("/dev/zero"), Path::new("/")] {
+            assert_eq!(contents(other), Err("not a regular file".to_owned()));
+        }
+        std::fs::remove_file(&pipe).unwrap();
     }
 
     #[test]
