@@ -227,20 +227,20 @@ fn acquire(
             let first = acquired.mechs.first().copied();
             let mut made = Credential::new(Some(acquired.cred), acquired.mechs, users, apart);
             made.tells_name = how.name.is_some() || !nameless(glue, how.usage, first);
-            made.service = service_of(name, how.usage);
+            made.service = service_of(glue, name, how.usage);
             return Ok((made, acquired.lifetime));
         }
         // A password that Kerberos has refused must not become NTLM's.
         (Err(reasons), Some(users)) if reasons.iter().all(|why| why.cause == Cause::Unusable) => {
             let mut made = Credential::new(None, Vec::new(), Some(users), apart);
-            made.service = service_of(name, how.usage);
+            made.service = service_of(glue, name, how.usage);
             return Ok((made, INDEFINITE));
         }
         (Err(mut reasons), _) => match apart.map(Apart::into_cred) {
             Some(Ok(cred)) => {
                 let mut made = Credential::new(Some(cred), vec![oid::NTLMSSP], None, None);
                 made.tells_name = !nameless(glue, how.usage, Some(oid::NTLMSSP));
-                made.service = service_of(name, how.usage);
+                made.service = service_of(glue, name, how.usage);
                 return Ok((made, INDEFINITE));
             }
             Some(Err(error)) => {
@@ -260,9 +260,9 @@ fn acquire(
 }
 
 /// The service whose name a credential to accept with was asked for by.
-fn service_of(name: Option<&Name>, usage: c_int) -> Option<String> {
+fn service_of(glue: &'static Mechglue, name: Option<&Name>, usage: c_int) -> Option<String> {
     let (_, accepts) = roles(usage);
-    name.filter(|_| accepts).and_then(Name::service_as_given)
+    name.filter(|_| accepts)?.text(glue)
 }
 
 /// What a credential can be acquired for.
@@ -762,8 +762,17 @@ impl Credential {
             .filter(|mech| *mech != oid::SPNEGO)
             .collect();
         let tells_name = !nameless(cred.glue(), facts.usage, negotiable.first().copied());
+        // A rule for a service holds for whoever has its credential, wherever it was acquired.
+        let (_, accepts) = roles(facts.usage);
+        let name = if accepts && tells_name {
+            call::inquire_cred(&cred, true, false)?.name
+        } else {
+            None
+        };
+        let service = service_of(cred.glue(), name.map(Name::of_glue).as_ref(), facts.usage);
         let mut made = Self::new(Some(cred), negotiable, None, None);
         made.tells_name = tells_name;
+        made.service = service;
         made.source = trace::on().then(|| "the caller's own".into());
         Ok(made)
     }

@@ -153,12 +153,6 @@ impl Name {
             .to_owned())
     }
 
-    /// The service of a name that was given as text, without asking the glue.
-    pub(crate) fn service_as_given(&self) -> Option<String> {
-        let given = self.given.as_ref()?;
-        Some(String::from_utf8_lossy(&given.text).into_owned())
-    }
-
     /// The name as one of the glue's, imported on first need.
     ///
     /// # Errors

@@ -9,6 +9,7 @@
  *   mech=spnego      mechanism to initiate      flags=mutual,...  flags to ask for
  *   target=HTTP@localhost  target.type=hostbased                  bindings=TEXT
  *   cred=default|acquire|from|password          cred.mechs=none   cred.name, cred.type
+ *   cred.carry=yes   export and import the credential
  *   store=k:v;k:v    password=TEXT              neg=krb5,...      gss_set_neg_mechs
  *   no_ci=yes        GSS_KRB5_CRED_NO_CI_FLAGS_X
  *   first=none|fed|ignored   begin with an empty token to the acceptor; feed what it answers, or not
@@ -189,6 +190,16 @@ static OM_uint32 acquire(struct end *end, OM_uint32 *minor)
     if (!GSS_ERROR(major)) {
         show_mechs("  actual mechs", actual);
         show("  time: %s", time_text(seconds));
+    }
+    if (!GSS_ERROR(major) && yes(end, "cred.carry")) {
+        gss_buffer_desc token = GSS_C_EMPTY_BUFFER;
+
+        major = gss_export_cred(minor, end->cred, &token);
+        show_status("  carry: export", major, *minor, GSS_C_NO_OID);
+        gss_release_cred(&ignored, &end->cred);
+        major = gss_import_cred(minor, &token, &end->cred);
+        show_status("  carry: import", major, *minor, GSS_C_NO_OID);
+        gss_release_buffer(&ignored, &token);
     }
     gss_release_oid_set(&ignored, &actual);
     gss_release_oid_set(&ignored, &mechs);
