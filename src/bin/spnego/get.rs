@@ -224,7 +224,7 @@ impl Plan<'_> {
                 connection.body(body, u64::MAX, &mut sink)?
             }
             (None, Form::Json) => connection.body(body, u64::MAX, &mut io::sink())?,
-            (None, Form::Text) => connection.body(body, u64::MAX, &mut io::stdout().lock())?,
+            (None, Form::Text) => connection.body(body, u64::MAX, &mut print::Page::new())?,
         };
         let location = response.fields.values("Location").next();
         let location = location.map(|place| String::from_utf8_lossy(place).into_owned());

@@ -4,7 +4,7 @@
 #![allow(dead_code, reason = "a vocabulary: not every word is in use")]
 
 use std::fmt::Display;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
@@ -70,9 +70,68 @@ pub(crate) fn harmless(text: &str) -> String {
     })
 }
 
-/// Whether `c` is not seen and changes how what stands around it is seen.
+/// Whether `c` is not seen, or changes how what stands around it is seen.
 fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// A page for standard output. A terminal gets its text, and nothing that it would obey but the ends
+/// of lines; anything else gets it octet by octet.
+pub(crate) struct Page {
+    is_for_people: bool,
+    /// The beginning of a character whose end is still to come.
+    begun: Vec<u8>,
+}
+
+impl Page {
+    pub(crate) fn new() -> Self {
+        Self {
+            is_for_people: io::stdout().is_terminal(),
+            begun: Vec::new(),
+        }
+    }
+
+    /// What a terminal gets of the next octets.
+    fn text(&mut self, octets: &[u8]) -> String {
+        self.begun.extend(octets);
+        let octets = std::mem::take(&mut self.begun);
+        let mut text = String::new();
+        for chunk in octets.utf8_chunks() {
+            text.push_str(chunk.valid());
+            let is_last = std::ptr::eq(
+                chunk.invalid().as_ptr_range().end,
+                octets.as_ptr_range().end,
+            );
+            if is_last && chunk.invalid().len() < LONGEST_CHARACTER {
+                self.begun = chunk.invalid().to_vec();
+            } else if !chunk.invalid().is_empty() {
+                text.push(char::REPLACEMENT_CHARACTER);
+            }
+        }
+        let lines = text.split_inclusive(['\n', '\t']);
+        let shown = lines.map(|line| match line.strip_suffix(['\n', '\t']) {
+            Some(front) => harmless(front) + line.get(front.len()..).unwrap_or_default(),
+            None => harmless(line),
+        });
+        shown.collect()
+    }
+}
+
+impl io::Write for Page {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        if self.is_for_people {
+            let text = self.text(octets);
+            io::stdout().write_all(text.as_bytes())?;
+        } else {
+            io::stdout().write_all(octets)?;
+        }
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stdout().flush()
+    }
 }
 
 /// Print a line, with colours on a terminal (and not under `NO_COLOR`).
@@ -92,7 +151,6 @@ pub(crate) fn json(value: &Value) {
 
 /// The text of a JSON value, for [`json`], and for a value that is printed in [`part`]s.
 pub(crate) fn json_text(value: &Value) -> String {
-    use std::io::IsTerminal;
     if io::stdout().is_terminal() {
         format!("{value:#}")
     } else {
@@ -127,4 +185,27 @@ pub(crate) fn done(result: io::Result<()>) {
         complain(format_args!("standard output: {error}"));
     }
     std::process::exit(1);
+}
+
+/// Octets of UTF-8.
+const LONGEST_CHARACTER: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_gets_the_text_of_a_page_and_no_orders() {
+        let mut page = Page {
+            is_for_people: true,
+            begun: Vec::new(),
+        };
+        let hostile = "\u{1b}]0;x\u{7}\r\n\tgr\u{fc}n \u{202e}".as_bytes();
+        let whole = page.text(hostile);
+        assert_eq!(whole, "\\u{1b}]0;x\\u{7}\\u{d}\n\tgr\u{fc}n \\u{202e}");
+        // However it arrives.
+        let parts: String = hostile.iter().map(|octet| page.text(&[*octet])).collect();
+        assert_eq!(parts, whole);
+        assert_eq!(page.text(b"\xff\xfe\x9b1m"), "\u{fffd}\u{fffd}\u{fffd}1m");
+    }
 }
