@@ -124,7 +124,7 @@ impl Context {
     }
 
     /// Take it apart to be carried.
-    fn half_done(self) -> Option<HalfDone> {
+    pub(super) fn half_done(self) -> Option<HalfDone> {
         let Progress {
             negotiation,
             record,
@@ -153,7 +153,7 @@ impl Context {
     }
 
     /// Put it together again.
-    fn of_half_done(half_done: HalfDone) -> Option<Self> {
+    pub(super) fn of_half_done(half_done: HalfDone) -> Option<Self> {
         let octets = &half_done.negotiation;
         let inner = Inner::Ntlm(Box::new(half_done.own));
         let size = half_done.max_output_token_size;

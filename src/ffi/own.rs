@@ -561,7 +561,10 @@ const KEY_FILE: &str = "ntlmssp_keyfile";
 
 #[cfg(test)]
 mod tests {
+    use super::super::context::Context;
     use super::*;
+    use crate::negotiate::Initiator;
+    use crate::negotiate::script::{self, Script};
 
     fn named(text: &str) -> UserName {
         UserName::parse(text)
@@ -614,8 +617,8 @@ mod tests {
         assert!(Own::import(Mechglue::mit(), b"").is_none());
     }
 
-    #[test]
-    fn a_half_done_context_that_is_cut_short_is_none() {
+    /// A half-done context that has offered, with this negotiation.
+    fn half_done(negotiation: Vec<u8>) -> HalfDone {
         let users = Users::find(Wanted {
             name: Some(&UserName::parse("DOMAIN\\user")),
             usage: 1,
@@ -629,7 +632,7 @@ mod tests {
             context_flags: 0,
         })
         .unwrap();
-        let half_done = HalfDone {
+        HalfDone {
             own: Own {
                 ntlm,
                 wants_mutual: true,
@@ -637,9 +640,43 @@ mod tests {
                 peer_proved: false,
             },
             is_initiator: true,
-            negotiation: b"negotiation".to_vec(),
+            negotiation,
             max_output_token_size: Some(100),
+        }
+    }
+
+    /// Whatever the octets are: no panic, nothing large, and what is taken up can be taken apart again.
+    #[test]
+    fn a_half_done_context_of_other_octets_is_one_or_none() {
+        let mut side = script::Side::new(script::Role::Initiator, [Script::new(oid::NTLMSSP, 3)]);
+        let (state, _) = Initiator::Start.step(None, &mut side).unwrap();
+        let (negotiation, _) = state.take_apart(&side.record).unwrap();
+        let token = half_done(negotiation).export().unwrap();
+        let again = |octets: &[u8]| {
+            let half_done = HalfDone::import(Mechglue::mit(), octets)?;
+            Context::of_half_done(half_done)?.half_done()?.export().ok()
         };
+        assert_eq!(again(&token), Some(token.clone()));
+        for at in 0..token.len() {
+            for value in [0, 1, 2, 3, 5, 0x7f, 0x80, 0xfe, 0xff] {
+                let mut other = token.clone();
+                other[at] = value;
+                if let Some(back) = again(&other) {
+                    assert!(back.len() <= token.len() + 4, "{at} {value}");
+                }
+            }
+            assert_eq!(again(&token[..at]), None);
+            let mut longer = token.clone();
+            longer.insert(at, 0);
+            if let Some(back) = again(&longer) {
+                assert!(back.len() <= longer.len(), "{at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_half_done_context_that_is_cut_short_is_none() {
+        let half_done = half_done(b"negotiation".to_vec());
         let token = half_done.export().unwrap();
         assert!(!token.windows(6).any(|octets| octets == b"sesame"));
         for end in 0..token.len() {
