@@ -184,7 +184,7 @@ impl Report {
                 format!("{what} crashes (signal {signal})")
             }
             End::Crash(signal, said) => format!("{what} crashes (signal {signal}): {said}"),
-            End::TooLong => format!("{what} takes longer than {} s", child::LIMIT.as_secs()),
+            End::TooLong(limit) => format!("{what} takes longer than {} s", limit.as_secs()),
             End::Nothing(said) => format!("{what} ends without an answer: {said}"),
         };
         self.add(Level::Fault, about, sentence, None);

@@ -172,8 +172,9 @@ impl House {
                 );
                 continue;
             }
-            let house = Arc::clone(&house);
-            std::thread::spawn(move || {
+            let visited = Arc::clone(&house);
+            let visit = std::thread::Builder::new().spawn(move || {
+                let house = visited;
                 house.event(
                     number,
                     styled(FAINT, format_args!("from {from}")),
@@ -191,6 +192,10 @@ impl House {
                     || json!({"event": "closed", "reason": end.err()}),
                 );
             });
+            if let Err(error) = visit {
+                house.connections.fetch_sub(1, Ordering::Relaxed);
+                print::complain(format_args!("{number}: no thread: {error}"));
+            }
         }
     }
 

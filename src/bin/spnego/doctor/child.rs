@@ -7,6 +7,7 @@ use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
@@ -18,8 +19,8 @@ pub(crate) enum End {
     Answer(Answer),
     /// A signal ended it, as a crash does. What it said on standard error.
     Crash(i32, String),
-    /// It was ended after [`LIMIT`].
-    TooLong,
+    /// It was ended after this time.
+    TooLong(Duration),
     /// It ended without an answer.
     Nothing(String),
 }
@@ -91,8 +92,9 @@ pub(crate) fn ask<S: AsRef<OsStr>>(question: &[S], variables: &[(&str, &OsStr)])
 fn heard(mut child: Child) -> End {
     let said = reader(child.stdout.take());
     let errors = reader(child.stderr.take());
-    let Some(status) = wait(&mut child) else {
-        return End::TooLong;
+    let status = match wait(&mut child) {
+        Ok(status) => status,
+        Err(limit) => return End::TooLong(limit),
     };
     let errors = String::from_utf8_lossy(&rest(&errors)).trim().to_owned();
     let said = rest(&said);
@@ -130,25 +132,33 @@ fn rest(said: &Receiver<Vec<u8>>) -> Vec<u8> {
     text
 }
 
-/// Its status; `None` when it had to be ended.
-fn wait(child: &mut Child) -> Option<ExitStatus> {
-    let until = Instant::now() + LIMIT;
+/// Its status, or the time after which it had to be ended.
+fn wait(child: &mut Child) -> Result<ExitStatus, Duration> {
+    let limit = match TRIED.load(Ordering::Relaxed) {
+        false => LIMIT,
+        true => LIMIT / 8,
+    };
+    let until = Instant::now() + limit;
     loop {
         if let Ok(Some(status)) = child.try_wait() {
-            return Some(status);
+            return Ok(status);
         }
         if Instant::now() >= until {
+            TRIED.store(true, Ordering::Relaxed);
             // It is ours, and not waited for yet.
             let _ = child.kill();
             let _ = child.wait();
-            return None;
+            return Err(limit);
         }
         std::thread::sleep(Duration::from_millis(10));
     }
 }
 
+/// A child has taken all its time. What it waited for, a ticket cache that is a pipe for example, the
+/// next ones wait for as well: they get less of it.
+static TRIED: AtomicBool = AtomicBool::new(false);
 /// libkrb5 waits some ten seconds for a KDC that does not answer, the resolver as long for a server.
-pub(crate) const LIMIT: Duration = Duration::from_secs(40);
+const LIMIT: Duration = Duration::from_secs(40);
 /// What a child that has ended has said is in the pipe: reading it takes no longer.
 const SILENCE: Duration = Duration::from_secs(1);
 /// Octets read at once.
