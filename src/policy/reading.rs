@@ -453,13 +453,12 @@ fn place(text: &str, at: usize) -> (usize, usize) {
         .as_bytes()
         .get(..at.min(text.len()))
         .unwrap_or_default();
-    let before = String::from_utf8_lossy(before);
-    let lines = before.matches('\n').count();
-    let line = before.rsplit('\n').next().unwrap_or_default();
-    (
-        lines.saturating_add(1),
-        line.chars().count().saturating_add(1),
-    )
+    let is_end = |octet: &u8| *octet == b'\n';
+    // Asked for each key of a file: octets are counted by the vector, characters one by one.
+    let lines = before.iter().filter(|octet| is_end(octet)).count();
+    let line = before.rsplit(is_end).next().unwrap_or_default();
+    let column = String::from_utf8_lossy(line).chars().count();
+    (lines.saturating_add(1), column.saturating_add(1))
 }
 
 /// The entries of a table as they stand in the file, each with its offset.
