@@ -422,6 +422,38 @@ fn kerberos_errors_fall_back_only_where_they_may() {
         initiator.contains("krb5: No Kerberos credentials"),
         "{initiator}"
     );
+    // So it is with a credential that was acquired, and has no part for Kerberos.
+    let refused = "no other mechanism is taken in its place: rule 1 (line 1 of ";
+    let refuse = "[[rule]]\nrole = 'initiator'\ndowngrade = 'refuse'\n";
+    for (rule, options, is_free) in [
+        (rule, "i.cred=acquire", false),
+        (rule, "i.cred=acquire i.cred.mechs=spnego", false),
+        (refuse, "i.cred=acquire", false),
+        (
+            rule,
+            "i.cred=acquire i.cred.mechs=spnego i.neg=krb5,ntlmssp",
+            false,
+        ),
+        (
+            rule,
+            "i.cred=acquire i.cred.mechs=spnego i.neg=ntlmssp,krb5",
+            true,
+        ),
+        (
+            rule,
+            "i.cred=acquire i.cred.mechs=spnego i.neg=ntlmssp",
+            true,
+        ),
+        ("", "i.cred=acquire", true),
+    ] {
+        let without_ticket = pair(realm, rule).with_variable("KRB5CCNAME", "FILE:/nonexistent");
+        let output = run(&without_ticket.options(options));
+        if is_free {
+            assert_eq!(taken(&output), "ntlmssp", "{options}");
+        } else {
+            assert_refused(&output, "initiator", refused);
+        }
+    }
     // Where Kerberos works nothing changes, nor where NTLM is preferred.
     assert_eq!(taken(&run(&pair(realm, rule))), "krb5");
     let output = without_ticket(&format!("{rule}mechs = ['ntlmssp', 'krb5']\n"));
@@ -431,12 +463,11 @@ fn kerberos_errors_fall_back_only_where_they_may() {
     let without_key =
         |text: &str| run(&pair(realm, text).with_variable("KRB5_KTNAME", "FILE:/nonexistent"));
     assert_eq!(taken(&without_key("")), "ntlmssp");
-    let output = without_key("[[rule]]\nrole = 'acceptor'\nkerberos_fallback = false\n");
-    assert_refused(
-        &output,
-        "acceptor",
-        "no other mechanism is taken in its place: rule 1 (line 1 of ",
-    );
+    let rule = "[[rule]]\nrole = 'acceptor'\nkerberos_fallback = false\n";
+    assert_refused(&without_key(rule), "acceptor", refused);
+    let without_key = pair(realm, rule).with_variable("KRB5_KTNAME", "FILE:/nonexistent");
+    let output = run(&without_key.options("a.cred=acquire"));
+    assert_refused(&output, "acceptor", refused);
 }
 
 #[test]

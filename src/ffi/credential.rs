@@ -48,6 +48,14 @@ pub(crate) struct Credential {
     tells_name: bool,
     /// Where it came from, when that is traced and not the default.
     source: Option<Box<str>>,
+    lost: Option<Box<Lost>>,
+}
+
+/// Kerberos, which was wanted and could not be acquired.
+struct Lost {
+    why: MechError,
+    /// How many of the others come before it.
+    place: usize,
 }
 
 /// A credential as C holds it: several contexts may be made with it at once.
@@ -79,7 +87,19 @@ impl Credential {
             max_output_token_size: None,
             tells_name: true,
             source: None,
+            lost: None,
         }
+    }
+
+    /// The same, where Kerberos was among what was `wanted`: if it is not there now, `errors` have why.
+    fn without(mut self, wanted: &[Oid], errors: &[MechError]) -> Self {
+        if wanted.iter().any(Oid::is_krb5) && !self.mechs.iter().any(Oid::is_krb5) {
+            let why = errors.iter().find(|error| error.mech.is_krb5());
+            let why = why.cloned();
+            let why = why.unwrap_or_else(|| unusable(&oid::KRB5, NOT_FOR_THIS));
+            self.lost = Some(Box::new(Lost { why, place: 0 }));
+        }
+        self
     }
 
     /// Where it came from, when that is traced and not the default.
@@ -126,7 +146,13 @@ impl Credential {
 
     /// The mechanisms it can be used for in a context, as ordered by the caller and allowed by the
     /// policy in force there.
+    /// Kerberos is among them even if it could not be acquired, where nothing is to take its place.
     pub(crate) fn usable_under(&self, in_force: &InForce) -> Arc<[Oid]> {
+        if let Some(lost) = self.lost.as_ref().filter(|_| in_force.minds_fallback()) {
+            let mut wanted = self.wanted.clone();
+            wanted.insert(lost.place.min(wanted.len()), oid::KRB5);
+            return in_force.order(wanted).into();
+        }
         if in_force.is_only(&self.usable_under) {
             return Arc::clone(&self.usable);
         }
@@ -153,6 +179,11 @@ impl Credential {
                 .copied()
         };
         self.wanted = order.iter().filter_map(covered).collect();
+        let place = order.iter().position(Oid::is_krb5);
+        self.lost = self.lost.take().zip(place).map(|(mut lost, place)| {
+            lost.place = order.iter().take(place).filter_map(covered).count();
+            lost
+        });
         self.usable_under = policy::current();
         self.usable = self.usable_under.terms.order(self.wanted.clone()).into();
         self.ordered = true;
@@ -178,6 +209,9 @@ impl Credential {
     /// # Errors
     /// Why not.
     pub(crate) fn covers(&self, mech: &Oid) -> Result<(), MechError> {
+        if let Some(lost) = self.lost.as_ref().filter(|_| mech.is_krb5()) {
+            return Err(lost.why.clone());
+        }
         if self.wanted.iter().any(|wanted| wanted.same_mech(mech)) {
             return Ok(());
         }
@@ -228,20 +262,22 @@ fn acquire(
             let mut made = Credential::new(Some(acquired.cred), acquired.mechs, users, apart);
             made.tells_name = how.name.is_some() || !nameless(glue, how.usage, first);
             made.service = service_of(glue, name, how.usage);
-            return Ok((made, acquired.lifetime));
+            return Ok((made.without(&allowed, &considered), acquired.lifetime));
         }
         // A password that Kerberos has refused must not become NTLM's.
         (Err(reasons), Some(users)) if reasons.iter().all(|why| why.cause == Cause::Unusable) => {
             let mut made = Credential::new(None, Vec::new(), Some(users), apart);
             made.service = service_of(glue, name, how.usage);
-            return Ok((made, INDEFINITE));
+            considered.extend(reasons);
+            return Ok((made.without(&allowed, &considered), INDEFINITE));
         }
         (Err(mut reasons), _) => match apart.map(Apart::into_cred) {
             Some(Ok(cred)) => {
                 let mut made = Credential::new(Some(cred), vec![oid::NTLMSSP], None, None);
                 made.tells_name = !nameless(glue, how.usage, Some(oid::NTLMSSP));
                 made.service = service_of(glue, name, how.usage);
-                return Ok((made, INDEFINITE));
+                considered.extend(reasons);
+                return Ok((made.without(&allowed, &considered), INDEFINITE));
             }
             Some(Err(error)) => {
                 reasons.push(error);

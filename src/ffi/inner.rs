@@ -587,6 +587,9 @@ impl Mechs for Call<'_> {
         token: Option<&[u8]>,
     ) -> Result<(Inner, Step<Token>), MechError> {
         self.note_tried(mech);
+        if let Some(credential) = self.credential {
+            credential.covers(mech)?;
+        }
         self.may_begin(mech)?;
         if *mech == oid::NTLMSSP && self.speaks_ntlm() {
             let (started, step) = self.run_own(token)?;
