@@ -7,7 +7,8 @@ use std::str::FromStr;
 
 /// An object identifier: the content octets of its DER encoding, held inline, then zeros, and their
 /// number in the last octet. One array of whole words, so that two are compared, and one is copied,
-/// by a few instructions, also inside larger values.
+/// by a few instructions, also inside larger values. That is so with `==`; a constant in a pattern is
+/// compared octet by octet.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(align(8))]
 pub struct Oid([u8; Self::LONGEST + 1]);
@@ -23,6 +24,7 @@ impl Oid {
             return None;
         }
         let mut held = [0; Self::LONGEST + 1];
+        // Before the rest, which is then one piece to the compiler.
         *held.last_mut()? = u8::try_from(content.len()).ok()?;
         held.get_mut(..content.len())?.copy_from_slice(content);
         Some(Self(held))

@@ -201,6 +201,7 @@ impl Record {
         });
         // As many as are configured here; the bound is against a list of thousands all the same.
         if self.dropped.len() < MOST_TOLD {
+            // One, if any: room for more would stay with the context.
             self.dropped.reserve_exact(1);
             self.dropped.push(error);
         }
