@@ -4,13 +4,15 @@
 use std::fmt;
 use zeroize::Zeroize;
 
-/// A secret: no `Debug` of its content, wiped on drop.
-pub struct Secret<T: Zeroize>(T);
+/// A secret: no `Debug` of its content, wiped on drop. It is on the heap, since moving it about would
+/// leave copies of it on the stack that nobody wipes.
+pub struct Secret<T: Zeroize>(Box<T>);
 
 impl<T: Zeroize> Secret<T> {
-    /// Take a value into custody.
+    /// Take a value into custody: one whose content is on the heap, or one that is not secret yet and
+    /// is filled in place.
     pub fn new(value: T) -> Self {
-        Self(value)
+        Self(Box::new(value))
     }
 
     /// Look at it; what is copied out of here is the borrower's to wipe.

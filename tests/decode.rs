@@ -760,9 +760,10 @@ fn the_example_of_rfc_4559_has_no_token_in_it() {
     assert_eq!(shown.json["legs"][0]["scheme"], "Negotiate");
     assert_eq!(shown.json["legs"][0]["direction"], "client-to-server");
     assert_eq!(
-        shown.remarks("doubtful"),
+        shown.remarks("wrong"),
         ["not a token of SPNEGO, NEGOEX, NTLM or Kerberos []"]
     );
+    assert_eq!(shown.status, 1);
 }
 
 #[test]

@@ -48,6 +48,40 @@ fn install_puts_the_tool_with_its_manual_and_completions() {
 }
 
 #[test]
+fn install_puts_the_library_for_c_where_programs_are_linked_with_it() {
+    let stage = Stage::new("for-c");
+    stage.install().succeeds();
+    for name in ["libgss_spnego.so.0", "libgss_spnego.so"] {
+        assert_eq!(stage.read(&format!("usr/lib/here/{name}")), "for C");
+    }
+    let link = fs::read_link(stage.path("usr/lib/here/libgss_spnego.so"));
+    assert_eq!(link.unwrap(), Path::new("libgss_spnego.so.0"));
+    stage.uninstall().succeeds();
+    assert!(!stage.path("usr/lib/here/libgss_spnego.so").is_symlink());
+}
+
+/// What `make build` makes is what `make install` looks for.
+#[test]
+fn what_is_built_is_what_is_installed() {
+    let (makefile, script) = (
+        include_str!("../Makefile"),
+        include_str!("../tools/install"),
+    );
+    let default = |name: &str| {
+        let line = format!("readonly {name}=${{{name}:-$source_directory/");
+        let line = script.lines().find_map(|text| text.strip_prefix(&line));
+        line.and_then(|rest| rest.strip_suffix('}')).unwrap()
+    };
+    let library_for_c = format!(" {}\n", default("LIBRARY_FOR_C"));
+    assert!(makefile.contains(&format!(
+        "tools/library target/release/libgss_spnego.a{library_for_c}"
+    )));
+    assert_eq!(default("LIBRARY"), "target/plugin/release/libgss_spnego.so");
+    assert!(makefile.contains("--crate-type cdylib --target-dir target/plugin\n"));
+    assert_eq!(default("TOOL"), "target/release/spnego");
+}
+
+#[test]
 fn the_plugin_is_installed_without_the_tool() {
     let stage = Stage::new("no-tool");
     let library = stage.path("built.so");
@@ -190,11 +224,13 @@ impl Stage {
     }
 
     fn run(&self, task: &str, library: &Path) -> Outcome {
-        let tool = self.path("built-tool");
+        let (tool, for_c) = (self.path("built-tool"), self.path("built-for-c"));
+        fs::write(&for_c, "for C").unwrap();
         fs::write(&tool, "#!/bin/sh\n[ $1 = completions ] && echo for $2\n").unwrap();
         fs::set_permissions(&tool, Permissions::from_mode(0o755)).unwrap();
         let outcome = self.run_with(task, library, &tool);
         fs::remove_file(&tool).unwrap();
+        fs::remove_file(&for_c).unwrap();
         outcome
     }
 
@@ -211,6 +247,7 @@ impl Stage {
             .env("LIBDIR", "/usr/lib/here")
             .env("LIBRARY", library)
             .env("TOOL", tool)
+            .env("LIBRARY_FOR_C", self.path("built-for-c"))
             .output()
             .unwrap();
         Outcome(output)

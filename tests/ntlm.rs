@@ -168,6 +168,35 @@ fn a_password_is_enough() {
     }
 }
 
+/// A process looks for them in its own memory: it finds them while contexts and credentials are there,
+/// and afterwards no trace on heap or stack.
+#[test]
+fn passwords_hashes_and_keys_are_wiped() {
+    use md4::Digest;
+    let Some((_, mut environment)) = users() else {
+        return;
+    };
+    let password = "open-sesame-7301";
+    let file = user_file(&format!("SPNEGO:user:{password}\n"));
+    environment.insert("NTLM_USER_FILE".into(), file);
+    environment.insert("GSS_SPNEGO_MECHS".into(), "ntlmssp".into());
+    environment.extend(End::Own.environment());
+    let utf_16: Vec<u8> = password.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let hash = md4::Md4::digest(&utf_16);
+    let masked = |octets: &[u8]| -> String {
+        let octets = octets.iter().map(|octet| format!("{:02x}", octet ^ 0x5a));
+        octets.collect()
+    };
+    let arguments = [password.as_bytes(), &utf_16, &hash].map(masked);
+    let report = Harness::named("wiped").run(&arguments, &environment).ok();
+    assert_eq!(
+        report,
+        "established\n\
+         while they are in use: hash found, key of 16 octets found\n\
+         afterwards: password 0, in UTF-16 0, hash 0, key 0\n"
+    );
+}
+
 /// An acceptor that speaks first, with a credential for NTLM alone.
 #[test]
 fn an_acceptor_with_ntlm_alone_says_so_first() {

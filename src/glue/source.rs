@@ -19,7 +19,7 @@ pub(crate) fn key_table() -> String {
 /// The users of NTLM.
 pub(crate) fn ntlm_users() -> String {
     environment::variable("NTLM_USER_FILE").map_or_else(
-        || "winbind's, by the system's NTLM alone (NTLM_USER_FILE is not set)".to_owned(),
+        || "not named (NTLM_USER_FILE is not set)".to_owned(),
         |file| format!("{} (NTLM_USER_FILE)", file.to_string_lossy()),
     )
 }

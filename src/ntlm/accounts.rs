@@ -8,7 +8,7 @@ use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::response::{Key, nt_hash, upper};
+use super::response::{Key, copied, nt_hash, upper};
 use crate::secret::Secret;
 
 /// A user as NTLM knows one: `DOMAIN\user`, `user`, or `user@domain`.
@@ -63,7 +63,7 @@ impl Credential {
     pub fn from_nt_hash(name: UserName, nt_hash: [u8; 16]) -> Self {
         Self {
             name,
-            nt_hash: Secret::new(nt_hash),
+            nt_hash: copied(&nt_hash),
         }
     }
 
@@ -271,7 +271,10 @@ impl Entry {
         };
         match &self.proof {
             Proof::Password(password) => Credential::from_password(name, password.expose()),
-            Proof::NtHash(hash) => Credential::from_nt_hash(name, *hash.expose()),
+            Proof::NtHash(hash) => Credential {
+                name,
+                nt_hash: copied(hash.expose()),
+            },
         }
     }
 }

@@ -6,10 +6,9 @@ use super::message::{
     AV_FLAG_MIC, Authenticate, CLIENT_CHALLENGE, Challenge, Negotiate, TargetInfo, av,
     client_challenge, flag, push_pair, utf16,
 };
-use super::response::{Key, exchanged, hmac, keyed, nt_proof, ntowf_v2, session_base_key};
+use super::response::{Key, copied, exchanged, hmac, keyed, nt_proof, ntowf_v2, session_base_key};
 use super::{Agreement, Fresh, Initiate, context_flag, defective, refused, unusable};
 use crate::error::MechError;
-use crate::secret::Secret;
 
 /// An initiator whose NEGOTIATE_MESSAGE is on its way.
 pub(super) struct Offered {
@@ -62,7 +61,7 @@ impl Offered {
         let proof = nt_proof(&ntowf, &challenge.challenge, &response);
         let exchange_key = session_base_key(ntowf, &proof);
         let (key, encrypted_key) = if flags & flag::KEY_EXCHANGE != 0 {
-            let random = Secret::new(*fresh.session_key.expose());
+            let random = copied(fresh.session_key.expose());
             let encrypted = exchanged(&exchange_key, random.expose());
             (random, Some(encrypted))
         } else {

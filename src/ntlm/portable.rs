@@ -9,6 +9,7 @@ use super::accounts::UserName;
 use super::initiator::Offered;
 use super::message::LONGEST;
 use super::rc4::Rc4;
+use super::response::copied;
 use super::session::{MessageError, Session};
 use super::{Established, Ntlm, Stage};
 use crate::role::Role;
@@ -104,7 +105,7 @@ impl Established {
 
     fn read(role: Role, input: &mut Reader<'_>) -> Option<Box<Self>> {
         let flags = u32::from_le_bytes(*input.array()?);
-        let mut session = Session::new(flags, role, Secret::new(*input.array()?));
+        let mut session = Session::new(flags, role, copied(input.array()?));
         let [mic, bound, only_signs] = input.array()?.map(|octet: u8| octet == 1);
         session
             .peer_only_signs()

@@ -8,6 +8,7 @@
 //! digest of each kind. Its decoders panic on flags that it does not know.
 #![forbid(unsafe_code)]
 
+use hmac::digest::FixedOutput;
 use hmac::{Hmac, KeyInit, Mac};
 use md4::Md4;
 use md5::{Digest, Md5};
@@ -41,28 +42,45 @@ pub(super) fn hmac<'a>(key: HmacMd5, parts: impl IntoIterator<Item = &'a [u8]>) 
     hmac.finalize().into_bytes().into()
 }
 
+/// The same where the result is a key.
+fn hmac_key<'a>(key: HmacMd5, parts: impl IntoIterator<Item = &'a [u8]>) -> Key {
+    let mut hmac = key;
+    for part in parts {
+        hmac.update(part);
+    }
+    filled(|place| FixedOutput::finalize_into(hmac, place.into()))
+}
+
+/// A key that is written where it stays.
+fn filled(fill: impl FnOnce(&mut [u8; 16])) -> Key {
+    let mut key = Secret::new([0; 16]);
+    fill(key.expose_mut());
+    key
+}
+
+/// A key of these octets.
+pub(super) fn copied(octets: &[u8; 16]) -> Key {
+    filled(|place| place.copy_from_slice(octets))
+}
+
 /// MD5 over a key and a constant.
 pub(super) fn derived(key: &[u8; 16], constant: &[u8]) -> Key {
-    Secret::new(
-        Md5::new()
-            .chain_update(key)
-            .chain_update(constant)
-            .finalize()
-            .into(),
-    )
+    let digest = Md5::new().chain_update(key).chain_update(constant);
+    filled(|place| Digest::finalize_into(digest, place.into()))
 }
 
 /// NTOWFv1: what a server keeps in place of a password.
 pub(super) fn nt_hash(password: &str) -> Key {
     let password = Secret::new(utf16(password));
-    Secret::new(Md4::digest(password.expose()).into())
+    let digest = Md4::new().chain_update(password.expose());
+    filled(|place| Digest::finalize_into(digest, place.into()))
 }
 
 /// NTOWFv2: the hash of a password as used by one user of one domain. `domain` is UTF-16 as it
 /// is in the message.
 pub(super) fn ntowf_v2(nt_hash: &Key, user: &str, domain: &[u8]) -> HmacMd5 {
     let user = utf16_upper(user);
-    let key = Secret::new(hmac(keyed(nt_hash.expose()), [user.as_slice(), domain]));
+    let key = hmac_key(keyed(nt_hash.expose()), [user.as_slice(), domain]);
     keyed(key.expose())
 }
 
@@ -78,12 +96,12 @@ pub(super) fn nt_proof(
 
 /// SessionBaseKey, with NTLMv2 also the KeyExchangeKey.
 pub(super) fn session_base_key(ntowf_v2: HmacMd5, nt_proof: &[u8; 16]) -> Key {
-    Secret::new(hmac(ntowf_v2, [nt_proof.as_slice()]))
+    hmac_key(ntowf_v2, [nt_proof.as_slice()])
 }
 
 /// Encrypt or decrypt the session key with the KeyExchangeKey.
 pub(super) fn exchanged(key_exchange_key: &Key, session_key: &[u8; 16]) -> Key {
-    let mut key = Secret::new(*session_key);
+    let mut key = copied(session_key);
     Rc4::new(key_exchange_key.expose()).apply(key.expose_mut());
     key
 }

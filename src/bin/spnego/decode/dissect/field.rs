@@ -123,7 +123,7 @@ impl<'a> Field<'a> {
         self.remark(Level::Note, section, text);
     }
 
-    fn remark(&mut self, level: Level, section: &'static str, text: impl Into<String>) {
+    pub(crate) fn remark(&mut self, level: Level, section: &'static str, text: impl Into<String>) {
         self.remarks.push(Remark {
             level,
             section,

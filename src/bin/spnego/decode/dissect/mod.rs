@@ -19,7 +19,7 @@ mod ntlm_response;
 mod spnego;
 
 use der::{Element, tag};
-use field::{Field, Octets, Value};
+use field::{Field, Level, Octets, Value};
 use gss_spnego::oid::{self, Oid};
 
 /// What a token is in a few words, and what other legs are held against.
@@ -49,7 +49,8 @@ impl Facts {
 pub(crate) fn token(octets: &[u8]) -> (Field<'_>, Facts) {
     let mut facts = Facts::default();
     let token = Octets::whole(octets);
-    let mut field = inner(token, &mut facts);
+    let whole = known(token, &mut facts);
+    let mut field = whole.unwrap_or_else(|| unknown(token, Level::Wrong));
     if facts.words.is_empty() {
         facts.say("unknown token");
     }
@@ -62,17 +63,20 @@ fn is_known(octets: &[u8]) -> bool {
     known(Octets::whole(octets), &mut Facts::default()).is_some()
 }
 
-/// Take a token apart that is in another or by itself, and say so when it is none that is known.
+/// Take a token apart that is in another, where it may be of any mechanism, and say so when it is none
+/// that is known.
 fn inner<'a>(token: Octets<'a>, facts: &mut Facts) -> Field<'a> {
-    known(token, facts).unwrap_or_else(|| {
-        let mut field = Field::with("unknown token", token, Value::Octets(token.octets));
-        if token.is_empty() {
-            field.wrong("", "empty");
-        } else {
-            field.doubtful("", "not a token of SPNEGO, NEGOEX, NTLM or Kerberos");
-        }
-        field
-    })
+    known(token, facts).unwrap_or_else(|| unknown(token, Level::Doubtful))
+}
+
+fn unknown(token: Octets<'_>, level: Level) -> Field<'_> {
+    let mut field = Field::with("unknown token", token, Value::Octets(token.octets));
+    if token.is_empty() {
+        field.wrong("", "empty");
+    } else {
+        field.remark(level, "", "not a token of SPNEGO, NEGOEX, NTLM or Kerberos");
+    }
+    field
 }
 
 /// Take a token apart when it begins as one that is known.
