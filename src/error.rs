@@ -22,6 +22,7 @@ pub mod major {
     pub const FAILURE: Major = 13 << 16;
     pub const UNAUTHORIZED: Major = 15 << 16;
     pub const UNAVAILABLE: Major = 16 << 16;
+    pub const DUPLICATE_ELEMENT: Major = 17 << 16;
     pub const NAME_NOT_MN: Major = 18 << 16;
 }
 

@@ -42,6 +42,7 @@ impl Wanted<'_> {
             lifetime: self.lifetime,
             usage: self.usage,
             source: self.source,
+            asks_lifetime: time_rec.is_wanted(),
         };
         let (mut credential, lifetime) = acquire(glue, mechs, name, how)?;
         if trace::on() {
@@ -173,7 +174,7 @@ pub(crate) fn add_cred(
     acceptor_time_rec: Out<'_, u32>,
 ) -> Status {
     if input.given()?.is_some() || !output.is_wanted() {
-        return Ok(DUPLICATE_ELEMENT);
+        return Ok(major::DUPLICATE_ELEMENT);
     }
     let element = Element {
         name,
@@ -205,7 +206,7 @@ pub(crate) fn add_cred_impersonate_name(
     acceptor_time_rec: Out<'_, u32>,
 ) -> Status {
     if input.given()?.is_some() || !output.is_wanted() {
-        return Ok(DUPLICATE_ELEMENT);
+        return Ok(major::DUPLICATE_ELEMENT);
     }
     let impersonator = read(impersonator.given()?.ok_or(NO_CREDENTIAL)?)?;
     let element = Element {
@@ -254,6 +255,3 @@ impl Element<'_> {
         Ok(status)
     }
 }
-
-/// GSS_S_DUPLICATE_ELEMENT of RFC 2744.
-const DUPLICATE_ELEMENT: u32 = 17 << 16;

@@ -131,4 +131,5 @@ const DEFAULT: Acquire<'static> = Acquire {
     lifetime: u32::MAX,
     usage: 1,
     source: Source::Store(Store::NONE),
+    asks_lifetime: false,
 };

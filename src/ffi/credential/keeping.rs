@@ -5,9 +5,11 @@ use super::{Credential, NO_CREDENTIAL, Shared};
 use crate::error::{Error, major};
 use crate::ffi::arg::{In, Octets, OidIn, Out, OutHandle, OutOctets, OutOidSet, Status};
 use crate::ffi::handle::read;
-use crate::glue::owned::Store;
+use crate::glue::mech::{self, Acquire, Source};
+use crate::glue::owned::{Cred, Name, Store};
 use crate::glue::{Mechglue, call};
 use crate::oid::{self, Oid};
+use crate::sys::GSS_C_INITIATE;
 use std::ffi::c_int;
 use std::sync::RwLock;
 
@@ -68,6 +70,9 @@ pub(crate) fn store_cred(
 }
 
 /// Store each mechanism's part; what could be stored is told, and that none could is an error.
+///
+/// The glue's store of all elements of a credential stores Kerberos's own before this one, and does
+/// not ask what was stored: what is already there is then no error.
 #[expect(
     clippy::too_many_arguments,
     reason = "the arguments of gss_store_cred_into"
@@ -96,6 +101,15 @@ pub(crate) fn store_cred_into(
                 stored_usage.put(now);
                 done.push(mech);
             }
+            Err(Error::Mech { error, .. })
+                if error.major == major::DUPLICATE_ELEMENT
+                    && mech.is_krb5()
+                    && !stored.is_wanted()
+                    && is_stored(glue, of_the_glue, &mech, store) =>
+            {
+                stored_usage.put(usage);
+                done.push(mech);
+            }
             Err(Error::Mech { error, .. }) => failures.push(error),
             Err(other) => return Err(other),
         }
@@ -109,4 +123,24 @@ pub(crate) fn store_cred_into(
         stored.put(call::oid_set(glue, &[oid::SPNEGO])?);
     }
     Ok(major::COMPLETE)
+}
+
+/// Whether a store holds a credential of the same name that lasts at least as long.
+fn is_stored(glue: &'static Mechglue, cred: &Cred, mech: &Oid, store: Store<'_>) -> bool {
+    let stored = |name: &Name| {
+        let how = Acquire {
+            name: Some(name),
+            lifetime: u32::MAX,
+            usage: c_int::try_from(GSS_C_INITIATE).unwrap_or_default(),
+            source: Source::Store(store),
+            asks_lifetime: true,
+        };
+        mech::acquire(glue, &[*mech], how)
+    };
+    // The stored one is asked first: what is left grows less from one question to the next.
+    let name = call::inquire_cred(cred, true, false).map(|facts| facts.name);
+    let Some(Ok(there)) = name.ok().flatten().as_ref().map(stored) else {
+        return false;
+    };
+    call::inquire_cred(cred, false, false).is_ok_and(|facts| facts.lifetime <= there.lifetime)
 }

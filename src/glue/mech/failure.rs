@@ -69,7 +69,7 @@ pub(super) fn judged_by_acceptor(mut error: MechError) -> MechError {
 /// What a failure means for the negotiation.
 fn cause(mech: &Oid, status: Major, minor: u32) -> Cause {
     match status & ROUTINE_ERRORS {
-        major::DEFECTIVE_TOKEN | BAD_SIG | BAD_BINDINGS | DUPLICATE_ELEMENT | NO_CONTEXT => {
+        major::DEFECTIVE_TOKEN | BAD_SIG | BAD_BINDINGS | major::DUPLICATE_ELEMENT | NO_CONTEXT => {
             Cause::Refused
         }
         _ if mech.is_krb5() && KRB5_REFUSALS.contains(&minor) => Cause::Refused,
@@ -165,7 +165,6 @@ const ROUTINE_ERRORS: u32 = 0xff << 16;
 const BAD_BINDINGS: u32 = 4 << 16;
 const BAD_SIG: u32 = 6 << 16;
 const NO_CONTEXT: u32 = major::NO_CONTEXT;
-const DUPLICATE_ELEMENT: u32 = 17 << 16;
 
 /// Kerberos errors that say no to the user, not to the mechanism: password expired, account
 /// revoked, pre-authentication failed (wrong password), integrity check failed (wrong key).
