@@ -36,7 +36,7 @@ pub(crate) use ntlm::{
 pub(crate) use pairing::{Pair, Pairing, Scenarios, assert_same, difference, part_of};
 pub(crate) use plugin::{MechConfig, Side, configuration, plugin, sides};
 pub(crate) use python::{domain_setup, ntlm_auth, python, python_with};
-pub(crate) use realm::{Environment, Realm, realm};
+pub(crate) use realm::{Environment, Realm, from_lasting_thread, realm};
 pub(crate) use web::{
     Answer, Apache, Between, Curl, Site, apache_directory, client_environment, clocks_can_be_set,
     give_to_apache, web_can_be_tested,
