@@ -80,6 +80,48 @@ fn credentials_are_what_the_built_in_makes_of_them() {
 }
 
 #[test]
+fn the_default_credential_waits_for_its_target_and_is_stored_once() {
+    let Some(realm) = Realm::shared() else { return };
+    let report = assert_same("default credentials", |config| {
+        // The collection's primary cache is the service's; the target is for the user's.
+        let home = scratch_file("home");
+        std::fs::create_dir_all(&home).unwrap();
+        let file = |name: &str| home.join(name);
+        std::fs::copy(realm.cache("service"), file("tkt-service")).unwrap();
+        std::fs::copy(realm.cache("user"), file("tkt-user")).unwrap();
+        std::fs::write(file("primary"), "tkt-service\n").unwrap();
+        std::fs::write(
+            file(".k5identity"),
+            format!("user@{} service=HTTP host=localhost\n", Realm::NAME),
+        )
+        .unwrap();
+        let mut variables = realm.environment();
+        variables.extend([
+            ("HOME".into(), home.display().to_string()),
+            ("KRB5CCNAME".into(), format!("DIR:{}", home.display())),
+            (
+                "GSS_MECH_CONFIG".into(),
+                config.write().display().to_string(),
+            ),
+        ]);
+        let options = [format!("scratch={}", home.display())];
+        Harness::named("default_creds").run(&options, &variables)
+    });
+    assert_lines(
+        &report,
+        &[
+            "== mechs spnego, lifetime not asked",
+            "peer: user@SPNEGO.TEST (krb5-principal)",
+            "== mechs spnego, lifetime asked",
+            "peer: web/localhost@SPNEGO.TEST (krb5-principal)",
+            "== store mechs none",
+            "store: COMPLETE",
+            "store over it: COMPLETE",
+        ],
+    );
+}
+
+#[test]
 fn mechanisms_say_of_themselves_what_the_built_in_says() {
     let Some(realm) = Realm::shared() else { return };
     let report = assert_same("mechanisms", |config| run(realm, "mechs", &[], config));

@@ -110,6 +110,7 @@ fn acquire(glue: &'static Mechglue, usage: c_int) -> Result<Cred, MechError> {
         lifetime: u32::MAX,
         usage,
         source: Source::Store(Store::NONE),
+        asks_lifetime: false,
     };
     mech::acquire(glue, &[oid::NTLMSSP], how).map(|acquired| acquired.cred)
 }

@@ -83,6 +83,11 @@ impl<'a, T: Copy> Out<'a, T> {
         }
     }
 
+    /// Whether anybody wants it.
+    pub(crate) fn is_wanted(&self) -> bool {
+        !self.place.is_null()
+    }
+
     /// Write, if anybody wants it.
     pub(crate) fn put(&mut self, value: T) {
         if !self.place.is_null() {

@@ -385,6 +385,7 @@ impl Wanted<'_> {
             lifetime: self.lifetime,
             usage: self.usage,
             source: self.source,
+            asks_lifetime: time_rec.is_wanted(),
         };
         let (mut credential, lifetime) = acquire(glue, mechs, name, how)?;
         if trace::on() {
@@ -883,6 +884,9 @@ pub(super) fn store_cred(
 }
 
 /// Store each mechanism's part; what could be stored is told, and that none could is an error.
+///
+/// The glue's store of all elements of a credential stores Kerberos's own before this one, and does
+/// not ask what was stored: what is already there is then no error.
 #[expect(
     clippy::too_many_arguments,
     reason = "the arguments of gss_store_cred_into"
@@ -911,6 +915,15 @@ pub(super) fn store_cred_into(
                 stored_usage.put(now);
                 done.push(mech);
             }
+            Err(Error::Mech { error, .. })
+                if error.major == DUPLICATE_ELEMENT
+                    && mech.is_krb5()
+                    && !stored.is_wanted()
+                    && is_stored(glue, of_the_glue, &mech, store) =>
+            {
+                stored_usage.put(usage);
+                done.push(mech);
+            }
             Err(Error::Mech { error, .. }) => failures.push(error),
             Err(other) => return Err(other),
         }
@@ -924,6 +937,26 @@ pub(super) fn store_cred_into(
         stored.put(call::oid_set(glue, &[oid::SPNEGO])?);
     }
     Ok(major::COMPLETE)
+}
+
+/// Whether a store holds a credential of the same name that lasts at least as long.
+fn is_stored(glue: &'static Mechglue, cred: &owned::Cred, mech: &Oid, store: Store<'_>) -> bool {
+    let stored = |name: &owned::Name| {
+        let how = Acquire {
+            name: Some(name),
+            lifetime: u32::MAX,
+            usage: DEFAULT.usage,
+            source: Source::Store(store),
+            asks_lifetime: true,
+        };
+        mech::acquire(glue, &[*mech], how)
+    };
+    // The stored one is asked first: what is left grows less from one question to the next.
+    let name = call::inquire_cred(cred, true, false).map(|facts| facts.name);
+    let Some(Ok(there)) = name.ok().flatten().as_ref().map(stored) else {
+        return false;
+    };
+    call::inquire_cred(cred, false, false).is_ok_and(|facts| facts.lifetime <= there.lifetime)
 }
 
 thread_local! {
@@ -958,6 +991,7 @@ const DEFAULT: Acquire<'static> = Acquire {
     lifetime: u32::MAX,
     usage: 1,
     source: Source::Store(Store::NONE),
+    asks_lifetime: false,
 };
 
 /// GSS_S_DUPLICATE_ELEMENT of RFC 2744.

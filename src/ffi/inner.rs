@@ -283,6 +283,7 @@ impl<'a> Call<'a> {
             lifetime: u32::MAX,
             usage: c_int::try_from(self.usage()).unwrap_or_default(),
             source: Source::Store(Store::NONE),
+            asks_lifetime: false,
         };
         if mech.is_krb5() && self.usage() == GSS_C_INITIATE {
             kerberos::default_cache(self.glue)?;

@@ -99,6 +99,7 @@ fn judge(glue: &'static Mechglue, place: &Place) -> Result<(), MechError> {
                 lifetime: u32::MAX,
                 usage: c_int::try_from(GSS_C_INITIATE).unwrap_or_default(),
                 source: Source::Store(Store::NONE),
+                asks_lifetime: false,
             };
             mech::acquire(glue, &[oid::NTLMSSP], how).map(|_| ())
         }

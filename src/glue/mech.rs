@@ -446,6 +446,9 @@ pub(crate) struct Acquire<'a> {
     pub(crate) usage: c_int,
     /// How its secret is come by.
     pub(crate) source: Source<'a>,
+    /// Whether to ask how long it lasts. MIT's Kerberos then chooses a cache at once, which
+    /// otherwise waits for the target.
+    pub(crate) asks_lifetime: bool,
 }
 
 /// Where a credential's secret comes from.
@@ -459,7 +462,7 @@ pub(crate) enum Source<'a> {
     Impersonator(&'a Cred),
 }
 
-/// A credential that was acquired: for which mechanisms, for how long (seconds).
+/// A credential that was acquired: for which mechanisms, for how long (seconds; 0 if not asked).
 pub(crate) struct Acquired {
     pub(crate) cred: Cred,
     pub(crate) mechs: Vec<Oid>,
@@ -479,8 +482,13 @@ pub(crate) fn acquire(
     let (mut minor, mut lifetime) = (0, 0);
     let (mut cred, mut actual) = (ptr::null_mut(), ptr::null_mut());
     let name = how.name.map_or(ptr::null_mut(), Name::raw);
+    let time_rec = if how.asks_lifetime {
+        &raw mut lifetime
+    } else {
+        ptr::null_mut()
+    };
     let status = match how.source {
-        // SAFETY: handles are alive, the set is lent for the call, the outs are locals.
+        // SAFETY: handles are alive, the set is lent for the call, the outs are locals or null.
         Source::Store(store) if store.is_given() => unsafe {
             glue.gss_acquire_cred_from(
                 &raw mut minor,
@@ -491,7 +499,7 @@ pub(crate) fn acquire(
                 store.raw(),
                 &raw mut cred,
                 &raw mut actual,
-                &raw mut lifetime,
+                time_rec,
             )
         },
         // Heimdal tells why it has none only when it is asked for one mechanism's element.
@@ -510,7 +518,7 @@ pub(crate) fn acquire(
                     how.lifetime,
                     &raw mut cred,
                     ptr::null_mut(),
-                    &raw mut lifetime,
+                    time_rec,
                     &raw mut accepts,
                 )
             };
@@ -527,7 +535,7 @@ pub(crate) fn acquire(
                 how.usage,
                 &raw mut cred,
                 &raw mut actual,
-                &raw mut lifetime,
+                time_rec,
             )
         },
         Source::Password(password) => {
@@ -543,7 +551,7 @@ pub(crate) fn acquire(
                     how.usage,
                     &raw mut cred,
                     &raw mut actual,
-                    &raw mut lifetime,
+                    time_rec,
                 )
             }
         }
@@ -558,7 +566,7 @@ pub(crate) fn acquire(
                 how.usage,
                 &raw mut cred,
                 &raw mut actual,
-                &raw mut lifetime,
+                time_rec,
             )
         },
     };
