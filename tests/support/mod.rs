@@ -33,7 +33,7 @@ pub(crate) use ntlm::{
 };
 pub(crate) use pairing::{Pair, Pairing, Scenarios, assert_same, difference, part_of};
 pub(crate) use plugin::{MechConfig, Side, configuration, plugin, sides};
-pub(crate) use realm::{Environment, Realm};
+pub(crate) use realm::{Environment, Realm, from_lasting_thread};
 pub(crate) use web::{
     Answer, Apache, Between, Curl, Site, apache_directory, client_environment, clocks_can_be_set,
     give_to_apache, web_can_be_tested,

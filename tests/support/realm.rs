@@ -305,7 +305,7 @@ fn start_kdc(directory: &Path) -> Option<Child> {
 
 /// Start a server from a thread that outlives every test: the kernel kills the server when the thread
 /// that started it is gone, so not even a killed test run leaves one behind.
-pub(super) fn from_lasting_thread(mut command: Command) -> Child {
+pub(crate) fn from_lasting_thread(mut command: Command) -> Child {
     let die_with_thread = || {
         // SAFETY: async-signal-safe, and changes only the new process.
         unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
