@@ -1,7 +1,6 @@
 //! What every subcommand says goes through here: colour where a terminal is, control characters of
 //! a peer's text made harmless, JSON, and the codes to exit with.
 #![forbid(unsafe_code)]
-#![allow(dead_code, reason = "a vocabulary: not every word is in use")]
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
