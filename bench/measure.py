@@ -25,7 +25,7 @@ HEIMDAL_LIBRARIES = "/usr/lib/x86_64-linux-gnu/heimdal"
 MUTUAL, OTHERS = 2, 4 | 8 | 16 | 32
 
 # The plugin's configuration where its own NTLM is preferred to gss-ntlmssp.
-OWN_NTLM = "ntlm = own\n"
+OWN_NTLM = 'ntlm = "own"\n'
 
 # The mechanism that does nothing, once per number of tokens, and once more to be refused: N of its
 # private identifier 2.25.N, and its tokens. All are configured where the credentials choose one.

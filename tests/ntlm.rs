@@ -168,6 +168,26 @@ fn a_password_is_enough() {
     }
 }
 
+/// An acceptor that speaks first, with a credential for NTLM alone.
+#[test]
+fn an_acceptor_with_ntlm_alone_says_so_first() {
+    let Some((_, mut environment)) = users() else {
+        return;
+    };
+    environment.insert("KRB5_KTNAME".into(), "/nonexistent".into());
+    for ends in WITH_OWN {
+        if ends.0 == End::System {
+            continue;
+        }
+        for options in ["", "a.cred=acquire a.cred.mechs=spnego"] {
+            let options = format!("first=fed traffic=sealed {options}");
+            let output = run(ends, &options, &environment);
+            assert_every_message_passes(&output);
+            assert!(output.report.contains("mechs=ntlmssp"), "{output:?}");
+        }
+    }
+}
+
 /// The initiator's optimistic token is Kerberos's, and the acceptor has NTLM alone.
 #[test]
 fn an_acceptor_without_kerberos_reselects_ntlm() {

@@ -114,14 +114,15 @@ impl Credential {
         }
     }
 
-    /// Whether a mechanism that it covers can be offered.
+    /// Whether the glue's NTLM can be offered; to accept with it, it will be asked in any case.
     ///
     /// # Errors
     /// Why not.
-    pub(crate) fn vouch(&self, mech: &Oid) -> Result<(), MechError> {
+    pub(crate) fn vouch_for_ntlm(&self, accepts: bool) -> Result<(), MechError> {
         match &self.apart {
-            Some(apart) if *mech == oid::NTLMSSP => apart.vouch(),
-            _ => Ok(()),
+            Some(apart) if accepts => apart.cred().map(drop),
+            Some(apart) => apart.vouch(),
+            None => Ok(()),
         }
     }
 

@@ -364,7 +364,8 @@ impl<'a> Call<'a> {
         mech: &Oid,
         token: Option<&[u8]>,
     ) -> Result<(GlueMech, Step<Buffer>), MechError> {
-        if let (Some(token), &oid::NTLMSSP) = (token, mech) {
+        let is_ntlm = *mech == oid::NTLMSSP;
+        if let Some(token) = token.filter(|_| is_ntlm) {
             self.acquired.passing.incoming(token)?;
         }
         let begun = match self.side {
@@ -384,8 +385,10 @@ impl<'a> Call<'a> {
                 GlueMech::accept(self.glue, mech, call, token.unwrap_or_default())
             }
         };
-        if let (Ok((_, Step::Continue(token))), &oid::NTLMSSP) = (&begun, mech) {
-            self.acquired.passing.outgoing(token.as_ref());
+        if is_ntlm {
+            if let Ok((_, Step::Continue(token))) = &begun {
+                self.acquired.passing.outgoing(token.as_ref());
+            }
         }
         begun
     }
@@ -539,11 +542,10 @@ impl Mechs for Call<'_> {
         self.note_tried(mech);
         if let Some(credential) = self.credential {
             credential.covers(mech)?;
-            // To accept with it, it will be asked in any case.
-            return match self.side {
-                Side::Acceptor { .. } => credential.cred_for(mech).map(drop),
-                Side::Initiator { .. } => credential.vouch(mech),
-            };
+            if *mech == oid::NTLMSSP && !self.speaks_ntlm() {
+                return credential.vouch_for_ntlm(matches!(self.side, Side::Acceptor { .. }));
+            }
+            return Ok(());
         }
         if *mech == oid::NTLMSSP && self.speaks_ntlm() {
             return self.hold_users();
