@@ -83,10 +83,9 @@ pub(crate) fn line(text: impl Display) {
 }
 
 /// Print a JSON value: indented for a terminal's reader, on one line otherwise, so that several
-/// are JSON lines.
+/// are JSON lines. Written at once: the threads of a server print beside each other.
 pub(crate) fn json(value: &Value) {
-    part(json_text(value));
-    part("\n");
+    part(json_text(value) + "\n");
 }
 
 /// The text of a JSON value, for [`json`], and for a value that is printed in [`part`]s.
