@@ -17,9 +17,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::oid::{self, Oid};
+use crate::role::Role;
 use condition::Condition;
 
-pub use crate::role::Role;
 pub use condition::is_address;
 pub use mechs::{MechPolicy, mechs_named};
 pub use watch::{

@@ -15,7 +15,8 @@ use crate::glue::{Mechglue, availability, kerberos};
 use crate::negotiate::{Mech, Mechs, Record, Step};
 use crate::ntlm;
 use crate::oid::{self, Oid};
-use crate::policy::{self, InForce, Role, Rule, Rules, Setting};
+use crate::policy::{self, InForce, Rule, Rules, Setting};
+use crate::role::Role;
 use crate::sys::{
     GSS_C_ACCEPT, GSS_C_CHANNEL_BOUND_FLAG, GSS_C_DELEG_FLAG, GSS_C_INITIATE, GSS_C_INTEG_FLAG,
     GSS_C_MUTUAL_FLAG,

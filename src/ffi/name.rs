@@ -350,9 +350,9 @@ pub(super) fn compare_name(
     Ok(major::COMPLETE)
 }
 
-/// The local account of a name: of NTLM's users, as gss-ntlmssp has it, the user without the
-/// domain, since whoever wrote the file of users decided who they are. The glue is not told the
-/// mechanism: it would be ours, and the name knows its own.
+/// The local account of a name: of NTLM's users, as gss-ntlmssp has it, the user without the domain,
+/// since whoever wrote the file of users decided who they are. The glue is not told the mechanism:
+/// it would be ours, and the name knows its own.
 pub(super) fn localname(
     glue: &'static Mechglue,
     name: In<'_, Name>,

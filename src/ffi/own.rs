@@ -379,6 +379,7 @@ mod tests {
     use crate::negotiate::Initiator;
     use crate::negotiate::script::{self, Script};
     use crate::ntlm::UserName;
+    use crate::role::Role;
 
     #[test]
     fn what_the_glue_would_hand_back_is_known() {
@@ -421,7 +422,7 @@ mod tests {
     /// Whatever the octets are: no panic, nothing large, and what is taken up can be taken apart again.
     #[test]
     fn a_half_done_context_of_other_octets_is_one_or_none() {
-        let mut side = script::Side::new(script::Role::Initiator, [Script::new(oid::NTLMSSP, 3)]);
+        let mut side = script::Side::new(Role::Initiator, [Script::new(oid::NTLMSSP, 3)]);
         let (state, _) = Initiator::Start.step(None, &mut side).unwrap();
         let (negotiation, _) = state.take_apart(&side.record).unwrap();
         let token = half_done(negotiation).export().unwrap();

@@ -439,8 +439,9 @@ fn reply(token: Option<Vec<u8>>, complete: bool) -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::negotiate::script::{Role, Script, Scripted, Side};
+    use crate::negotiate::script::{Script, Scripted, Side};
     use crate::oid::{IAKERB, KRB5, KRB5_MS, NTLMSSP, SPNEGO};
+    use crate::role::Role;
     use crate::wire::{Writer, element_length};
 
     type State = Acceptor<Scripted>;

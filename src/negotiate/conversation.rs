@@ -4,16 +4,16 @@
 use crate::error::{Error, Failure, Misbehaviour};
 use crate::negotiate::fragment::{Assembled, Assembler, Fragmenter};
 use crate::negotiate::{Acceptor, Initiator, Mech, Mechs, Reply, refuse, reject};
-use crate::policy;
+use crate::role::Role;
 use crate::trace;
 
 /// One side of the negotiation, as fragmentation sees it: whole tokens in, whole tokens out.
-pub trait Role: Sized {
+pub trait Speaker: Sized {
     /// The context of an inner mechanism.
     type Mech: Mech;
 
-    /// Which side it is.
-    const SIDE: policy::Role;
+    /// Which of the two it is.
+    const ROLE: Role;
 
     /// Consume one whole token of the peer, and the state with it; `None` for an initiator that
     /// has none.
@@ -27,10 +27,10 @@ pub trait Role: Sized {
     ) -> Result<(Self, Reply), Failure>;
 }
 
-impl<M: Mech> Role for Initiator<M> {
+impl<M: Mech> Speaker for Initiator<M> {
     type Mech = M;
 
-    const SIDE: policy::Role = policy::Role::Initiator;
+    const ROLE: Role = Role::Initiator;
 
     fn step(
         self,
@@ -42,10 +42,10 @@ impl<M: Mech> Role for Initiator<M> {
     }
 }
 
-impl<M: Mech> Role for Acceptor<M> {
+impl<M: Mech> Speaker for Acceptor<M> {
     type Mech = M;
 
-    const SIDE: policy::Role = policy::Role::Acceptor;
+    const ROLE: Role = Role::Acceptor;
 
     fn step(
         self,
@@ -71,7 +71,7 @@ enum Pending {
     Sending { rest: Fragmenter, complete: bool },
 }
 
-impl<R: Role> Conversation<R> {
+impl<R: Speaker> Conversation<R> {
     /// Begin a negotiation in a role.
     pub fn new(role: R) -> Self {
         Self {
@@ -130,21 +130,21 @@ impl<R: Role> Conversation<R> {
 
 /// A token arrived, or its last piece.
 #[inline]
-fn whole<R: Role>(
+fn whole<R: Speaker>(
     role: R,
     token: Option<&[u8]>,
     mechs: &mut impl Mechs<Mech = R::Mech>,
 ) -> Result<(Conversation<R>, Reply), Failure> {
     if let Some(token) = token {
         trace!(Received {
-            kind: kind(token, R::SIDE == policy::Role::Acceptor),
+            kind: kind(token, R::ROLE == Role::Acceptor),
             octets: token.len(),
         });
     }
     let (role, reply) = role.step(token, mechs)?;
     if let Some(token) = &reply.token {
         trace!(Sent {
-            kind: kind(token, R::SIDE == policy::Role::Initiator),
+            kind: kind(token, R::ROLE == Role::Initiator),
             octets: token.len(),
         });
     }
@@ -162,7 +162,7 @@ fn whole<R: Role>(
 
 /// A piece arrived of a message on its way, in either direction.
 #[cold]
-fn more<R: Role>(
+fn more<R: Speaker>(
     role: R,
     pending: Pending,
     piece: &[u8],
@@ -217,14 +217,14 @@ fn send_next<R>(
 }
 
 #[cold]
-fn shorten<R: Role>(failure: &mut Failure, largest: usize) {
+fn shorten<R: Speaker>(failure: &mut Failure, largest: usize) {
     failure.reject = failure.reject.take().and_then(|whole| {
         let mut sizes = [whole, reject(None)].into_iter();
         sizes.find(|reject| !is_over(reject, largest))
     });
     if let Some(reject) = &failure.reject {
         trace!(Sent {
-            kind: kind(reject, R::SIDE == policy::Role::Initiator),
+            kind: kind(reject, R::ROLE == Role::Initiator),
             octets: reject.len(),
         });
     }
@@ -275,10 +275,10 @@ mod tests {
         }
     }
 
-    impl Role for Scripted {
+    impl Speaker for Scripted {
         type Mech = NoMech;
 
-        const SIDE: policy::Role = policy::Role::Acceptor;
+        const ROLE: Role = Role::Acceptor;
 
         fn step(
             mut self,

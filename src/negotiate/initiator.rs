@@ -397,8 +397,9 @@ fn unfinished(token: Vec<u8>) -> Reply {
 mod tests {
     use super::*;
     use crate::error::major;
-    use crate::negotiate::script::{Role, Script, Scripted, Side};
+    use crate::negotiate::script::{Script, Scripted, Side};
     use crate::oid::{IAKERB, KRB5, KRB5_MS, NTLMSSP};
+    use crate::role::Role;
 
     type State = Initiator<Scripted>;
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 use crate::error::{Error, Failure, MechError};
 use crate::negotiate::Reply;
 use crate::oid::{self, Oid};
-use crate::policy::Role;
+use crate::role::Role;
 use crate::trace;
 use crate::trace::{By, Context, Scope, Sums};
 use crate::wire::spnego::MechList;
@@ -278,7 +278,7 @@ mod tests {
     use super::*;
     use crate::error::Cause;
     use crate::negotiate::conversation::Conversation;
-    use crate::negotiate::script::{Role, Script, Side, converse};
+    use crate::negotiate::script::{Script, Side, converse};
     use crate::negotiate::{Acceptor, Initiator};
     use crate::oid::{IAKERB, KRB5, NTLMSSP};
     use crate::wire::spnego::NegTokenInit;

@@ -9,6 +9,7 @@ use crate::error::{Cause, Error, Failure, MechError, major};
 use crate::negotiate::{Acceptor, Initiator, Mech, Mechs, Record, Reply, Step};
 use crate::oid::Oid;
 use crate::policy::Rules;
+use crate::role::Role;
 
 /// What one mechanism does.
 #[derive(Clone, Debug)]
@@ -74,15 +75,6 @@ impl Script {
             token: (cause == Cause::Refused).then(|| self.error_token()),
         }
     }
-}
-
-/// Which side of a conversation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// The one that speaks first.
-    Initiator,
-    /// The other.
-    Acceptor,
 }
 
 /// What was asked of the mechanisms, in order.
@@ -165,11 +157,7 @@ impl Mech for Scripted {
         self.log
             .borrow_mut()
             .push(format!("verify {:?}", self.mech()));
-        let peer = match self.role {
-            Role::Initiator => Role::Acceptor,
-            Role::Acceptor => Role::Initiator,
-        };
-        if mic == self.mic(peer, message) {
+        if mic == self.mic(self.role.peer(), message) {
             return Ok(());
         }
         Err(self.script.error(Cause::Refused, "invalid signature"))

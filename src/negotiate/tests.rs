@@ -1,10 +1,11 @@
 //! Both roles against each other, over scripted mechanisms, honestly and with someone between.
 #![forbid(unsafe_code)]
 
-use super::script::{End, Outcome, Role, Script, Side, converse};
+use super::script::{End, Outcome, Script, Side, converse};
 use crate::advice::{Trouble, advised};
 use crate::error::{Cause, Error, Misbehaviour, major};
 use crate::oid::{IAKERB, KRB5, KRB5_MS, NEGOEX, NTLMSSP, Oid};
+use crate::role::Role;
 use crate::wire::spnego::{MechList, NegState, NegTokenInit, NegTokenResp};
 
 fn initiator(scripts: impl Into<Vec<Script>>) -> Side {

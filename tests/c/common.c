@@ -369,6 +369,23 @@ void show_name(const char *label, gss_name_t name)
     gss_release_buffer(&minor, &text);
 }
 
+void show_cred(const char *label, gss_cred_id_t cred)
+{
+    OM_uint32 major, minor, seconds = 0;
+    gss_name_t name = GSS_C_NO_NAME;
+    gss_cred_usage_t usage = -1;
+    gss_OID_set mechs = GSS_C_NO_OID_SET;
+
+    SHOW(label, gss_inquire_cred(&minor, cred, &name, &seconds, &usage, &mechs));
+    if (!GSS_ERROR(major)) {
+        show_name("  name", name);
+        show("  time: %s usage: %s", time_text(seconds), usage_text(usage));
+        show_mechs("  mechs", mechs);
+    }
+    gss_release_name(&minor, &name);
+    gss_release_oid_set(&minor, &mechs);
+}
+
 gss_buffer_desc text_buffer(const char *text)
 {
     gss_buffer_desc buffer = {strlen(text), (void *)text};

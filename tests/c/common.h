@@ -33,6 +33,8 @@ const char *usage_text(gss_cred_usage_t usage);
 const char *mech_text(gss_const_OID oid);
 void show_mechs(const char *label, gss_OID_set mechs);
 void show_name(const char *label, gss_name_t name);
+/* What gss_inquire_cred tells, after its outcome. */
+void show_cred(const char *label, gss_cred_id_t cred);
 void show_token(const char *label, const gss_buffer_desc *token);
 void show_plugin(void);
 int plugin_is_loaded(void);

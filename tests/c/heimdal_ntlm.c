@@ -9,20 +9,10 @@ static gss_OID spnego;
 
 static void inquire(gss_cred_id_t cred)
 {
-    OM_uint32 major, minor, seconds = 0;
-    gss_name_t name = GSS_C_NO_NAME;
-    gss_cred_usage_t usage = -1;
-    gss_OID_set mechs = GSS_C_NO_OID_SET;
+    OM_uint32 major, minor;
     gss_buffer_desc token = GSS_C_EMPTY_BUFFER;
 
-    SHOW("inquire_cred", gss_inquire_cred(&minor, cred, &name, &seconds, &usage, &mechs));
-    if (!GSS_ERROR(major)) {
-        show_name("  name", name);
-        show("  time: %s usage: %s", time_text(seconds), usage_text(usage));
-        show_mechs("  mechs", mechs);
-    }
-    gss_release_name(&minor, &name);
-    gss_release_oid_set(&minor, &mechs);
+    show_cred("inquire_cred", cred);
     SHOW("export_cred", gss_export_cred(&minor, cred, &token));
     gss_release_buffer(&minor, &token);
     SHOW("store_cred",

@@ -137,21 +137,13 @@ static void names(const char *text, const char *type)
 
 /* ---- credentials ---- */
 
-static void show_cred(const char *label, gss_cred_id_t cred)
+static void ask_cred(const char *label, gss_cred_id_t cred)
 {
     OM_uint32 major, minor, seconds = 0, accept_seconds = 0;
     gss_name_t name = NULL;
     gss_cred_usage_t usage = -1;
-    gss_OID_set mechs = NULL;
 
-    SHOW(label, gss_inquire_cred(&minor, cred, &name, &seconds, &usage, &mechs));
-    if (!GSS_ERROR(major)) {
-        show_name("  name", name);
-        show("  time: %s usage: %s", time_text(seconds), usage_text(usage));
-        show_mechs("  mechs", mechs);
-    }
-    gss_release_name(&minor, &name);
-    gss_release_oid_set(&minor, &mechs);
+    show_cred(label, cred);
     SHOW("  by mech", gss_inquire_cred_by_mech(&minor, cred, spnego, &name, &seconds,
                                                &accept_seconds, &usage));
     if (!GSS_ERROR(major)) {
@@ -190,12 +182,12 @@ static void credentials(const char *cache)
     krb5_ccache ccache;
 
     show("-- credentials");
-    show_cred("inquire_cred of the default", GSS_C_NO_CREDENTIAL);
+    ask_cred("inquire_cred of the default", GSS_C_NO_CREDENTIAL);
     for (int usage = 0; usage < 3; usage++) {
         SHOW("acquire", gss_acquire_cred(&minor, NULL, 0, mechs, usage, &cred, &actual, &one));
         gss_release_oid_set(&minor, &actual);
         if (cred != NULL)
-            show_cred("inquire_cred", cred);
+            ask_cred("inquire_cred", cred);
         gss_release_cred(&minor, &cred);
     }
     SHOW("add_cred to none", gss_add_cred(&minor, NULL, NULL, spnego, GSS_C_INITIATE, 0, 0, &cred,
@@ -206,14 +198,14 @@ static void credentials(const char *cache)
          gss_add_cred(&minor, cred, NULL, mech_oid("krb5"), GSS_C_INITIATE, 0, 0, &added, NULL,
                       NULL, NULL));
     if (added != NULL) {
-        show_cred("inquire_cred of both", added);
+        ask_cred("inquire_cred of both", added);
         try_cred(added);
     }
     SHOW("export_cred", gss_export_cred(&minor, cred, &token));
     if (!GSS_ERROR(major)) {
         SHOW("import_cred", gss_import_cred(&minor, &token, &again));
         if (!GSS_ERROR(major)) {
-            show_cred("inquire_cred of the imported", again);
+            ask_cred("inquire_cred of the imported", again);
             try_cred(again);
         }
     }

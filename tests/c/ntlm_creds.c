@@ -9,19 +9,11 @@
 
 static void inquire(gss_cred_id_t cred)
 {
-    OM_uint32 major, minor, seconds = 0, initiate = 0, accept = 0;
+    OM_uint32 major, minor, initiate = 0, accept = 0;
     gss_name_t name = GSS_C_NO_NAME;
     gss_cred_usage_t usage = -1;
-    gss_OID_set mechs = GSS_C_NO_OID_SET;
 
-    SHOW("inquire_cred", gss_inquire_cred(&minor, cred, &name, &seconds, &usage, &mechs));
-    if (!GSS_ERROR(major)) {
-        show_name("  name", name);
-        show("  time: %s usage: %s", time_text(seconds), usage_text(usage));
-        show_mechs("  mechs", mechs);
-    }
-    gss_release_name(&minor, &name);
-    gss_release_oid_set(&minor, &mechs);
+    show_cred("inquire_cred", cred);
     SHOW("inquire_cred_by_mech", gss_inquire_cred_by_mech(&minor, cred, mech_oid("spnego"), &name,
                                                           &initiate, &accept, &usage));
     if (!GSS_ERROR(major)) {

@@ -592,22 +592,12 @@ static void use_delegated(struct end *end)
     const char *target = option("delegated", NULL);
     gss_buffer_desc none = GSS_C_EMPTY_BUFFER, token = GSS_C_EMPTY_BUFFER;
     gss_ctx_id_t context = GSS_C_NO_CONTEXT;
-    OM_uint32 major, minor, seconds = 0;
-    gss_OID_set mechs = GSS_C_NO_OID_SET;
-    gss_cred_usage_t usage = -1;
-    gss_name_t name = GSS_C_NO_NAME, service;
+    OM_uint32 major, minor;
+    gss_name_t service;
 
     if (target == NULL || end->initiator || end->delegated == GSS_C_NO_CREDENTIAL)
         return;
-    SHOW("inquire delegated",
-         gss_inquire_cred(&minor, end->delegated, &name, &seconds, &usage, &mechs));
-    if (!GSS_ERROR(major)) {
-        show_name("  name", name);
-        show("  time: %s usage: %s", time_text(seconds), usage_text(usage));
-        show_mechs("  mechs", mechs);
-    }
-    gss_release_name(&minor, &name);
-    gss_release_oid_set(&minor, &mechs);
+    show_cred("inquire delegated", end->delegated);
     service = imported(target, "hostbased");
     for (int i = 0; i < 2; i++) {
         gss_OID mech = mech_oid(i == 0 ? "krb5" : "spnego");

@@ -644,7 +644,7 @@ fn ms_spng_4_1_example_is_read_to_its_last_octet_and_negotiated_past() {
         ..NegTokenResp::default()
     };
     assert!(describe(&server.hears(&next.encode()).unwrap().token.unwrap()).ends_with("token"));
-    use gss_spnego::negotiate::script::Role;
+    use gss_spnego::role::Role;
     let last = NegTokenResp {
         response_token: Some(&ntlm.token(2)),
         mech_list_mic: Some(&mic_over(read.mech_types.der(), Role::Initiator, &ntlm)),

@@ -1,8 +1,9 @@
 //! RFC 4178 section 4: the tokens.
 
 use gss_spnego::error::{Error, Misbehaviour};
-use gss_spnego::negotiate::script::{Role, Script};
+use gss_spnego::negotiate::script::Script;
 use gss_spnego::oid::{IAKERB, KRB5, NTLMSSP, Oid, SPNEGO};
+use gss_spnego::role::Role;
 use gss_spnego::wire::framing::InitialToken;
 use gss_spnego::wire::spnego::{MechList, NegState, NegTokenInit, NegTokenResp};
 

@@ -1,8 +1,9 @@
 //! RFC 4178 section 5: the mechListMIC.
 
 use gss_spnego::error::{Misbehaviour, major};
-use gss_spnego::negotiate::script::{End, Outcome, Role, Script, Side};
+use gss_spnego::negotiate::script::{End, Outcome, Script, Side};
 use gss_spnego::oid::{IAKERB, KRB5, NTLMSSP};
+use gss_spnego::role::Role;
 use gss_spnego::wire::spnego::{MechList, NegState, NegTokenInit, NegTokenResp};
 
 use crate::talk::*;

@@ -1,8 +1,9 @@
 //! RFC 4178 sections 6 and 7 and the appendices.
 
 use gss_spnego::error::Misbehaviour;
-use gss_spnego::negotiate::script::{End, Outcome, Role, Script, converse};
+use gss_spnego::negotiate::script::{End, Outcome, Script, converse};
 use gss_spnego::oid::{IAKERB, KRB5, KRB5_MS, NTLMSSP, Oid};
+use gss_spnego::role::Role;
 use gss_spnego::wire::spnego::{MechList, NegState, NegTokenInit, NegTokenResp};
 
 use crate::programs::{OURS, has_line, pair, realm, scripted};

@@ -2,9 +2,10 @@
 
 use gss_spnego::error::{Error, Failure, Misbehaviour, major};
 use gss_spnego::negotiate::conversation::{self, Conversation};
-use gss_spnego::negotiate::script::{End, Outcome, Role, Script, Scripted, Side, converse};
+use gss_spnego::negotiate::script::{End, Outcome, Script, Scripted, Side, converse};
 use gss_spnego::negotiate::{Acceptor, Initiator, Mech as _, Mechs as _, Reply};
 use gss_spnego::oid::Oid;
+use gss_spnego::role::Role;
 use gss_spnego::wire::spnego::{MechList, NegState, NegTokenInit, NegTokenResp};
 
 pub(crate) fn initiator(scripts: impl Into<Vec<Script>>) -> Side {
@@ -225,7 +226,7 @@ pub(crate) struct Talker<R> {
     conversation: Option<Conversation<R>>,
 }
 
-impl<R: conversation::Role<Mech = Scripted>> Talker<R> {
+impl<R: conversation::Speaker<Mech = Scripted>> Talker<R> {
     /// `largest` is the maximum output token size.
     pub(crate) fn new(role: R, mut side: Side, largest: usize) -> Self {
         side.rules.max_output_token_size = largest;

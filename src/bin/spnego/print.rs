@@ -1,7 +1,6 @@
 //! What every subcommand says goes through here: colour where a terminal is, control characters of
 //! a peer's text made harmless, JSON, and the codes to exit with.
 #![forbid(unsafe_code)]
-#![allow(dead_code, reason = "a vocabulary: not every word is in use")]
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -143,10 +142,9 @@ pub(crate) fn line(text: impl Display) {
 }
 
 /// Print a JSON value: indented for a terminal's reader, on one line otherwise, so that several
-/// are JSON lines.
+/// are JSON lines. Written at once: the threads of a server print beside each other.
 pub(crate) fn json(value: &Value) {
-    part(json_text(value));
-    part("\n");
+    part(json_text(value) + "\n");
 }
 
 /// The text of a JSON value, for [`json`], and for a value that is printed in [`part`]s.

@@ -7,9 +7,10 @@
 use gss_spnego::error::{Cause, Failure};
 use gss_spnego::negotiate::conversation::Conversation;
 use gss_spnego::negotiate::fragment::Assembler;
-use gss_spnego::negotiate::script::{Role, Script, Scripted, Side};
+use gss_spnego::negotiate::script::{Script, Scripted, Side};
 use gss_spnego::negotiate::{Acceptor, Initiator, Reply};
 use gss_spnego::oid::{IAKERB, KRB5, KRB5_MS, NTLMSSP, Oid};
+use gss_spnego::role::Role;
 use gss_spnego::wire::spnego::{NegState, NegTokenInit, NegTokenResp};
 
 /// Negotiate as the input says, once undisturbed and once disturbed.
@@ -148,7 +149,7 @@ struct Party<R> {
     output: Vec<u8>,
 }
 
-impl<R: gss_spnego::negotiate::conversation::Role<Mech = Scripted>> Party<R> {
+impl<R: gss_spnego::negotiate::conversation::Speaker<Mech = Scripted>> Party<R> {
     fn new(role: R, side: Side) -> Self {
         Self {
             conversation: Some(Conversation::new(role)),
