@@ -559,6 +559,29 @@ fn serve_takes_a_limited_number_of_connections() {
     assert_eq!(run.status, 0, "{run:?}");
 }
 
+/// As when a user presses the tabulator.
+#[test]
+fn bash_completes_commands_and_options() {
+    let script = r#"
+        eval "$("$0" completions bash)"
+        for line in "spnego d" "spnego doctor --k" "spnego serve --per c"; do
+            COMP_LINE=$line COMP_POINT=${#line}
+            read -ra COMP_WORDS <<<"$line"
+            COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+            _spnego spnego "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+            echo "${COMPREPLY[*]}"
+        done
+        complete -p spnego"#;
+    let run = Run::of(Command::new("bash").args(["--norc", "-c", script, TOOL]));
+    let lines: Vec<_> = run.out.lines().collect();
+    assert_eq!(
+        lines[..3],
+        ["decode doctor", "--kdc", "connection"],
+        "{run:?}"
+    );
+    assert!(lines[3].contains("-F _spnego spnego"), "{run:?}");
+}
+
 // ---------------------------------------------------------------- doctor
 
 #[test]

@@ -35,9 +35,10 @@ use url::Url;
 /// Get a page, and show each leg of the sign-in
 ///
 /// Signs in by Negotiate or Nego2 with the SPNEGO of the system's GSS-API library, as curl does,
-/// and verifies the server. Exit status: 0 when the page was got (and nobody had to sign in, or the
-/// sign-in succeeded), 1 when the sign-in failed, the status is an error or the server cannot be
-/// reached, 2 when the command line is wrong. Redirections are shown and not followed.
+/// and verifies the server; a proxy that only makes a tunnel to it need not prove itself. Exit
+/// status: 0 when the page was got (and nobody had to sign in, or the sign-in succeeded), 1 when
+/// the sign-in failed, the status is an error or the server cannot be reached, 2 when the command
+/// line is wrong. Redirections are shown and not followed.
 #[derive(Args)]
 pub(crate) struct Get {
     /// The page: http://host[:port]/path or https://...
