@@ -447,6 +447,10 @@ fn kerberos_errors_fall_back_only_where_they_may() {
         let output = run(&without_ticket.options(options));
         if is_free {
             assert_eq!(taken(&output), "ntlmssp", "{options}");
+            if rule.is_empty() {
+                let downgrade = "DOWNGRADE from krb5 to ntlmssp: No Kerberos credentials";
+                assert_traced(&output, downgrade);
+            }
         } else {
             assert_refused(&output, "initiator", refused);
         }

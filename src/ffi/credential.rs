@@ -146,9 +146,10 @@ impl Credential {
 
     /// The mechanisms it can be used for in a context, as ordered by the caller and allowed by the
     /// policy in force there.
-    /// Kerberos is among them even if it could not be acquired, where nothing is to take its place.
+    /// Kerberos is among them even if it could not be acquired, so that it is known that another takes
+    /// its place.
     pub(crate) fn usable_under(&self, in_force: &InForce) -> Arc<[Oid]> {
-        if let Some(lost) = self.lost.as_ref().filter(|_| in_force.minds_fallback()) {
+        if let Some(lost) = &self.lost {
             let mut wanted = self.wanted.clone();
             wanted.insert(lost.place.min(wanted.len()), oid::KRB5);
             return in_force.order(wanted).into();

@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock, RwLock, TryLockError};
 
 use super::condition::is_address;
 use super::reading::{Reading, Source};
-use super::{Downgrade, Policy, Role, Rule, Setting, Terms};
+use super::{Policy, Role, Rule, Setting, Terms};
 use crate::advice::{Trouble, advised};
 use crate::oid::Oid;
 use crate::trace;
@@ -188,12 +188,6 @@ impl InForce {
             Holds::Settings(_) => false,
             Holds::Found(found) => found.spares_kerberos,
         }
-    }
-
-    /// Whether it matters that another mechanism takes the place of Kerberos.
-    pub fn minds_fallback(&self) -> bool {
-        let rules = self.terms().rules;
-        !rules.kerberos_fallback || rules.downgrade == Downgrade::Refuse
     }
 
     /// Those of `available` that are allowed in this context, best first.
