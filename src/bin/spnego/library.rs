@@ -150,10 +150,10 @@ impl Kerberos {
         facts.realm = of_principal.or_else(|| facts.default_realm.clone());
         // Where krb5.conf does not say which realm the host is in, MIT's library asks the KDC, and
         // takes the default one when that does not know.
-        if let (Some(principal), Some(realm)) = (&mut facts.principal, &facts.realm)
-            && principal.ends_with('@')
-        {
-            *principal += realm;
+        if let (Some(principal), Some(realm)) = (&mut facts.principal, &facts.realm) {
+            if principal.ends_with('@') {
+                *principal += realm;
+            }
         }
         if let Some(realm) = &facts.realm {
             facts.kdcs = context.kdcs(realm);

@@ -102,10 +102,10 @@ fn heading(number: usize, of: usize, leg: &Examined<'_>) -> String {
         )),
         Part::Whole | Part::Piece { .. } => parts.push(format!("{} octets", found.octets.len())),
     }
-    if let Some(line) = found.line
-        && of > 1
-    {
-        parts.push(format!("line {line}"));
+    if let Some(line) = found.line {
+        if of > 1 {
+            parts.push(format!("line {line}"));
+        }
     }
     parts.join(", ")
 }

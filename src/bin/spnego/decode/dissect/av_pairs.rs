@@ -76,15 +76,15 @@ impl Pairs {
             CHANNEL_BINDINGS => Some(16),
             _ => None,
         };
-        if let Some(wanted) = wanted
-            && value.len() != wanted
-        {
-            pair.wrong(
-                SECTION,
-                format!("{} octets, where {wanted} must be", value.len()),
-            );
-            pair.value = Value::Octets(value.octets);
-            return;
+        if let Some(wanted) = wanted {
+            if value.len() != wanted {
+                pair.wrong(
+                    SECTION,
+                    format!("{} octets, where {wanted} must be", value.len()),
+                );
+                pair.value = Value::Octets(value.octets);
+                return;
+            }
         }
         pair.value = match id {
             END => Value::Nothing,

@@ -169,10 +169,10 @@ fn number<'a>(field: &mut Field<'a>, octets: Octets<'a>, section: &'static str) 
         field.value = Value::Octets(content.octets);
         return None;
     };
-    if let [0, second, ..] = content.octets
-        && second & 0x80 == 0
-    {
-        field.wrong("X.690 section 8.3.2", "a number with needless zeros");
+    if let [0, second, ..] = content.octets {
+        if second & 0x80 == 0 {
+            field.wrong("X.690 section 8.3.2", "a number with needless zeros");
+        }
     }
     Some(match (content.first(), content.len()) {
         // A negative number, as Windows has for name types and encryption types: its 32 bits.
@@ -320,13 +320,13 @@ fn extended_error<'a>(field: &mut Field<'a>, content: Octets<'a>) {
     let Some(value) = data.find("data-value").filter(|_| is_it) else {
         return;
     };
-    if let Value::Octets(octets @ [a, b, c, d, ..]) = value.value
-        && octets.len() == 12
-    {
-        let status = u64::from(u32::from_le_bytes([*a, *b, *c, *d]));
-        let name = names::found(&STATUSES, status);
-        let told = name.map_or_else(|| format!("{status:#010x}"), str::to_owned);
-        data.note(SECTION, format!("the server's NTSTATUS is {told}"));
+    if let Value::Octets(octets @ [a, b, c, d, ..]) = value.value {
+        if octets.len() == 12 {
+            let status = u64::from(u32::from_le_bytes([*a, *b, *c, *d]));
+            let name = names::found(&STATUSES, status);
+            let told = name.map_or_else(|| format!("{status:#010x}"), str::to_owned);
+            data.note(SECTION, format!("the server's NTSTATUS is {told}"));
+        }
     }
     field.push(data);
 }

@@ -16,22 +16,22 @@ pub(crate) fn messages<'a>(token: Octets<'a>, facts: &mut Facts) -> Field<'a> {
     while !rest.is_empty() {
         let mut message = Message::new(rest);
         rest = message.header();
-        if let Some(found) = message.conversation
-            && conversation.is_some_and(|known: Octets<'_>| known.octets != found.octets)
-        {
-            message.field.wrong(
-                "MS-NEGOEX section 3.1.5.2",
-                "another ConversationId than the message before has",
-            );
+        if let Some(found) = message.conversation {
+            if conversation.is_some_and(|known: Octets<'_>| known.octets != found.octets) {
+                message.field.wrong(
+                    "MS-NEGOEX section 3.1.5.2",
+                    "another ConversationId than the message before has",
+                );
+            }
         }
         conversation = message.conversation.or(conversation);
-        if let Some(previous) = sequence.replace(message.sequence)
-            && message.sequence != previous + 1
-        {
-            message.field.wrong(
-                HEADER,
-                format!("SequenceNum {previous} is followed by {}", message.sequence),
-            );
+        if let Some(previous) = sequence.replace(message.sequence) {
+            if message.sequence != previous + 1 {
+                message.field.wrong(
+                    HEADER,
+                    format!("SequenceNum {previous} is followed by {}", message.sequence),
+                );
+            }
         }
         message.body(facts);
         field.push(message.field);
@@ -189,10 +189,10 @@ impl<'a> Message<'a> {
         if let Some((mut field, exchange)) = self.vector("Exchange", 4, 1, SECTION) {
             field.value = Value::Octets(exchange.octets);
             // Metadata are the mechanism's own; what else is exchanged may be known here.
-            if matches!(self.kind, 4 | 5)
-                && let Some(token) = super::known(exchange, facts)
-            {
-                field.push(token);
+            if matches!(self.kind, 4 | 5) {
+                if let Some(token) = super::known(exchange, facts) {
+                    field.push(token);
+                }
             }
             self.field.push(field);
         }
@@ -239,16 +239,16 @@ impl<'a> Message<'a> {
             let kind = alert.split(4).0.little_endian();
             let pulse = (kind == 1).then_some("pulse");
             let mut field = Field::with("Alert", alert, Value::named(kind, pulse));
-            if let Some(value) = self.value("AlertValue", alert.split(4).1, &mut field)
-                && pulse.is_some()
-            {
-                let (header, reason) = value.split(4);
-                let number = reason.split(4).0.little_endian();
-                let verify = (number == 1).then_some("there is no key to verify with");
-                if value.len() < 8 || header.little_endian() != 8 {
-                    field.wrong("MS-NEGOEX section 2.2.5.1.2", "an ALERT_PULSE has 8 octets");
+            if let Some(value) = self.value("AlertValue", alert.split(4).1, &mut field) {
+                if pulse.is_some() {
+                    let (header, reason) = value.split(4);
+                    let number = reason.split(4).0.little_endian();
+                    let verify = (number == 1).then_some("there is no key to verify with");
+                    if value.len() < 8 || header.little_endian() != 8 {
+                        field.wrong("MS-NEGOEX section 2.2.5.1.2", "an ALERT_PULSE has 8 octets");
+                    }
+                    field.push(Field::with("Reason", reason, Value::named(number, verify)));
                 }
-                field.push(Field::with("Reason", reason, Value::named(number, verify)));
             }
             vector.push(field);
         }

@@ -99,10 +99,10 @@ impl<'a> Message<'a> {
         let flags = self.peek_flags(20);
         let name = self.place("TargetName", 12, SECTION, &text_in(flags));
         facts.say("NTLM CHALLENGE");
-        if let Value::Text(name) = &name.value
-            && !name.is_empty()
-        {
-            facts.say(format!("of {name}"));
+        if let Value::Text(name) = &name.value {
+            if !name.is_empty() {
+                facts.say(format!("of {name}"));
+            }
         }
         self.field.push(name);
         self.flags(20, SECTION);

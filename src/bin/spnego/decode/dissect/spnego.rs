@@ -279,13 +279,13 @@ fn judge_resp<'a>(
     if state.is_none() && !first_reply && token.is_none() && mic.is_none() {
         field.wrong(SECTION, "a message that says nothing");
     }
-    if let (Some(Some(token)), Some(Some(mic))) = (token, mic)
-        && token.octets == mic.octets
-    {
-        field.note(
-            "MS-SPNG section 3.1.5.1",
-            "the mechListMIC repeats the responseToken, as Windows 2000 sends it: it is none",
-        );
+    if let (Some(Some(token)), Some(Some(mic))) = (token, mic) {
+        if token.octets == mic.octets {
+            field.note(
+                "MS-SPNG section 3.1.5.1",
+                "the mechListMIC repeats the responseToken, as Windows 2000 sends it: it is none",
+            );
+        }
     }
 }
 
