@@ -16,7 +16,11 @@ pub(crate) struct Url {
 
 impl Url {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let wrong = |what: &str| format!("{text}: {what}");
+        // Behind what may be a user there may be a password, which is not repeated.
+        let wrong = |what: &str| match text.contains('@') {
+            true => what.to_owned(),
+            false => format!("{text}: {what}"),
+        };
         if text.chars().any(|c| c.is_control() || c.is_whitespace()) || !text.is_ascii() {
             return Err(wrong("other characters than an address has"));
         }
@@ -124,6 +128,19 @@ mod tests {
             "http://ä/",
         ] {
             assert!(Url::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_not_repeated() {
+        for text in [
+            "http://user:secret@a/",
+            "ftp://user:secret@a/",
+            "user:secret@a",
+            "http://user:secret @a/",
+        ] {
+            let refused = Url::parse(text).err().unwrap();
+            assert!(!refused.contains("secret"), "{refused}");
         }
     }
 }
