@@ -143,11 +143,8 @@ fn an_acceptors_target_is_the_service_it_acquired_a_credential_for() {
     let output = run(&pair(realm, text).options(named));
     assert_eq!(taken(&output), "ntlmssp");
     let output = run(&pair(realm, text).options(&format!("{named} a.cred.carry=yes")));
-    assert_refused(
-        &output,
-        "acceptor",
-        "krb5: not allowed by rule 1 (line 1 of ",
-    );
+    let reason = "krb5: offered by the initiator, not accepted here: not allowed by rule 1 (line ";
+    assert_refused(&output, "acceptor", reason);
     let other = "a.cred=acquire a.cred.type=hostbased a.cred.name=host@localhost";
     let output = run(&pair(realm, text)
         .options(other)
