@@ -291,7 +291,7 @@ fn rfc4178_3_1_8_prot_ready_is_false_until_the_end() {
 
 /// 3.1-9 SHOULD "first context establishment token of the initiator's preferred mechanism SHOULD be embedded"
 ///
-/// Unless `optimistic_token = no`, or the acceptor's hints make it useless.
+/// Unless `optimistic_token = false`, or the acceptor's hints make it useless.
 #[test]
 fn rfc4178_3_1_9_optimistic_token_saves_a_round_trip() {
     let script = Script::new(KRB5, 2);
@@ -319,7 +319,8 @@ fn rfc4178_3_1_10_mechanism_that_cannot_begin_is_replaced_by_the_next() {
 
 /// 3.1-11 MAY "implementations MAY omit the optimistic mechanism token"
 ///
-/// With `optimistic_token = no`, and when the acceptor said first that it does not have the mechanism.
+/// With `optimistic_token = false`, and when the acceptor said first that it does not have the
+/// mechanism.
 #[test]
 fn rfc4178_3_1_11_optimistic_token_is_left_out_by_configuration_or_hints() {
     let scripts = [Script::new(KRB5, 2), Script::new(NTLMSSP, 3)];

@@ -397,7 +397,7 @@ fn rfc4178_5_17_initiators_last_token_has_a_mic_if_asked_for() {
 /// 5-18 - "MIC token exchange is required if a mechanism other than the initiator's first choice is chosen"
 ///
 /// An acceptor that chooses one without asking for MICs is refused; for NTLM of old Windows a MIC is
-/// required all the same, unless `legacy_windows = yes`.
+/// required all the same, unless `legacy_windows = true`.
 #[test]
 fn rfc4178_5_18_second_choice_requires_mics_asked_for_or_not() {
     for tokens in ODD {

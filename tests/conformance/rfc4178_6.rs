@@ -445,7 +445,7 @@ fn rfc4178_b_2_1_no_library_has_get_neg_mechs() {
 /// C-1 - "no mechlistMIC is produced and mechlistMIC is not processed if one is provided"
 ///
 /// Such a Windows is negotiated with, if the mechanism is the first choice of both. NTLM that it takes
-/// in the place of the first choice is established with `legacy_windows = yes` alone.
+/// in the place of the first choice is established with `legacy_windows = true` alone.
 #[test]
 fn rfc4178_c_1_legacy_windows_is_left_alone_with_mics_where_that_is_safe() {
     let ntlm = Script::new(NTLMSSP, 3);
