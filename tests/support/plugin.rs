@@ -1,5 +1,6 @@
 //! The plugin's shared object, and mechanism configurations with and without it.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -31,9 +32,24 @@ pub(crate) fn plugin() -> Option<&'static Path> {
                 skip(&format!("{} has no gss_mech_interposer", file.display()));
                 return None;
             }
-            Some(file)
+            Some(for_everybody(&file))
         })
         .as_deref()
+}
+
+/// The file itself, or a copy in the scratch directory where others cannot reach it: there are tests
+/// that run programs as another user, and who builds as root does so in root's own directory.
+pub(crate) fn for_everybody(file: &Path) -> PathBuf {
+    let passable = |directory: &Path| {
+        let metadata = directory.metadata();
+        metadata.is_ok_and(|metadata| metadata.permissions().mode() & 0o001 != 0)
+    };
+    if file.ancestors().skip(1).all(passable) {
+        return file.to_owned();
+    }
+    let copy = scratch_file(&file.file_name().unwrap().to_string_lossy());
+    std::fs::copy(file, &copy).unwrap();
+    copy
 }
 
 fn beside_test() -> PathBuf {

@@ -5,12 +5,13 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
+use super::plugin::for_everybody;
 use super::realm::from_lasting_thread;
 use super::{
     Environment, MechConfig, Realm, Side, find_program, free_port, installed, scratch_file, skip,
@@ -401,8 +402,10 @@ impl Curl {
             skip("built without the feature `tool`");
             return None;
         };
+        static TOOL: OnceLock<PathBuf> = OnceLock::new();
+        let tool = TOOL.get_or_init(|| for_everybody(Path::new(tool)));
         let output = self
-            .command(Path::new(tool))
+            .command(tool)
             .args(["doctor", "--program", "/usr/bin/curl", service])
             .output()
             .unwrap();
