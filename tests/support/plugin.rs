@@ -47,7 +47,9 @@ pub(crate) fn for_everybody(file: &Path) -> PathBuf {
     if file.ancestors().skip(1).all(passable) {
         return file.to_owned();
     }
-    let copy = scratch_file(&file.file_name().unwrap().to_string_lossy());
+    // No name that a linker looks for: the library for C programs has one of those here.
+    let name = file.file_stem().unwrap().to_string_lossy();
+    let copy = scratch_file(&format!("copy-of-{name}"));
     std::fs::copy(file, &copy).unwrap();
     copy
 }
