@@ -48,7 +48,7 @@ pub(crate) fn for_everybody(file: &Path) -> PathBuf {
         return file.to_owned();
     }
     // No name that a linker looks for: the library for C programs has one of those here.
-    let name = file.file_stem().unwrap().to_string_lossy();
+    let name = file.file_name().unwrap().to_string_lossy();
     let copy = scratch_file(&format!("copy-of-{name}"));
     std::fs::copy(file, &copy).unwrap();
     copy
