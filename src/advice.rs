@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::error::Major;
+use crate::error::{Major, major};
 use crate::oid::{self, Oid};
 use crate::role::Role;
 
@@ -106,11 +106,11 @@ impl Trouble {
     /// advice, and no more.
     pub fn of(mech: &Oid, role: Role, major: Major, minor: u32, words: &str) -> Option<Self> {
         // Kerberos has no error code for it.
-        if major & ROUTINE_ERRORS == BAD_BINDINGS {
+        if major & major::ROUTINE_ERRORS == major::BAD_BINDINGS {
             return Some(Self::ChannelBindings);
         }
         if mech.is_krb5() || *mech == oid::IAKERB {
-            let expired = major & ROUTINE_ERRORS == CREDENTIALS_EXPIRED;
+            let expired = major & major::ROUTINE_ERRORS == major::CREDENTIALS_EXPIRED;
             let expired = expired.then_some(Self::TicketExpired(role));
             return Self::of_kerberos(minor, role, words).or(expired);
         }
@@ -458,12 +458,6 @@ const EPERM: u32 = 1;
 const ENOENT: u32 = 2;
 const EACCES: u32 = 13;
 
-/// GSS_C_ROUTINE_ERROR_MASK of RFC 2744 in its place, GSS_S_BAD_BINDINGS and
-/// GSS_S_CREDENTIALS_EXPIRED.
-const ROUTINE_ERRORS: u32 = 0xff << 16;
-const BAD_BINDINGS: u32 = 4 << 16;
-const CREDENTIALS_EXPIRED: u32 = 11 << 16;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -527,9 +521,9 @@ mod tests {
         assert_eq!(of(&oid::NTLMSSP, major::FAILURE, krb5_error(37)), None);
         assert_eq!(of(&oid::KRB5, major::FAILURE, 0), None);
         let bindings = Some(Trouble::ChannelBindings);
-        assert_eq!(of(&oid::KRB5, BAD_BINDINGS, 0), bindings);
+        assert_eq!(of(&oid::KRB5, major::BAD_BINDINGS, 0), bindings);
         let expired = Some(Trouble::TicketExpired(Role::Initiator));
-        assert_eq!(of(&oid::KRB5, CREDENTIALS_EXPIRED, 0), expired);
+        assert_eq!(of(&oid::KRB5, major::CREDENTIALS_EXPIRED, 0), expired);
         let users = Some(Trouble::NtlmUsers);
         assert_eq!(of(&oid::NTLMSSP, major::NO_CRED, 0x4e54_0012), users);
     }

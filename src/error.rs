@@ -24,6 +24,12 @@ pub mod major {
     pub const UNAVAILABLE: Major = 16 << 16;
     pub const DUPLICATE_ELEMENT: Major = 17 << 16;
     pub const NAME_NOT_MN: Major = 18 << 16;
+    pub const BAD_BINDINGS: Major = 4 << 16;
+    pub const CREDENTIALS_EXPIRED: Major = 11 << 16;
+    /// GSS_C_ROUTINE_ERROR_MASK in its place.
+    pub const ROUTINE_ERRORS: Major = 0xff << 16;
+    /// The calling errors and the routine errors.
+    pub const ERRORS: Major = 0xffff << 16;
 }
 
 /// Minor codes. The first five are those of MIT's SPNEGO; the rest follow in a range of our own.

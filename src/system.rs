@@ -5,7 +5,7 @@
 use std::rc::Rc;
 
 use crate::advice::Trouble;
-use crate::error::{Error, Major};
+use crate::error::{Error, Major, major};
 use crate::glue::session::{self, AppCred, Holder, Refused, Terms};
 use crate::glue::{Mechglue, call};
 use crate::http::{Context, Contexts, Established, Flags, Refusal};
@@ -49,7 +49,7 @@ impl Library {
         let facts = match call::inquire_cred(&cred, true, false) {
             Ok(facts) => facts,
             // MIT's library tells nothing else of it.
-            Err(error) if error.major() & ROUTINE_ERRORS == CREDENTIALS_EXPIRED => {
+            Err(error) if error.major() & major::ROUTINE_ERRORS == major::CREDENTIALS_EXPIRED => {
                 return Ok(Credential {
                     name: None,
                     lifetime: 0,
@@ -307,10 +307,6 @@ impl Context for Session {
 fn text(octets: &[u8]) -> String {
     String::from_utf8_lossy(octets).into_owned()
 }
-
-/// GSS_C_ROUTINE_ERROR_MASK of RFC 2744 in its place, and GSS_S_CREDENTIALS_EXPIRED.
-const ROUTINE_ERRORS: Major = 0xff << 16;
-const CREDENTIALS_EXPIRED: Major = 11 << 16;
 
 /// By their numbers in `gss_spnego.h`.
 const MIC_STATES: [MicState; 6] = [

@@ -63,11 +63,8 @@ pub(super) fn collect_error(glue: &'static Mechglue, mech: &Oid, status: Major, 
 
 /// Whether a status has an error in it, and not only supplementary information.
 pub(crate) const fn is_failure(status: Major) -> bool {
-    status & ERRORS != 0
+    status & major::ERRORS != 0
 }
-
-/// The calling errors and routine errors of RFC 2744 section 3.9.1.
-const ERRORS: u32 = 0xffff_0000;
 
 /// An owner of what a call returned, or its failure.
 fn owned<T>(

@@ -162,14 +162,11 @@ fn attributes(glue: &'static Mechglue, mech: &Oid) -> Option<Vec<Oid>> {
         glue.gss_inquire_attrs_for_mech(&raw mut minor, lent.raw(), &raw mut set, ptr::null_mut())
     };
     let known = OidSet::take(glue, set).map(|set| set.members());
-    (status & ERRORS != major::BAD_MECH).then(|| known.unwrap_or_default())
+    (status & major::ERRORS != major::BAD_MECH).then(|| known.unwrap_or_default())
 }
 
 /// How long what was learnt is believed, in seconds, without looking at the files again.
 const LOOK_AGAIN_AFTER: u64 = 1;
-
-/// The calling errors and routine errors of RFC 2744 section 3.9.1.
-const ERRORS: u32 = 0xffff_0000;
 
 const MAIN: &str = "/etc/gss/mech";
 const FRAGMENTS: &str = "/etc/gss/mech.d";

@@ -59,7 +59,7 @@ fn ticket_encryption_type(words: &str) -> Option<&str> {
 /// it finds wrong is the initiator's token, and a token that was refused (a skewed clock, an
 /// unknown key) must not turn into another mechanism.
 pub(super) fn judged_by_acceptor(mut error: MechError) -> MechError {
-    error.cause = match error.major & ROUTINE_ERRORS {
+    error.cause = match error.major & major::ROUTINE_ERRORS {
         major::NO_CRED | major::BAD_MECH | major::UNAVAILABLE => Cause::Unusable,
         _ => Cause::Refused,
     };
@@ -68,10 +68,12 @@ pub(super) fn judged_by_acceptor(mut error: MechError) -> MechError {
 
 /// What a failure means for the negotiation.
 fn cause(mech: &Oid, status: Major, minor: u32) -> Cause {
-    match status & ROUTINE_ERRORS {
-        major::DEFECTIVE_TOKEN | BAD_SIG | BAD_BINDINGS | major::DUPLICATE_ELEMENT | NO_CONTEXT => {
-            Cause::Refused
-        }
+    match status & major::ROUTINE_ERRORS {
+        major::DEFECTIVE_TOKEN
+        | BAD_SIG
+        | major::BAD_BINDINGS
+        | major::DUPLICATE_ELEMENT
+        | major::NO_CONTEXT => Cause::Refused,
         _ if mech.is_krb5() && KRB5_REFUSALS.contains(&minor) => Cause::Refused,
         _ => Cause::Unusable,
     }
@@ -82,7 +84,7 @@ fn cause(mech: &Oid, status: Major, minor: u32) -> Cause {
 fn reason(glue: &'static Mechglue, mech: &Oid, status: Major, minor: u32) -> String {
     call::collect_error(glue, mech, status, minor);
     // Kerberos has no code of its own for wrong channel bindings, and MIT's glue makes one of none.
-    let has_none = mech.is_krb5() && status & ROUTINE_ERRORS == BAD_BINDINGS;
+    let has_none = mech.is_krb5() && status & major::ROUTINE_ERRORS == major::BAD_BINDINGS;
     let mut said = match minor {
         0 => Vec::new(),
         _ if has_none => Vec::new(),
@@ -160,11 +162,7 @@ fn drives(c: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// GSS_C_ROUTINE_ERROR_MASK of RFC 2744 in its place.
-const ROUTINE_ERRORS: u32 = 0xff << 16;
-const BAD_BINDINGS: u32 = 4 << 16;
 const BAD_SIG: u32 = 6 << 16;
-const NO_CONTEXT: u32 = major::NO_CONTEXT;
 
 /// Kerberos errors that say no to the user, not to the mechanism: password expired, account
 /// revoked, pre-authentication failed (wrong password), integrity check failed (wrong key).
