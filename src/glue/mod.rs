@@ -9,6 +9,7 @@ pub(crate) mod call;
 pub(crate) mod catalog;
 pub(crate) mod environment;
 pub(crate) mod kerberos;
+mod libkrb5;
 pub(crate) mod mech;
 pub(crate) mod neighbours;
 pub(crate) mod owned;
