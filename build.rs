@@ -10,12 +10,19 @@
 #[cfg(not(feature = "generate"))]
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    stay_loaded();
+}
+
+/// Threads of the host may have storage with destructors of this library: it is never unloaded.
+fn stay_loaded() {
+    println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
 }
 
 #[cfg(feature = "generate")]
 fn main() {
     generate::bindings();
     generate::header();
+    stay_loaded();
 }
 
 #[cfg(feature = "generate")]

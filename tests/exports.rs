@@ -33,6 +33,17 @@ fn the_whole_surface_and_nothing_else_is_exported() {
     );
 }
 
+#[test]
+fn the_shared_object_is_never_unloaded() {
+    let dynamic = Command::new("readelf")
+        .args(["--dynamic", "--wide"])
+        .arg(support::plugin().expect("the shared object is built"))
+        .output()
+        .expect("readelf runs");
+    let text = String::from_utf8(dynamic.stdout).expect("a table is text");
+    assert!(text.contains("NODELETE"), "{text}");
+}
+
 /// What MIT looks up before it takes a library for an interposer, and for a mechanism; and what
 /// Heimdal asks the one it loads.
 const LOADING: &[&str] = &["gss_mech_initialize", "gss_mech_interposer", "gss_mo_init"];
