@@ -56,9 +56,13 @@ impl<'a> Entry<'a> {
     /// `CallerMisused` when there is no room.
     pub(crate) fn put(mut self, octets: &[u8]) -> Result<(), Error> {
         if self.is_to_be_allocated() {
-            let made = Box::into_raw(Box::<[u8]>::from(octets)).cast::<c_void>();
-            self.descriptor.buffer.value = made;
-            self.descriptor.type_ |= ALLOCATED;
+            // No memory for no octets: what a box of none points to is nothing to be freed.
+            self.descriptor.buffer.value = ptr::null_mut();
+            if !octets.is_empty() {
+                let made = Box::into_raw(Box::<[u8]>::from(octets)).cast::<c_void>();
+                self.descriptor.buffer.value = made;
+                self.descriptor.type_ |= ALLOCATED;
+            }
         } else if self.takes(octets.len()) {
             let place = self.descriptor.buffer.value.cast::<u8>();
             // SAFETY: the caller's buffer has room for as many octets, and is not one of ours.
@@ -143,3 +147,37 @@ pub(crate) fn octets_of(entries: Vec<Entry<'_>>) -> Result<Vec<&mut [u8]>, Error
 /// GSS_IOV_BUFFER_FLAG_ALLOCATE and GSS_IOV_BUFFER_FLAG_ALLOCATED of gssapi_ext.h.
 const ALLOCATE: u32 = 0x1_0000;
 const ALLOCATED: u32 = 0x2_0000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(octets: &[u8]) -> gss_iov_buffer_desc {
+        let mut descriptor = gss_iov_buffer_desc {
+            type_: 9 | ALLOCATE,
+            buffer: gss_buffer_desc {
+                length: 7,
+                value: ptr::null_mut(),
+            },
+        };
+        let entry = Entry {
+            descriptor: &mut descriptor,
+        };
+        entry.put(octets).unwrap();
+        descriptor
+    }
+
+    #[test]
+    fn memory_is_allocated_for_octets_and_none_for_no_octets() {
+        let none = put(&[]);
+        assert!(none.buffer.value.is_null());
+        assert_eq!(none.buffer.length, 0);
+        assert_eq!(none.type_ & ALLOCATED, 0, "nothing to be freed");
+
+        let some = put(b"padding");
+        assert_eq!(some.type_ & ALLOCATED, ALLOCATED);
+        assert_eq!(some.buffer.length, 7);
+        // SAFETY: allocated by `put`, by the allocator of this library, `malloc`'s; released once.
+        unsafe { libc::free(some.buffer.value) };
+    }
+}
