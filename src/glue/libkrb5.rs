@@ -5,30 +5,33 @@ use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr;
 
 /// The library of this process, and libk5crypto behind MIT's.
-pub(super) struct Library(*mut c_void);
+pub(super) struct Library {
+    handle: *mut c_void,
+    is_mit: bool,
+}
 
 impl Library {
     /// MIT's.
     pub(super) fn mit() -> Option<Self> {
-        Self::loaded(MIT)
+        Self::loaded(MIT, true)
     }
 
     /// MIT's, or else Heimdal's.
     pub(super) fn of_this_process() -> Option<Self> {
-        Self::mit().or_else(|| Self::loaded(HEIMDAL))
+        Self::mit().or_else(|| Self::loaded(HEIMDAL, false))
     }
 
-    fn loaded(name: &CStr) -> Option<Self> {
+    fn loaded(name: &CStr, is_mit: bool) -> Option<Self> {
         // SAFETY: dlopen reads a NUL-terminated string; RTLD_NOLOAD only finds what is loaded.
-        let library = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_LAZY | libc::RTLD_NOLOAD) };
+        let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_LAZY | libc::RTLD_NOLOAD) };
         // Made only where there is one: it is closed on drop.
-        (!library.is_null()).then(|| Self(library))
+        (!handle.is_null()).then(|| Self { handle, is_mit })
     }
 
     /// The address of a function, of the library or of one that it depends on.
     fn find(&self, name: &CStr) -> Option<*mut c_void> {
         // SAFETY: the handle came from dlopen and is closed on drop.
-        let found = unsafe { libc::dlsym(self.0, name.as_ptr()) };
+        let found = unsafe { libc::dlsym(self.handle, name.as_ptr()) };
         (!found.is_null()).then_some(found)
     }
 
@@ -49,7 +52,7 @@ impl Library {
 impl Drop for Library {
     fn drop(&mut self) {
         // SAFETY: counted once more by `loaded`, and not used afterwards.
-        unsafe { libc::dlclose(self.0) };
+        unsafe { libc::dlclose(self.handle) };
     }
 }
 
@@ -99,14 +102,22 @@ impl<'l> Context<'l> {
 
     /// The default key table by name.
     pub(super) fn key_table(&self) -> Option<String> {
-        /// The length is an int with MIT and a size_t with Heimdal, in the same register.
-        type Function = unsafe extern "C" fn(*mut c_void, *mut c_char, usize) -> c_int;
+        type OfMit = unsafe extern "C" fn(*mut c_void, *mut c_char, c_int) -> c_int;
+        type OfHeimdal = unsafe extern "C" fn(*mut c_void, *mut c_char, usize) -> c_int;
         let found = self.library.find(c"krb5_kt_default_name")?;
-        // SAFETY: krb5.h declares the function so; a function pointer is one pointer wide.
-        let function = unsafe { std::mem::transmute::<*mut c_void, Function>(found) };
         let mut name: [c_char; LONGEST_NAME] = [0; LONGEST_NAME];
-        // SAFETY: the context is alive, the name has the room that is said.
-        let failed = unsafe { function(self.context, name.as_mut_ptr(), LONGEST_NAME) };
+        let failed = if self.library.is_mit {
+            // SAFETY: MIT's krb5.h declares the function so; a function pointer is one pointer wide.
+            let function = unsafe { std::mem::transmute::<*mut c_void, OfMit>(found) };
+            let length = c_int::try_from(name.len()).ok()?;
+            // SAFETY: the context is alive, the name has the room that is said.
+            unsafe { function(self.context, name.as_mut_ptr(), length) }
+        } else {
+            // SAFETY: Heimdal's krb5.h declares the function so.
+            let function = unsafe { std::mem::transmute::<*mut c_void, OfHeimdal>(found) };
+            // SAFETY: as above.
+            unsafe { function(self.context, name.as_mut_ptr(), name.len()) }
+        };
         // SAFETY: filled by the call up to a NUL, or zeros.
         let name = unsafe { CStr::from_ptr(name.as_ptr()) };
         (failed == 0).then(|| name.to_string_lossy().into_owned())
