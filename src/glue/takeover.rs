@@ -81,6 +81,7 @@ impl Stretch {
     const LOOKED_UP: [&CStr; 3] = [c"gss_store_cred", c"gss_export_cred", c"gss_import_cred"];
 
     /// Put our function for passwords into its place, if all around it is what Heimdal 7 has there.
+    /// Until then nothing says that the memory is such an entry: it is read through the pointer.
     ///
     /// # Safety
     /// The places are those that Heimdal 7 hands to `gss_mo_init`: in an entry of its list, with
@@ -92,24 +93,24 @@ impl Stretch {
     ) {
         let before = std::mem::offset_of!(Self, options);
         let stretch = options.wrapping_byte_sub(before).cast::<Self>();
-        // SAFETY: by contract the entry begins in front of it, and nobody else has it yet.
-        let Some(stretch) = (unsafe { stretch.as_mut() }) else {
+        // In Heimdal 7's entry the two places stand side by side.
+        let beside = std::mem::offset_of!(Self, count) - before;
+        if options.wrapping_byte_add(beside).cast::<usize>() != count {
             return;
-        };
+        }
+        // SAFETY: by contract there are so many pointers in front of the place for the options.
+        let seen = unsafe { stretch.read() };
         // Our own names may be taken for Heimdal's here: the library is what tells them apart.
         let ours = Place::of(MARK.as_ptr().cast()).library;
-        let found = stretch.looked_up.map(Place::of);
+        let found = seen.looked_up.map(Place::of);
         let known = found
             .iter()
             .zip(Self::LOOKED_UP)
             .all(|(place, name)| place.library == ours && place.name.as_deref() == Some(name));
-        let empty = stretch.acquire_cred_ext.is_null() && stretch.unfilled == [ptr::null(); 6];
-        if known
-            && empty
-            && ptr::eq(&raw const stretch.count, count)
-            && Place::of(acquire_cred_ext).library == ours
-        {
-            stretch.acquire_cred_ext = acquire_cred_ext;
+        let empty = seen.acquire_cred_ext.is_null() && seen.unfilled == [ptr::null(); 6];
+        if known && empty && Place::of(acquire_cred_ext).library == ours {
+            // SAFETY: the place is Heimdal 7's, and nobody else's while its list is locked.
+            unsafe { (*stretch).acquire_cred_ext = acquire_cred_ext };
         }
     }
 }
