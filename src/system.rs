@@ -2,7 +2,7 @@
 //! of one of its mechanisms alone, for [`crate::http`] and for whoever wants to know what works.
 #![forbid(unsafe_code)]
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::advice::Trouble;
 use crate::error::{Error, Major, major};
@@ -141,7 +141,7 @@ pub struct User {
 #[derive(Clone)]
 pub struct Sessions {
     glue: &'static Mechglue,
-    terms: Rc<Terms>,
+    terms: Arc<Terms>,
 }
 
 impl Sessions {
@@ -199,13 +199,13 @@ impl Sessions {
     pub(crate) fn new(glue: &'static Mechglue, terms: Terms) -> Self {
         Self {
             glue,
-            terms: Rc::new(terms),
+            terms: Arc::new(terms),
         }
     }
 
     /// A context that has seen no token.
     pub fn session(&self) -> Session {
-        Session(session::Session::new(self.glue, Rc::clone(&self.terms)))
+        Session(session::Session::new(self.glue, Arc::clone(&self.terms)))
     }
 }
 

@@ -50,7 +50,7 @@ struct Known<T> {
 }
 
 pub(super) fn client_new(
-    cred: AppCred<'_>,
+    cred: AppCred,
     host: &Octets<'_>,
     flags: u32,
     certificate: &Octets<'_>,
@@ -73,7 +73,7 @@ pub(super) fn client_new(
     let target = call::import_name(glue, &service, Some(&oid::HOSTBASED_SERVICE))?;
     let terms = Terms {
         mech: oid::SPNEGO,
-        cred: Holder::App(cred.keep()),
+        cred: Holder::App(cred),
         target: Some(target),
         flags: flags | GSS_C_MUTUAL_FLAG,
         bindings: bindings(certificate)?,
@@ -146,7 +146,7 @@ pub(super) fn client_release(mut client: GivenClient<'_>) -> Status {
 }
 
 pub(super) fn server_new(
-    cred: AppCred<'_>,
+    cred: AppCred,
     certificate: &Octets<'_>,
     options: u32,
     mut server: OutServer<'_>,
@@ -197,7 +197,7 @@ pub(super) fn server_new(
     };
     let terms = Terms {
         mech: oid::SPNEGO,
-        cred: Holder::App(cred.keep()),
+        cred: Holder::App(cred),
         target: None,
         flags: 0,
         bindings,

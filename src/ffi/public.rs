@@ -91,7 +91,7 @@ pub struct gss_spnego_http_server(());
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gss_spnego_http_client_new(
     minor: OutStatus<'_>,
-    cred: AppCred<'_>,
+    cred: AppCred,
     host: Octets<'_>,
     flags: OM_uint32,
     certificate: Octets<'_>,
@@ -211,7 +211,7 @@ pub unsafe extern "C" fn gss_spnego_http_client_release(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gss_spnego_http_server_new(
     minor: OutStatus<'_>,
-    cred: AppCred<'_>,
+    cred: AppCred,
     certificate: Octets<'_>,
     options: OM_uint32,
     mut server: OutServer<'_>,

@@ -12,40 +12,30 @@ use crate::oid::{self, Oid};
 use crate::role::Role;
 use crate::sys::*;
 use std::ffi::c_int;
-use std::marker::PhantomData;
 use std::ptr;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// A credential of the application's that it lends for longer than a call; the null handle is the
-/// default credential.
+/// default credential. Only C makes one, as the argument of a function whose contract says how long
+/// the application has to keep it.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
-pub(crate) struct AppCred<'a> {
-    handle: gss_cred_id_t,
-    lender: PhantomData<&'a ()>,
-}
+pub(crate) struct AppCred(gss_cred_id_t);
 
-impl AppCred<'_> {
+// SAFETY: RFC 2744 handles belong to a process, not to a thread.
+unsafe impl Send for AppCred {}
+// SAFETY: calls that only read a credential may be made at the same time in both glues.
+unsafe impl Sync for AppCred {}
+
+impl AppCred {
     /// The default credential.
-    pub(crate) const DEFAULT: AppCred<'static> = AppCred {
-        handle: ptr::null_mut(),
-        lender: PhantomData,
-    };
-
-    /// Keep it beyond the call: whoever takes this says in C's header how long the application has
-    /// to keep its credential.
-    pub(crate) fn keep(self) -> AppCred<'static> {
-        AppCred {
-            handle: self.handle,
-            lender: PhantomData,
-        }
-    }
+    pub(crate) const DEFAULT: Self = Self(ptr::null_mut());
 }
 
 /// Whose credential a session uses.
 pub(crate) enum Holder {
     /// The application's.
-    App(AppCred<'static>),
+    App(AppCred),
     /// This library's.
     Own(Cred),
 }
@@ -53,7 +43,7 @@ pub(crate) enum Holder {
 impl Holder {
     fn handle(&self) -> gss_cred_id_t {
         match self {
-            Self::App(cred) => cred.handle,
+            Self::App(cred) => cred.0,
             Self::Own(cred) => cred.raw(),
         }
     }
@@ -98,7 +88,7 @@ impl Refused {
 /// One security context of SPNEGO, as an application has it.
 pub(crate) struct Session {
     glue: &'static Mechglue,
-    terms: Rc<Terms>,
+    terms: Arc<Terms>,
     context: Option<Context>,
     flags: u32,
 }
@@ -199,7 +189,7 @@ const OFF: [u8; 4] = [0; 4];
 
 impl Session {
     /// A session without any token yet.
-    pub(crate) fn new(glue: &'static Mechglue, terms: Rc<Terms>) -> Self {
+    pub(crate) fn new(glue: &'static Mechglue, terms: Arc<Terms>) -> Self {
         Self {
             glue,
             terms,
@@ -260,7 +250,7 @@ impl Session {
     }
 
     fn initiate(&mut self, target: &Name, token: Option<&[u8]>, output: &mut Buffer) -> (u32, u32) {
-        let terms = Rc::clone(&self.terms);
+        let terms = Arc::clone(&self.terms);
         let mut mech = LentOid::new(&terms.mech);
         let mut lent = LentBuffer::new(token.unwrap_or_default());
         let mut bindings = terms.bindings.as_deref().map(bindings);
