@@ -6,17 +6,17 @@ use super::context::Context;
 use super::credential::{Credential, NO_CREDENTIAL, ONLY_OURS, Shared};
 use super::inner::Inner;
 use super::name::{NO_NAME, Name};
+use super::panics;
 use crate::error::Error;
 use crate::glue::mech::GlueMech;
 use crate::glue::{Mechglue, owned};
 use crate::oid::{self, Oid};
 use crate::sys::*;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// A kind of handle: what C calls it, and its tag.
-pub(crate) trait Kind {
+/// A kind of handle: what C calls it, and its tag. A program may use a handle in any thread.
+pub(crate) trait Kind: Send + Sync {
     /// The opaque struct of gssapi.h.
     type C;
     /// Tells this kind's boxes from those of others, and from memory that is none.
@@ -66,10 +66,22 @@ impl<T: Kind> Handle<T> {
         self.value
     }
 
-    /// The value, if this is of its kind.
+    /// The value, if `handle` is of this kind. The tag is read before there is a reference: what is
+    /// none of ours may be shorter than that, and somebody else's to change.
+    ///
+    /// # Safety
+    /// `handle` is null; or was made by [`Self::give`] for whatever kind and is not taken back while
+    /// the value is lent; or has eight octets to be read, as every handle of a glue has.
     #[inline]
-    pub(crate) fn value(&self) -> Option<&T> {
-        (self.tag == T::TAG).then_some(&self.value)
+    pub(crate) unsafe fn value<'a>(handle: *mut T::C) -> Option<&'a T> {
+        let handle: *const Self = handle.cast();
+        if handle.is_null() {
+            return None;
+        }
+        // SAFETY: by contract the octets of a tag are there. A foreign handle need not be aligned.
+        let tag = unsafe { handle.cast::<u64>().read_unaligned() };
+        // SAFETY: only what `give` made for this kind has its tag.
+        (tag == T::TAG).then(|| unsafe { &(*handle).value })
     }
 }
 
@@ -100,12 +112,14 @@ pub(super) fn write<T>(value: &RwLock<T>) -> Result<RwLockWriteGuard<'_, T>, Err
 const POISONED: Error = Error::Internal("the handle was left unusable by an earlier failure");
 
 /// A handle whose inner one can be lent to the glue for a call.
-pub(super) trait Lend<'a> {
+pub(super) trait Lend {
     /// What keeps the inner handle alive meanwhile.
-    type Lent: Lent;
+    type Lent<'a>: Lent
+    where
+        Self: 'a;
 
     /// Lend it, if it can be. Never panics: this stands outside the guard of the door.
-    fn lend(&self, glue: &'static Mechglue) -> Option<Self::Lent>;
+    fn lend(&self, glue: &'static Mechglue) -> Option<Self::Lent<'_>>;
 }
 
 /// A handle that has nothing but the inner one to serve a call with.
@@ -126,11 +140,14 @@ pub(super) trait Lent {
     fn mech(&self) -> Oid;
 }
 
-impl<'a> Lend<'a> for In<'a, Context> {
-    type Lent = &'a GlueMech;
+impl Lend for In<'_, Context> {
+    type Lent<'a>
+        = &'a GlueMech
+    where
+        Self: 'a;
 
     #[inline]
-    fn lend(&self, _: &'static Mechglue) -> Option<Self::Lent> {
+    fn lend(&self, _: &'static Mechglue) -> Option<Self::Lent<'_>> {
         match self.quick()?.established_now()? {
             Inner::Glue(mech) => Some(mech),
             Inner::Ntlm(_) => None,
@@ -158,18 +175,21 @@ pub(super) struct LentName<'a> {
     mech: Oid,
 }
 
-impl<'a> Lend<'a> for In<'a, Name> {
-    type Lent = LentName<'a>;
+impl Lend for In<'_, Name> {
+    type Lent<'a>
+        = LentName<'a>
+    where
+        Self: 'a;
 
     /// Making a name ready may allocate, so a panic is caught here.
-    fn lend(&self, glue: &'static Mechglue) -> Option<Self::Lent> {
-        catch_unwind(AssertUnwindSafe(|| {
+    fn lend(&self, glue: &'static Mechglue) -> Option<Self::Lent<'_>> {
+        panics::caught(|| {
             let name = self.quick()?;
             Some(LentName {
                 name: name.for_glue(glue).ok()?,
                 mech: name.mech(),
             })
-        }))
+        })
         .ok()?
     }
 }
@@ -195,10 +215,13 @@ impl Lent for LentName<'_> {
     }
 }
 
-impl<'a> Lend<'a> for In<'a, Shared> {
-    type Lent = RwLockReadGuard<'a, Credential>;
+impl Lend for In<'_, Shared> {
+    type Lent<'a>
+        = RwLockReadGuard<'a, Credential>
+    where
+        Self: 'a;
 
-    fn lend(&self, _: &'static Mechglue) -> Option<Self::Lent> {
+    fn lend(&self, _: &'static Mechglue) -> Option<Self::Lent<'_>> {
         let credential = self.quick()?.read().ok()?;
         credential.cred().is_some().then_some(credential)
     }

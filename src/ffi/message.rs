@@ -337,7 +337,7 @@ pub(super) fn gss_inquire_sec_context_by_oid(
 }
 
 /// The context, when it is established and of our own NTLM.
-fn ours<'a>(context: &In<'a, Context>) -> Result<&'a Ntlm, Error> {
+fn ours<'a>(context: &'a In<'_, Context>) -> Result<&'a Ntlm, Error> {
     match context.given()?.ok_or(NO_CONTEXT)?.established()? {
         Inner::Ntlm(own) => Ok(own.ntlm()),
         Inner::Glue(_) => Err(NO_CONTEXT),

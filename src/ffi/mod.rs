@@ -14,20 +14,21 @@ mod mechanism;
 mod message;
 mod name;
 mod own;
+mod panics;
 pub(crate) mod public;
 mod report;
 mod table;
 mod telling;
 
-use crate::error::{Error, Major, Minor};
+use crate::error::{Major, Minor};
 use crate::glue::{Mechglue, call};
 use arg::{Argument, Out, Status};
 use std::alloc::{GlobalAlloc, Layout};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Run the body of an entry point: its status, or its failure taken down for `gss_display_status`.
 /// A panic stops here and is a failure; what it was changing stays locked for ever.
 fn guard(mut minor: Out<'_, u32>, body: impl FnOnce() -> Status) -> u32 {
+    panics::keep_off_descriptors();
     run(&mut minor, body).unwrap_or_else(|(major, _)| major)
 }
 
@@ -41,17 +42,13 @@ fn answer(glue: &'static Mechglue, mut minor: Out<'_, u32>, body: impl FnOnce() 
 
 fn run(minor: &mut Out<'_, u32>, body: impl FnOnce() -> Status) -> Result<Major, (Major, Minor)> {
     minor.clear();
-    let outcome = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| Err(defect()));
-    outcome.map_err(|error| {
-        let kept = report::keep(&error);
-        minor.put(kept.code());
-        (error.major(), kept)
-    })
-}
-
-#[cold]
-fn defect() -> Error {
-    Error::Internal("a defect was caught at the door")
+    panics::caught(body)
+        .and_then(|status| status)
+        .map_err(|error| {
+            let kept = report::keep(&error);
+            minor.put(kept.code());
+            (error.major(), kept)
+        })
 }
 
 /// Memory is C's `malloc`, by contract and not by chance: a token made here is handed to the caller

@@ -11,7 +11,9 @@ use super::context::Context;
 use super::credential::Shared;
 use super::handle::{Lend, Lent, Refuse};
 use super::name::Name;
-use super::{answer, context, credential, guard, heimdal, inquiry, mechanism, message, name};
+use super::{
+    answer, context, credential, guard, heimdal, inquiry, mechanism, message, name, panics,
+};
 use crate::error::{Error, major};
 use crate::glue::owned::{Bindings, LentOid, Store};
 use crate::glue::{Mechglue, call, catalog, environment, statics, takeover};
@@ -407,11 +409,12 @@ surface! {
 
 /// Every glue asks one of the two functions below before any other.
 fn configure() {
+    panics::keep_off_descriptors();
     policy::install(environment::variable);
     policy::follow(environment::seconds);
     trace::install(environment::unsignalled);
     // What panics there would panic again in the first call that needs it, and fail that.
-    let _ = std::panic::catch_unwind(policy::prepare);
+    let _ = panics::caught(policy::prepare);
 }
 
 /// Heimdal asks, with its list of mechanisms locked, for the options of the one it is loading.
@@ -452,7 +455,7 @@ pub(crate) unsafe extern "C" fn gss_mo_init(
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn gss_mech_interposer(_: gss_OID) -> gss_OID_set {
     configure();
-    std::panic::catch_unwind(|| call::oid_set(Mechglue::mit(), &[oid::SPNEGO]))
+    panics::caught(|| call::oid_set(Mechglue::mit(), &[oid::SPNEGO]))
         .ok()
         .and_then(Result::ok)
         .map_or(ptr::null_mut(), crate::glue::owned::OidSet::into_raw)

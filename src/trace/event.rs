@@ -54,6 +54,8 @@ pub enum Event<'a> {
     Dropped { mech: &'a Oid, reason: &'a str },
     /// Something that may go wrong later, or elsewhere, and no error tells.
     Warned { mech: &'a Oid, reason: &'a str },
+    /// A panic was caught at the C boundary: where, and what it said.
+    Panicked { what: &'a str },
     /// A mechanism failed, and the negotiation with it.
     Refused { mech: &'a Oid, reason: &'a str },
     /// A mechanism is taken.
@@ -187,6 +189,9 @@ impl Event<'_> {
                 .mech("mech", mech)
                 .say(": its token is saved, the acceptor's hints do not have it"),
             Self::Dropped { mech, reason } => because(line, mech, ": dropped: ", reason),
+            Self::Panicked { what } => line
+                .say("a panic was caught at the C boundary: ")
+                .text("reason", what),
             Self::Warned { mech, reason } => because(line, mech, ": ", reason),
             Self::Refused { mech, reason } => because(line, mech, ": failed: ", reason),
             Self::Chosen { by, mech, reason } => {
@@ -290,6 +295,7 @@ impl Event<'_> {
             Self::Tried { .. } => "try",
             Self::Unwelcome { .. } => "unwelcome",
             Self::Dropped { .. } => "drop",
+            Self::Panicked { .. } => "panic",
             Self::Warned { .. } => "warning",
             Self::Refused { .. } => "refuse",
             Self::Chosen { .. } => "choose",
@@ -428,6 +434,7 @@ mod tests {
             Event::Tried { mech, source },
             Event::Unwelcome { mech },
             Event::Dropped { mech, reason },
+            Event::Panicked { what: "what" },
             Event::Warned { mech, reason },
             Event::Refused { mech, reason },
             Event::Chosen { by, mech, reason },

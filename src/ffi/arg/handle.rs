@@ -23,20 +23,20 @@ impl<T: Kind> Argument for In<'_, T> {
     }
 }
 
-impl<'a, T: Kind> In<'a, T> {
+impl<T: Kind> In<'_, T> {
     /// The value, if the handle is one of this kind; for the way of every message.
     #[inline]
-    pub(in crate::ffi) fn quick(&self) -> Option<&'a T> {
-        // SAFETY: null, or a handle that `Handle::give` made and nobody has taken back: C lends it
-        // for the call (RFC 2744 3.5).
-        unsafe { self.handle.cast::<Handle<T>>().as_ref() }?.value()
+    pub(in crate::ffi) fn quick(&self) -> Option<&T> {
+        // SAFETY: null, or a handle that C lends for the call (RFC 2744 3.5): one that
+        // `Handle::give` made and nobody has taken back, or a glue's, which is longer than a tag.
+        unsafe { Handle::value(self.handle) }
     }
 
     /// The value; `None` for the null handle.
     ///
     /// # Errors
     /// `CallerMisused` when it is not a handle of this kind.
-    pub(crate) fn given(&self) -> Result<Option<&'a T>, Error> {
+    pub(crate) fn given(&self) -> Result<Option<&T>, Error> {
         match self.quick() {
             None if !self.handle.is_null() => Err(FOREIGN),
             value => Ok(value),
@@ -106,7 +106,7 @@ impl<T: Kind> Argument for InOutHandle<'_, T> {
     }
 }
 
-impl<'a, T: Kind> InOutHandle<'a, T> {
+impl<T: Kind> InOutHandle<'_, T> {
     /// Whether there is no place for a handle.
     pub(crate) fn is_nowhere(&self) -> bool {
         self.place.is_null()
@@ -116,17 +116,17 @@ impl<'a, T: Kind> InOutHandle<'a, T> {
     ///
     /// # Errors
     /// `CallerMisused` when there is no place, or what is there is not a handle of this kind.
-    pub(crate) fn given(&self) -> Result<Option<&'a T>, Error> {
+    pub(crate) fn given(&self) -> Result<Option<&T>, Error> {
         // SAFETY: null, or the caller's place, valid for the call.
         let Some(place) = (unsafe { self.place.as_ref() }) else {
             return Err(Error::Missing("there is no place for the handle"));
         };
-        let handle = *place;
-        In {
-            handle,
-            caller: PhantomData,
+        // SAFETY: null, or a handle that is the call's while it lasts, as in `In::quick`; it is not
+        // taken back while `self` is lent.
+        match unsafe { Handle::value(*place) } {
+            None if !place.is_null() => Err(FOREIGN),
+            value => Ok(value),
         }
-        .given()
     }
 
     /// Give a new handle to the caller.
@@ -158,5 +158,62 @@ impl InOutHandle<'_, Shared> {
         // SAFETY: the caller's place for a handle.
         let handle = unsafe { self.place.replace(ptr::null_mut()) };
         owned::Cred::take(glue, handle)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ffi::handle::Handle;
+    use crate::sys::gss_cred_id_struct;
+
+    /// A kind with a value, so that its box is longer than a tag.
+    struct Sample(u64);
+
+    impl Kind for Sample {
+        type C = gss_cred_id_struct;
+        const TAG: u64 = u64::from_le_bytes(*b"a sample");
+    }
+
+    fn argument(handle: *mut gss_cred_id_struct) -> In<'static, Sample> {
+        In {
+            handle,
+            caller: PhantomData,
+        }
+    }
+
+    /// Under Miri, a reference to a whole box would be one beyond the end of what is there.
+    #[test]
+    fn a_foreign_handle_is_told_by_its_first_octets_alone() {
+        let foreign = Box::into_raw(Box::new(*b"foreign!"));
+        assert!(argument(foreign.cast()).quick().is_none());
+        assert!(matches!(
+            argument(foreign.cast()).given(),
+            Err(Error::CallerMisused(_))
+        ));
+        // SAFETY: made above, released once.
+        drop(unsafe { Box::from_raw(foreign) });
+        assert!(
+            argument(ptr::null_mut())
+                .given()
+                .is_ok_and(|given| given.is_none())
+        );
+    }
+
+    #[test]
+    fn a_handle_that_is_taken_leaves_the_null_handle() {
+        let mut place = Handle::give(Sample(7));
+        let mut argument = InOutHandle::<Sample> {
+            place: &raw mut place,
+            caller: PhantomData,
+        };
+        assert_eq!(
+            argument.given().ok().flatten().map(|sample| sample.0),
+            Some(7)
+        );
+        let taken = argument.take().map(|handle| handle.into_value().0);
+        assert_eq!(taken, Some(7));
+        assert!(argument.take().is_none());
+        assert!(place.is_null());
     }
 }
