@@ -324,6 +324,33 @@ fn nt_hash(password: &str) -> String {
 }
 
 #[test]
+fn a_rule_in_force_is_told_by_its_name_once() {
+    let Some(realm) = realm() else { return };
+    let file = scratch_file("rule.conf");
+    std::fs::write(&file, "[[rule]]\nmechs = ['krb5']\n").unwrap();
+    let rule = format!("rule 1 (line 1 of {})", file.display());
+    for format in ["", "GSS_SPNEGO_TRACE_FORMAT=json"] {
+        let pair = Pair::new(realm)
+            .options("messages=no ask=yes")
+            .with_variable("GSS_SPNEGO_CONFIG", file.display().to_string());
+        let traced = traced(pair, format);
+        for trace in [&traced.initiator, &traced.acceptor] {
+            let begin = trace.lines().next().unwrap();
+            let told = match format {
+                "" => format!(", {rule}"),
+                _ => format!("\"rule\":\"{rule}\"}}"),
+            };
+            assert!(begin.ends_with(&told), "{trace}");
+            assert_eq!(begin.matches("rule 1").count(), 1, "{trace}");
+            assert!(!trace.contains("rule rule"), "{trace}");
+        }
+        let report = traced.output.ok();
+        let asked = format!("asked rule: \"{rule}\"");
+        assert!(part_of(&report, "initiator").contains(&asked), "{report}");
+    }
+}
+
+#[test]
 fn failure_without_a_ticket_is_told_by_its_cause() {
     let Some(realm) = realm() else { return };
     let pair = Pair::new(realm).with_variable("KRB5CCNAME", "FILE:/nonexistent/cache");

@@ -5,6 +5,7 @@
 use std::fmt::Display;
 
 use super::line::Line;
+use crate::negotiate::NO_RULE;
 use crate::oid::Oid;
 
 /// Who does something.
@@ -160,7 +161,10 @@ impl Event<'_> {
                     line.say(", target ").text("target", target);
                     line.say(", asks for ").list("flags", flag_names(flags));
                 }
-                line.say(", rule ").text("rule", rule)
+                // A rule's name says that it is one.
+                let is_named = rule != NO_RULE;
+                line.say(if is_named { ", " } else { ", rule " });
+                line.text("rule", rule)
             }
             Self::Received { kind, octets } => message(line.say("received "), kind, octets),
             Self::Sent { kind, octets } => message(line.say("sends "), kind, octets),
@@ -415,9 +419,9 @@ mod tests {
             Event::ReadAgain,
             Event::RulesPassedOver,
             Event::Began {
-                target: Some("target"),
+                target: Some("HTTP@www"),
                 flags,
-                rule: "rule",
+                rule: "rule 1 (line 2 of conf)",
             },
             Event::Received { kind, octets },
             Event::Sent { kind, octets },
@@ -514,6 +518,30 @@ mod tests {
     }
 
     #[test]
+    fn a_context_begins_under_a_rule_by_its_name_or_under_none() {
+        let told = |rule, format| {
+            let mut line = Line::new(format);
+            let target = None;
+            let flags = 0;
+            Event::Began {
+                target,
+                flags,
+                rule,
+            }
+            .tell(&mut line);
+            line.finish()
+        };
+        let named = "rule 1 (line 2 of conf)";
+        let text = format!("begins, {named}");
+        assert_eq!(told(named, Format::Text), text);
+        assert_eq!(told(NO_RULE, Format::Text), "begins, rule default");
+        let json = r#"{"event":"begin","rule":"default"}"#;
+        assert_eq!(told(NO_RULE, Format::Json), json);
+        let json = r#"{"event":"begin","rule":"rule 1 (line 2 of conf)"}"#;
+        assert_eq!(told(named, Format::Json), json);
+    }
+
+    #[test]
     fn every_event_is_a_sentence() {
         for event in events() {
             let mut line = Line::new(Format::Text);
@@ -524,6 +552,9 @@ mod tests {
                 !text.contains("  ") && !text.ends_with([' ', ',', ':']),
                 "{text}"
             );
+            let words: Vec<_> = text.split(|c: char| !c.is_alphanumeric()).collect();
+            let is_twice = |pair: &[&str]| !pair[0].is_empty() && pair[0] == pair[1];
+            assert!(!words.windows(2).any(is_twice), "a word twice: {text}");
         }
     }
 }
