@@ -462,6 +462,39 @@ fn kerberos_errors_fall_back_only_where_they_may() {
     let without_key = pair(realm, rule).with_variable("KRB5_KTNAME", "FILE:/nonexistent");
     let output = run(&without_key.options("a.cred=acquire"));
     assert_refused(&output, "acceptor", refused);
+
+    // Nor does it help to offer NTLM alone, as if Kerberos had been taken off the list: that is taken
+    // when both mechListMICs say that it was not.
+    let alone = "[[rule]]\nrole = 'initiator'\nmechs = ['ntlmssp']\n";
+    for acceptor in ["", "mechs = ['krb5', 'ntlmssp']\n"] {
+        for keytab in ["FILE:/nonexistent", ""] {
+            let mut pair = pair(realm, &format!("{rule}{acceptor}{alone}"));
+            if !keytab.is_empty() {
+                pair = pair.with_variable("KRB5_KTNAME", keytab);
+            }
+            let output = run(&pair);
+            assert_eq!(taken(&output), "ntlmssp");
+            assert!(
+                output.report.contains("state=request-mic mech=ntlmssp"),
+                "{}",
+                output.report
+            );
+            let verdict = "acceptor: ESTABLISHED by ntlmssp with ";
+            let told = output.errors.lines().find(|line| line.contains(verdict));
+            assert!(told.is_some_and(|line| line.contains("mechListMIC verified")));
+        }
+    }
+    // Nor does an acceptor's choice, which needs no failure that the initiator would see.
+    let other = "[[rule]]\nrole = 'acceptor'\nmechs = ['ntlmssp']\n";
+    let rule = "[[rule]]\nrole = 'initiator'\nkerberos_fallback = false\n";
+    let output = run(&pair(realm, &format!("{rule}{other}")));
+    let sentence = "the acceptor chose ntlmssp in the place of krb5; no other mechanism is taken in its \
+                    place: rule 1 (line 1 of ";
+    assert_refused(&output, "initiator", sentence);
+    assert_traced(
+        &output,
+        "DOWNGRADE from krb5 to ntlmssp: by the acceptor's choice",
+    );
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::negotiate::record::MOST_TOLD;
 use crate::negotiate::running::{Context, Running, failed, final_failure, is_final};
 use crate::negotiate::{Mech, Mechs, Reply, Step, refuse, silent};
 use crate::oid::Oid;
-use crate::policy::Downgrade;
+use crate::policy::Rules;
 use crate::trace;
 use crate::trace::By;
 use crate::wire::framing;
@@ -149,11 +149,9 @@ fn answer<S: Mechs>(token: &[u8], mechs: &mut S) -> Result<(Acceptor<S::Mech>, R
         mic: Mic::Optional,
         given_up: choice.given_up,
     };
-    let rules = mechs.rules();
-    let is_guarded = rules.downgrade == Downgrade::Refuse && running.given_up.is_some();
     let why = if choice.contestable {
         Some("it is not the first choice of both sides (request-mic)")
-    } else if rules.require.mic || is_guarded {
+    } else if mechs.rules().require.mic || running.guarded_by(mechs.rules()).is_some() {
         Some("the configuration asks for it (request-mic)")
     } else {
         None
@@ -235,7 +233,7 @@ fn choose<S: Mechs>(
                     common,
                     begun,
                     contestable,
-                    given_up: better(&common.mech, &candidates, prefers),
+                    given_up: better(&common.mech, &candidates, prefers, mechs.rules()),
                 });
             }
             Err(error) if error.cause == Cause::Refused && optimistic.is_some() => {
@@ -291,15 +289,21 @@ fn prefers_another(
 }
 
 /// The mechanism that this side would rather have than `taken`: the one it puts first, or Kerberos
-/// where it has no order of its own.
+/// where it has no order of its own, or where nothing may take the place of Kerberos.
 #[inline]
-fn better(taken: &Oid, candidates: &[Oid], prefers: bool) -> Option<Box<Oid>> {
+fn better(taken: &Oid, candidates: &[Oid], prefers: bool, rules: &Rules) -> Option<Box<Oid>> {
     if let [_only] = candidates {
         return None;
     }
-    let before = candidates.iter().take_while(|mech| !mech.same_mech(taken));
-    let mut better = before.filter(|mech| prefers || (mech.is_krb5() && !taken.is_krb5()));
-    better.next().copied().map(Box::new)
+    let mut before = candidates.iter().take_while(|mech| !mech.same_mech(taken));
+    let krb5 = before.clone().find(|mech| mech.is_krb5());
+    let first = before.next().filter(|_| prefers);
+    let better = if rules.kerberos_fallback {
+        first.or(krb5)
+    } else {
+        krb5.or(first)
+    };
+    better.copied().map(Box::new)
 }
 
 /// What was offered and is not among the candidates, as reasons why nothing was chosen.

@@ -1,13 +1,16 @@
 //! The initiator's side: offer what is usable, follow the acceptor's choice, prove the list.
 #![forbid(unsafe_code)]
 
+use crate::advice::{Trouble, advised};
 use crate::error::{Cause, Error, Failure, Misbehaviour};
 use crate::negotiate::mic::{Mic, Turn, Verdict};
 use crate::negotiate::record::MOST_TOLD;
-use crate::negotiate::running::{Context, Running, failed, final_failure, is_final};
+use crate::negotiate::running::{
+    Context, Running, failed, final_failure, is_final, replaces_kerberos,
+};
 use crate::negotiate::{Mech, Mechs, Record, Reply, refuse, silent};
 use crate::oid::{self, Oid};
-use crate::policy::Rules;
+use crate::policy::{Rules, Setting};
 use crate::trace;
 use crate::trace::By;
 use crate::wire::spnego::{MechList, NegState, NegTokenInit, NegTokenResp};
@@ -232,6 +235,11 @@ fn choose<S: Mechs>(
     let why = if chosen.same_mech(&running.offered) {
         "our first choice"
     } else {
+        if !rules.kerberos_fallback {
+            if let Some(krb5) = kerberos_before(&chosen, record.list()?) {
+                return Err(no_fallback(&chosen, &krb5, mechs));
+            }
+        }
         reselect(running, chosen, reply.neg_state, &rules, record)?;
         "another one than our first choice"
     };
@@ -259,6 +267,29 @@ fn find_offered(record: &Record, content: &[u8]) -> Result<Oid, Error> {
 #[cold]
 fn not_offered(mech: Oid) -> Error {
     Error::PeerMisbehaved(Misbehaviour::NotOffered(mech))
+}
+
+/// Kerberos, where we offered it before `chosen`.
+fn kerberos_before(chosen: &Oid, list: &MechList<'_>) -> Option<Oid> {
+    let mut before = list.iter().flatten().take_while(|mech| mech != chosen);
+    before.find(|better| replaces_kerberos(chosen, better))
+}
+
+/// The acceptor's choice may be the doing of somebody between, who has spoilt Kerberos's token, which
+/// no mechListMIC covers.
+#[cold]
+fn no_fallback(chosen: &Oid, krb5: &Oid, mechs: &impl Mechs) -> Error {
+    let who = mechs.said_by(Setting::KerberosFallback);
+    trace!(Downgraded {
+        mech: chosen,
+        from: krb5,
+        reason: "by the acceptor's choice",
+    });
+    let words = format!(
+        "the acceptor chose {chosen:?} in the place of {krb5:?}; no other mechanism is taken in its \
+         place: {who}"
+    );
+    Error::Forbidden(advised(words, Some(&Trouble::Policy)))
 }
 
 /// Turn to another mechanism of the list. It was not the first choice, so a MIC has to protect it

@@ -7,8 +7,8 @@ use crate::advice::{Trouble, advised};
 use crate::error::{Error, Failure, MechError, Misbehaviour};
 use crate::negotiate::mic::{Mic, Turn, Verdict};
 use crate::negotiate::{Mech, Mechs, MicState, Record, Step, silent};
-use crate::oid::Oid;
-use crate::policy::{Downgrade, Setting};
+use crate::oid::{self, Oid};
+use crate::policy::{Downgrade, Rules, Setting};
 use crate::trace;
 
 /// A negotiation between its first token and its last.
@@ -90,6 +90,18 @@ impl<M: Mech> Running<M> {
             record.set_mic(MicState::Required);
         }
         self.mic.require();
+    }
+
+    /// The setting that lets what is taken stay only with a verified mechListMIC, because this side
+    /// prefers another. The peer's list alone does not say whether the peer has that other one:
+    /// nothing protects the list until then.
+    pub(super) fn guarded_by(&self, rules: &Rules) -> Option<Setting> {
+        let better = self.given_up.as_deref()?;
+        if rules.downgrade == Downgrade::Refuse {
+            return Some(Setting::Downgrade);
+        }
+        let forbids = !rules.kerberos_fallback && replaces_kerberos(&self.mech, better);
+        forbids.then_some(Setting::KerberosFallback)
     }
 
     /// Settle the MICs, when the mechanism is established.
@@ -175,13 +187,13 @@ impl<M: Mech> Running<M> {
                 reason: "without a verified mechListMIC",
             });
         }
-        if rules.downgrade == Downgrade::Allow {
+        let Some(setting) = self.guarded_by(&rules) else {
             return Ok(());
-        }
+        };
         let words = format!(
             "{:?} in the place of {better:?} without a verified mechListMIC is refused by {}",
             self.mech,
-            mechs.said_by(Setting::Downgrade)
+            mechs.said_by(setting)
         );
         Err(Error::Forbidden(advised(words, Some(&Trouble::Policy))))
     }
@@ -245,6 +257,12 @@ impl<M: Mech> Running<M> {
             Context::Waiting(mech) | Context::Established(mech) => Some(mech),
         }
     }
+}
+
+/// Whether taking `mech` where `better` is preferred is going back from Kerberos. IAKERB is Kerberos
+/// by another road.
+pub(super) fn replaces_kerberos(mech: &Oid, better: &Oid) -> bool {
+    better.is_krb5() && !mech.is_krb5() && *mech != oid::IAKERB
 }
 
 /// Whether the failure of a mechanism that another could stand in for ends the negotiation.

@@ -2,9 +2,11 @@
 #![forbid(unsafe_code)]
 
 use super::script::{End, Outcome, Script, Side, converse};
+use super::{MicState, Record};
 use crate::advice::{Trouble, advised};
 use crate::error::{Cause, Error, Misbehaviour, major};
 use crate::oid::{IAKERB, KRB5, KRB5_MS, NEGOEX, NTLMSSP, Oid};
+use crate::policy::{Downgrade, Rules};
 use crate::role::Role;
 use crate::wire::spnego::{MechList, NegState, NegTokenInit, NegTokenResp};
 
@@ -673,6 +675,138 @@ fn a_shortened_list_never_lets_both_sides_end_with_the_second_choice() {
             }
         }
     }
+}
+
+/// The rules under which nothing takes the place of Kerberos unprotected.
+fn strict() -> [Rules; 2] {
+    let rules = Rules::default();
+    [
+        Rules {
+            kerberos_fallback: false,
+            ..rules
+        },
+        Rules {
+            downgrade: Downgrade::Refuse,
+            ..rules
+        },
+    ]
+}
+
+/// Acceptors of both mechanisms, with an order of their own and without, with a key and without.
+fn strict_acceptors(second: &Script) -> Vec<Side> {
+    let krb5 = Script::new(KRB5, 2);
+    let keyless = krb5.clone().failing(0, Cause::Unusable);
+    let mut sides = Vec::new();
+    for rules in strict() {
+        for first in [&krb5, &keyless] {
+            for prefers in [false, true] {
+                let side = acceptor([first.clone(), second.clone()]);
+                sides.push(Side {
+                    prefers,
+                    rules,
+                    ..side
+                });
+            }
+        }
+    }
+    sides
+}
+
+#[test]
+fn kerberos_that_is_taken_off_the_list_is_not_given_up_where_nothing_may_take_its_place() {
+    for tokens in 1..6 {
+        let second = Script::new(NTLMSSP, tokens);
+        for mut acceptors in strict_acceptors(&second) {
+            for pretended in [NegState::AcceptIncomplete, NegState::RequestMic] {
+                let mut initiators = initiator([Script::new(KRB5, 2), second.clone()]);
+                initiators.rules.legacy_windows = true;
+                acceptors.record = Record::default();
+                let outcome = converse(&mut initiators, &mut acceptors, |number, token| {
+                    match number {
+                        0 => shortened(&token),
+                        // No MIC gets through.
+                        _ => altered(&token, |response| {
+                            response.mech_list_mic = None;
+                            if number == 1 {
+                                response.neg_state = Some(pretended);
+                            }
+                        }),
+                    }
+                });
+                let is_alone = !matches!(outcome.acceptor, End::Established(_));
+                assert!(is_alone, "{tokens} {acceptors:?} {outcome:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn whoever_has_no_kerberos_gets_through_with_both_mics_where_nothing_may_take_its_place() {
+    for tokens in 1..6 {
+        let second = Script::new(NTLMSSP, tokens);
+        for mut acceptors in strict_acceptors(&second) {
+            let mut initiators = initiator([second.clone()]);
+            let outcome = converse(&mut initiators, &mut acceptors, |_, token| token);
+            assert_eq!(ends(&outcome), established(NTLMSSP), "{acceptors:?}");
+            assert_eq!(initiators.record.mic(), MicState::Verified);
+            assert_eq!(acceptors.record.mic(), MicState::Verified);
+        }
+        let unprotected = Script {
+            integrity: false,
+            ..second
+        };
+        for acceptors in strict_acceptors(&unprotected) {
+            let outcome = talk(initiator([unprotected.clone()]), acceptors);
+            let End::Failed(Error::Forbidden(reason)) = outcome.acceptor else {
+                panic!("{outcome:?}");
+            };
+            let words = "ntlmssp in the place of krb5 without a verified mechListMIC is refused by";
+            assert!(reason.starts_with(words), "{reason}");
+        }
+    }
+}
+
+/// An acceptor that puts NTLM first gives nothing up by taking it.
+#[test]
+fn kerberos_behind_the_first_choice_is_nobodys_to_give_up() {
+    for rules in strict() {
+        let both = [Script::new(NTLMSSP, 3), Script::new(KRB5, 2)];
+        let acceptors = Side {
+            rules,
+            ..preferring(both.clone())
+        };
+        let outcome = talk(initiator([both[0].clone()]), acceptors);
+        assert_eq!(ends(&outcome), established(NTLMSSP));
+        assert_eq!(seen(&outcome)[1], "incomplete mech token");
+    }
+}
+
+#[test]
+fn no_choice_of_an_acceptor_takes_the_place_of_kerberos_where_nothing_may() {
+    let ntlm = Script::new(NTLMSSP, 3);
+    let iakerb = Script::new(IAKERB, 4);
+    let run = |offered: &[&Script], accepted: &Script| {
+        let scripts: Vec<_> = offered.iter().copied().cloned().collect();
+        let mut initiators = initiator(scripts);
+        initiators.rules = strict()[0];
+        talk(initiators, acceptor([accepted.clone()]))
+    };
+    let krb5 = Script::new(KRB5, 2);
+    let first = Script::new(NEGOEX, 2);
+    for offered in [&[&krb5, &ntlm][..], &[&first, &krb5, &ntlm]] {
+        let outcome = run(offered, &ntlm);
+        let End::Failed(Error::Forbidden(reason)) = &outcome.initiator else {
+            panic!("{outcome:?}");
+        };
+        let words = "the acceptor chose ntlmssp in the place of krb5; no other mechanism is taken";
+        assert!(reason.starts_with(words), "{reason}");
+        assert!(!matches!(outcome.acceptor, End::Established(_)));
+    }
+    // What stands before Kerberos is preferred to it, and IAKERB is Kerberos.
+    let outcome = run(&[&first, &ntlm, &krb5], &ntlm);
+    assert_eq!(ends(&outcome), established(NTLMSSP));
+    let outcome = run(&[&krb5, &iakerb], &iakerb);
+    assert_eq!(ends(&outcome), established(IAKERB));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use gss_spnego::error::Misbehaviour;
 use gss_spnego::negotiate::script::{End, Outcome, Script, converse};
 use gss_spnego::oid::{IAKERB, KRB5, KRB5_MS, NTLMSSP, Oid};
+use gss_spnego::policy::{Downgrade, Rules};
 use gss_spnego::role::Role;
 use gss_spnego::wire::spnego::{MechList, NegState, NegTokenInit, NegTokenResp};
 
@@ -201,24 +202,51 @@ fn shortened(token: &[u8]) -> Vec<u8> {
     offer(&rest, None)
 }
 
-/// The list is shortened on the way, so that the second choice of both is taken.
-fn downgraded(tokens: u8, prefers: bool, pretended: Option<NegState>) -> Outcome {
+/// The list is shortened on the way, so that the second choice of both is taken. `pretended` is what
+/// the acceptor's first reply is made to say; without `mics` none arrives.
+fn downgraded(
+    tokens: u8,
+    (prefers, rules): (bool, Rules),
+    (pretended, mics): (Option<NegState>, bool),
+) -> Outcome {
     let scripts = [Script::new(KRB5, 2), Script::new(NTLMSSP, tokens)];
     let mut acceptors = acceptor(scripts.clone());
     acceptors.prefers = prefers;
+    acceptors.rules = rules;
     converse(
         &mut initiator(scripts),
         &mut acceptors,
         |number, token| match number {
             0 => shortened(&token),
-            1 => altered(&token, |reply| reply.neg_state = pretended),
-            _ => token,
+            _ => altered(&token, |response| {
+                if number == 1 {
+                    response.neg_state = pretended;
+                }
+                if !mics {
+                    response.mech_list_mic = None;
+                }
+            }),
         },
     )
 }
 
-/// Whether the acceptor has an order of its own, and what its first reply is made to say.
-fn each_pretence() -> impl Iterator<Item = (bool, Option<NegState>)> {
+/// Each acceptor: whether it has an order of its own, and the rules that it goes by.
+fn each_acceptor() -> impl Iterator<Item = (bool, Rules)> {
+    let default = Rules::default();
+    let kept = Rules {
+        kerberos_fallback: false,
+        ..default
+    };
+    let refusing = Rules {
+        downgrade: Downgrade::Refuse,
+        ..default
+    };
+    let rules = [default, kept, refusing].into_iter();
+    rules.flat_map(|rules| [(true, rules), (false, rules)])
+}
+
+/// What the acceptor's first reply is made to say, and whether MICs arrive.
+fn each_pretence() -> impl Iterator<Item = (Option<NegState>, bool)> {
     let states = [
         None,
         Some(NegState::AcceptIncomplete),
@@ -226,42 +254,53 @@ fn each_pretence() -> impl Iterator<Item = (bool, Option<NegState>)> {
     ];
     states
         .into_iter()
-        .flat_map(|state| [(true, state), (false, state)])
+        .flat_map(|state| [(state, true), (state, false)])
 }
 
 /// 7-1 shall "the last mechanism token is sent by the initiator, both peers shall fail"
 ///
-/// Neither is ever established.
+/// Neither is ever established when the MICs arrive, nor the initiator when they do not. Deviates: when
+/// the initiator's MIC is taken away as well, an acceptor that has no order of its own (3.1-4) may
+/// complete alone, since the choice is the first of both in its eyes; not in the place of Kerberos
+/// under `kerberos_fallback = false` or `downgrade = "refuse"`.
 #[test]
 fn rfc4178_7_1_downgrade_of_an_odd_mechanism_establishes_nobody() {
     for tokens in [1, 3, 5] {
-        for (prefers, pretended) in each_pretence() {
-            let outcome = downgraded(tokens, prefers, pretended);
-            assert!(matches!(outcome.initiator, End::Failed(_)), "{outcome:?}");
-            assert!(
-                !matches!(outcome.acceptor, End::Established(_)),
-                "{outcome:?}"
-            );
+        let mut deviated = false;
+        for acceptor in each_acceptor() {
+            for pretence in each_pretence() {
+                let outcome = downgraded(tokens, acceptor, pretence);
+                assert!(matches!(outcome.initiator, End::Failed(_)), "{outcome:?}");
+                let (prefers, rules) = acceptor;
+                let (_, mics) = pretence;
+                let is_alone = matches!(outcome.acceptor, End::Established(_));
+                let may_be = !mics && !prefers && rules == Rules::default();
+                assert!(may_be || !is_alone, "{outcome:?}");
+                deviated |= is_alone;
+            }
         }
+        assert!(deviated, "{tokens}");
     }
 }
 
 /// 7-2 shall not, shall "the acceptor shall not complete and the initiator, at worst, shall complete with its preferred mechanism being selected"
 ///
 /// The initiator fails when its second choice comes out, and an acceptor with an order of its own does
-/// not complete. Deviates: one without an order prefers what it is offered first (3.1-4), so its choice
-/// is the first of both in its eyes, and it may complete, but alone.
+/// not complete, nor does one in the place of Kerberos under `kerberos_fallback = false` or
+/// `downgrade = "refuse"`. Deviates: any other without an order prefers what it is offered first
+/// (3.1-4), so its choice is the first of both in its eyes, and it may complete, but alone.
 #[test]
 fn rfc4178_7_2_downgrade_of_an_even_mechanism_never_establishes_the_initiator() {
     for tokens in [2, 4, 6] {
-        for (prefers, pretended) in each_pretence() {
-            let outcome = downgraded(tokens, prefers, pretended);
-            assert!(matches!(outcome.initiator, End::Failed(_)), "{outcome:?}");
-            if prefers {
-                assert!(
-                    !matches!(outcome.acceptor, End::Established(_)),
-                    "{outcome:?}"
-                );
+        for acceptor in each_acceptor() {
+            for pretence in each_pretence() {
+                let outcome = downgraded(tokens, acceptor, pretence);
+                assert!(matches!(outcome.initiator, End::Failed(_)), "{outcome:?}");
+                let (prefers, rules) = acceptor;
+                if prefers || rules != Rules::default() {
+                    let is_alone = matches!(outcome.acceptor, End::Established(_));
+                    assert!(!is_alone, "{outcome:?}");
+                }
             }
         }
         // A list altered in front of the choice.
