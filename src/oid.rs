@@ -93,6 +93,9 @@ pub const IAKERB: Oid = Oid::known([0x2b, 6, 1, 5, 2, 5]);
 pub const NTLMSSP: Oid = Oid::known([0x2b, 6, 1, 4, 1, 0x82, 0x37, 2, 2, 0x0a]);
 /// NEGOEX: 1.3.6.1.4.1.311.2.2.30.
 pub const NEGOEX: Oid = Oid::known([0x2b, 6, 1, 4, 1, 0x82, 0x37, 2, 2, 0x1e]);
+/// Negotiate Late Fallback, MS-SPNG 3.1.5.4 of April 2026: 1.3.6.1.4.1.311.2.2.40. No mechanism:
+/// who offers it says that it can try the next mechanism after a failure.
+pub const LATE_FALLBACK: Oid = Oid::known([0x2b, 6, 1, 4, 1, 0x82, 0x37, 2, 2, 0x28]);
 /// The type of a name `service@host`, RFC 2744 section 4 (GSS_C_NT_HOSTBASED_SERVICE):
 /// 1.2.840.113554.1.2.1.4.
 pub const HOSTBASED_SERVICE: Oid = Oid::known([0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 1, 2, 1, 4]);
@@ -145,7 +148,7 @@ pub fn is_inquiry(object: &Oid) -> bool {
 /// The content octets of 2.25.4014056348.3.
 const INQUIRIES: &[u8] = &[0x69, 0x8e, 0xfa, 0x86, 0xc7, 0x1c, 3];
 
-const NAMES: [(Oid, &str); 8] = [
+const NAMES: [(Oid, &str); 9] = [
     (SPNEGO, "spnego"),
     (KRB5, "krb5"),
     (KRB5_MS, "krb5 (Microsoft OID)"),
@@ -154,6 +157,7 @@ const NAMES: [(Oid, &str); 8] = [
     (IAKERB, "iakerb"),
     (NTLMSSP, "ntlmssp"),
     (NEGOEX, "negoex"),
+    (LATE_FALLBACK, "late fallback"),
 ];
 
 /// Dotted decimal, as in configuration files.
@@ -242,6 +246,7 @@ mod tests {
     fn dotted_form_is_the_one_of_configuration_files() {
         assert_eq!(SPNEGO.to_string(), "1.3.6.1.5.5.2");
         assert_eq!(KRB5_MS.to_string(), "1.2.840.48018.1.2.2");
+        assert_eq!(LATE_FALLBACK.to_string(), "1.3.6.1.4.1.311.2.2.40");
         assert_eq!(OURS.to_string(), "2.25.4014056348");
     }
 
@@ -275,7 +280,16 @@ mod tests {
 
     #[test]
     fn dotted_form_reads_back() {
-        for mech in [SPNEGO, KRB5, KRB5_MS, KRB5_OLD, NTLMSSP, NEGOEX, OURS] {
+        for mech in [
+            SPNEGO,
+            KRB5,
+            KRB5_MS,
+            KRB5_OLD,
+            NTLMSSP,
+            NEGOEX,
+            LATE_FALLBACK,
+            OURS,
+        ] {
             assert_eq!(mech.to_string().parse(), Ok(mech));
         }
         assert_eq!(

@@ -493,7 +493,9 @@ impl Dice {
             0 => {
                 let tag = first + u8::try_from(self.below(4)).unwrap();
                 let octets = self.octets();
-                self.element(tag, &octets)
+                // Constructed, or primitive.
+                let form = [0, 0x20][self.below(2)];
+                self.element(tag & !form, &octets)
             }
             _ => Vec::new(),
         }

@@ -138,7 +138,7 @@ fn negotiable(glue: &'static Mechglue, mech: &Oid) -> bool {
     match *mech {
         // Heimdal's own NTLM has no mechListMIC, and accepts only through a KDC's digest service.
         oid::NTLMSSP => !glue.is_heimdal(),
-        oid::SPNEGO | oid::OURS | oid::NEGOEX | oid::IAKERB => false,
+        oid::SPNEGO | oid::OURS | oid::NEGOEX | oid::IAKERB | oid::LATE_FALLBACK => false,
         _ => {
             let attributes = attributes(glue, mech);
             attributes.is_some_and(|attributes| {

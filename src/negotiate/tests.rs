@@ -5,7 +5,7 @@ use super::script::{End, Outcome, Script, Side, converse};
 use super::{MicState, Record};
 use crate::advice::{Trouble, advised};
 use crate::error::{Cause, Error, Misbehaviour, major};
-use crate::oid::{IAKERB, KRB5, KRB5_MS, NEGOEX, NTLMSSP, Oid};
+use crate::oid::{IAKERB, KRB5, KRB5_MS, LATE_FALLBACK, NEGOEX, NTLMSSP, Oid};
 use crate::policy::{Downgrade, Rules};
 use crate::role::Role;
 use crate::wire::spnego::{MechList, NegState, NegTokenInit, NegTokenResp};
@@ -1043,4 +1043,92 @@ fn ten_thousand_unknown_mechanisms_make_a_short_error() {
         .unwrap_err();
     assert_eq!(failure.error.major(), major::BAD_MECH);
     assert_eq!(failure.error.sentences().len(), 16);
+}
+
+// ---- Negotiate Late Fallback, MS-SPNG 3.1.5.4 of April 2026 ----
+
+/// The identifier says what an initiator can do and is no mechanism: an acceptor looks behind it,
+/// and the MICs cover it as an entry like any other.
+#[test]
+fn late_fallback_in_an_offer_is_passed_over_wherever_it_stands() {
+    let (krb5, ntlm) = (Script::new(KRB5, 2), Script::new(NTLMSSP, 3));
+    let fallback = Script::new(LATE_FALLBACK, 1);
+    let last = talk(
+        initiator([krb5.clone(), ntlm.clone(), fallback.clone()]),
+        acceptor([krb5.clone(), ntlm.clone()]),
+    );
+    assert_eq!(ends(&last), established(KRB5));
+    assert_eq!(seen(&last)[1], "completed mech token");
+    let behind_a_second_choice = talk(
+        initiator([krb5.clone(), ntlm.clone(), fallback.clone()]),
+        acceptor([ntlm.clone()]),
+    );
+    assert_eq!(ends(&behind_a_second_choice), established(NTLMSSP));
+    let first = talk(
+        initiator([fallback.clone(), krb5.clone()]),
+        acceptor([krb5.clone()]),
+    );
+    assert_eq!(ends(&first), established(KRB5));
+    assert_eq!(seen(&first)[1], "request-mic mech");
+    let alone = talk(initiator([fallback]), acceptor([krb5, ntlm]));
+    assert_eq!(seen(&alone)[1], "reject");
+    let (End::Failed(initiator), End::Failed(acceptor)) = ends(&alone) else {
+        panic!("{alone:?}");
+    };
+    assert_eq!(initiator.major(), major::BAD_MECH);
+    let why = acceptor.sentences().join("; ");
+    assert!(why.contains("late fallback"), "{why}");
+}
+
+/// supportedMechs, field [4] of a NegTokenResp, is an acceptor's offer to fall back: passed over by
+/// either role.
+#[test]
+fn supported_mechs_of_late_fallback_are_passed_over_by_both_roles() {
+    let supported = MechList::encode(&[KRB5, NTLMSSP, LATE_FALLBACK]);
+    let with_supported = |token: Vec<u8>| match NegTokenResp::decode(&token) {
+        Ok(_) => {
+            let (_, sequence) = token.split_at(2);
+            let (_, fields) = sequence.split_at(2);
+            let field = element(0xa4, supported.der());
+            element(0xa1, &element(0x30, &[fields, &field].concat()))
+        }
+        Err(_) => token,
+    };
+    let (krb5, ntlm) = (Script::new(KRB5, 2), Script::new(NTLMSSP, 3));
+    for acceptors in [
+        acceptor([krb5.clone(), ntlm.clone()]),
+        acceptor([ntlm.clone()]),
+    ] {
+        let initiators = initiator([krb5.clone(), ntlm.clone()]);
+        let plain = talk(initiators.clone(), acceptors.clone());
+        let marked = converse(
+            &mut initiators.clone(),
+            &mut acceptors.clone(),
+            |_, token| with_supported(token),
+        );
+        assert!(matches!(
+            ends(&plain),
+            (End::Established(_), End::Established(_))
+        ));
+        assert_eq!(ends(&marked), ends(&plain));
+        assert_eq!(seen(&marked), seen(&plain));
+    }
+    // What nobody offered is not chosen either.
+    let chosen = converse(
+        &mut initiator([krb5.clone()]),
+        &mut acceptor([krb5]),
+        |number, token| match number {
+            1 => altered(&token, |reply| {
+                reply.supported_mech = Some(LATE_FALLBACK.content());
+            }),
+            _ => token,
+        },
+    );
+    assert!(matches!(chosen.initiator, End::Failed(_)), "{chosen:?}");
+}
+
+fn element(tag: u8, content: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(content.len()).unwrap();
+    assert!(length < 0x80, "short elements only");
+    [&[tag, length], content].concat()
 }

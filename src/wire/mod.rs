@@ -26,6 +26,12 @@ pub(crate) mod tag {
 /// fifth can only announce what is not there.
 const LENGTH_OCTETS: usize = 4;
 
+/// The number in an identifier octet that says that the number follows (X.690 section 8.1.2.4).
+const LONG_TAG: u8 = 0x1f;
+
+/// The most octets of a number that follows: five hold 32 bits, and no module counts further.
+const TAG_OCTETS: usize = 5;
+
 /// A reader of tag-length-value elements over borrowed octets.
 ///
 /// Lengths are definite, and need not be in their shortest form: peers write longer ones, and
@@ -87,7 +93,7 @@ impl<'a> Reader<'a> {
             return Ok(None);
         }
         let tag = self.octet()?;
-        if tag & 0x1f == 0x1f {
+        if tag & LONG_TAG == LONG_TAG {
             return Err(self.flaw(Flaw::LongTag));
         }
         let length = self.length()?;
@@ -97,6 +103,32 @@ impl<'a> Reader<'a> {
             .ok_or_else(|| self.flaw(Flaw::Truncated))?;
         self.rest = rest;
         Ok(Some(Element { tag, content }))
+    }
+
+    /// Pass over the next element, whatever its class, form and number are.
+    ///
+    /// # Errors
+    /// As [`Self::any`]; a tag that goes on without end.
+    pub(crate) fn pass_over(&mut self) -> Result<(), Malformed> {
+        if self.octet()? & LONG_TAG == LONG_TAG {
+            let mut more = true;
+            for _ in 0..TAG_OCTETS {
+                more = self.octet()? & 0x80 != 0;
+                if !more {
+                    break;
+                }
+            }
+            if more {
+                return Err(self.flaw(Flaw::EndlessTag));
+            }
+        }
+        let length = self.length()?;
+        let (_, rest) = self
+            .rest
+            .split_at_checked(length)
+            .ok_or_else(|| self.flaw(Flaw::Truncated))?;
+        self.rest = rest;
+        Ok(())
     }
 
     /// The content of the next element, which must have this tag.
@@ -164,6 +196,7 @@ enum Flaw {
     Indefinite,
     LongLength,
     LongTag,
+    EndlessTag,
     LeftOver(usize),
     Missing(u8),
     Tag { expected: u8, found: u8 },
@@ -179,6 +212,7 @@ impl fmt::Display for Malformed {
             Flaw::Indefinite => f.write_str("a length is indefinite, DER has none such"),
             Flaw::LongLength => write!(f, "a length has more than {LENGTH_OCTETS} octets"),
             Flaw::LongTag => f.write_str("a tag has more than one octet"),
+            Flaw::EndlessTag => write!(f, "the number of a tag has more than {TAG_OCTETS} octets"),
             Flaw::LeftOver(count) => write!(f, "{count} bytes after the end"),
             Flaw::Missing(tag) => write!(f, "the element with tag {tag:#04x} is missing"),
             Flaw::Tag { expected, found } => {
@@ -313,6 +347,32 @@ mod tests {
         ] {
             let malformed = Malformed { what: "test", flaw };
             assert_eq!(one(octets), Err(malformed), "{octets:?}");
+        }
+    }
+
+    #[test]
+    fn an_element_of_any_form_is_passed_over() {
+        let pass = |octets: &[u8]| Reader::whole("test", octets, Reader::pass_over);
+        for octets in [
+            &[0x85, 1, 0][..],
+            &[0xa5, 0],
+            &[0x9f, 0x20, 1, 0],
+            &[0xbf, 0x8f, 0xff, 0xff, 0xff, 0x7f, 0x81, 1, 7],
+        ] {
+            assert_eq!(pass(octets), Ok(()), "{octets:?}");
+        }
+        for (octets, flaw) in [
+            (&[0x85][..], Flaw::Truncated),
+            (&[0x85, 2, 0], Flaw::Truncated),
+            (&[0x85, 0x80, 0, 0], Flaw::Indefinite),
+            (&[0x9f, 0xff], Flaw::Truncated),
+            (
+                &[0x9f, 0x80, 0x80, 0x80, 0x80, 0x80, 1, 0],
+                Flaw::EndlessTag,
+            ),
+        ] {
+            let malformed = Malformed { what: "test", flaw };
+            assert_eq!(pass(octets), Err(malformed), "{octets:?}");
         }
     }
 

@@ -132,7 +132,7 @@ impl<'a> NegTokenInit<'a> {
         let mut mech_list_mic = None;
         let mut is_init2 = true;
         Reader::whole(WHAT, sequence, |reader| {
-            let mut fields = Fields::new();
+            let mut fields = Fields::up_to(4);
             while let Some((number, content)) = fields.next(reader)? {
                 match number {
                     0 => mech_types = Some(MechList::decode(content)?),
@@ -246,7 +246,7 @@ impl<'a> NegTokenResp<'a> {
         };
         Reader::whole(WHAT, sequence, |reader| {
             let mut response = Self::default();
-            let mut fields = Fields::new();
+            let mut fields = Fields::up_to(3);
             while let Some((number, content)) = fields.next(reader)? {
                 match number {
                     0 => response.neg_state = Some(NegState::decode(content)?),
@@ -342,36 +342,49 @@ impl NegState {
     }
 }
 
-/// The numbered fields of a SEQUENCE, in ascending order and each at most once. Numbers that a
-/// message does not know are the reader's to pass over (RFC 4178 section 6).
+/// The numbered fields of a SEQUENCE that are known, in ascending order and each at most once.
+/// Those that are not are passed over, in whatever form they come (RFC 4178 section 6).
 struct Fields {
     lowest: u8,
+    last: u8,
 }
 
 impl Fields {
-    fn new() -> Self {
-        Self { lowest: 0 }
+    /// The fields `[0]` to `[last]` are known.
+    fn up_to(last: u8) -> Self {
+        Self { lowest: 0, last }
     }
 
     fn next<'a>(&mut self, reader: &mut Reader<'a>) -> Result<Option<(u8, &'a [u8])>, Malformed> {
-        let Some(element) = reader.any()? else {
-            return Ok(None);
-        };
-        // Every tag of the module is EXPLICIT: a field is a constructed context tag.
-        if element.tag & 0xe0 != tag::context(0) {
-            return Err(reader.flaw(Flaw::Tag {
-                expected: tag::context(self.lowest),
-                found: element.tag,
-            }));
+        while let Some(tag) = reader.tag() {
+            let number = tag & 0x1f;
+            // Every tag of the module is EXPLICIT: a known field is a constructed context tag.
+            if number <= self.last && tag == tag::context(number) {
+                if number < self.lowest {
+                    return Err(reader.flaw(Flaw::Unordered(tag)));
+                }
+                self.lowest = number.saturating_add(1);
+                return Ok(Some((number, reader.element(tag)?)));
+            }
+            let is_field = tag & CLASS == CONTEXT_CLASS;
+            if !is_field || number <= LAST_KNOWN {
+                return Err(reader.flaw(Flaw::Tag {
+                    expected: tag::context(self.lowest),
+                    found: tag,
+                }));
+            }
+            reader.pass_over()?;
         }
-        let number = element.tag & 0x1f;
-        if number < self.lowest {
-            return Err(reader.flaw(Flaw::Unordered(element.tag)));
-        }
-        self.lowest = number.saturating_add(1);
-        Ok(Some((number, element.content)))
+        Ok(None)
     }
 }
+
+/// The class of a tag, and the one that every field of the module is of.
+const CLASS: u8 = 0xc0;
+const CONTEXT_CLASS: u8 = 0x80;
+
+/// The last field that every message of RFC 4178 knows.
+const LAST_KNOWN: u8 = 3;
 
 fn octet_string<'a>(what: &'static str, field: &'a [u8]) -> Result<&'a [u8], Malformed> {
     Reader::whole(what, field, |reader| reader.element(tag::OCTET_STRING))
@@ -610,24 +623,42 @@ mod tests {
     fn unknown_fields_are_passed_over_and_known_ones_come_once_and_in_order() {
         let list = list_field();
         let token = [0xa2, 3, 4, 1, 7];
-        let unknown = [0xa9, 3, 1, 2, 3];
-        let accepted = init_of(&[&list, &token, &unknown]);
-        assert_eq!(
-            NegTokenInit::decode(&accepted).unwrap().mech_token,
-            Some(&[7][..])
-        );
         let state = [0xa0, 3, 0x0a, 1, 1];
-        let accepted = resp_of(&[&state, &token, &[0xa5, 0], &unknown]);
-        assert_eq!(
-            NegTokenResp::decode(&accepted).unwrap().response_token,
-            Some(&[7][..])
-        );
+        for unknown in [
+            &[0xa9, 3, 1, 2, 3][..],
+            &[0xa5, 0, 0xa5, 0],
+            &[0x85, 1, 0],
+            &[0x84, 0],
+            &[0x9e, 0x81, 1, 0],
+            &[0x9f, 0x20, 1, 0],
+            &[0xbf, 0x84, 0, 2, 5, 0],
+        ] {
+            for fields in [[&token[..], unknown], [unknown, &token]] {
+                let accepted = init_of(&[&[&list[..]], &fields[..]].concat());
+                assert_eq!(
+                    NegTokenInit::decode(&accepted).unwrap().mech_token,
+                    Some(&[7][..]),
+                    "{accepted:x?}"
+                );
+                let accepted = resp_of(&[&[&state[..]], &fields[..]].concat());
+                assert_eq!(
+                    NegTokenResp::decode(&accepted).unwrap().response_token,
+                    Some(&[7][..]),
+                    "{accepted:x?}"
+                );
+            }
+        }
         for refused in [
             resp_of(&[&state, &state]),
             resp_of(&[&token, &state]),
             resp_of(&[&state, &token, &token]),
             resp_of(&[&state, &[0x04, 1, 7]]),
+            resp_of(&[&state, &[0x82, 1, 7]]),
             resp_of(&[&state, &[0xa9, 3, 1, 2]]),
+            resp_of(&[&state, &[0x85, 3, 1, 2]]),
+            resp_of(&[&state, &[0x85, 0x80, 0, 0]]),
+            resp_of(&[&state, &[0x9f, 0x20, 3, 1, 2]]),
+            resp_of(&[&state, &[0x9f, 0x80, 0x80, 0x80, 0x80, 0x80, 1, 0]]),
         ] {
             assert!(NegTokenResp::decode(&refused).is_err(), "{refused:x?}");
         }

@@ -2,7 +2,7 @@
 
 use gss_spnego::error::Misbehaviour;
 use gss_spnego::negotiate::script::{End, Outcome, Script, converse};
-use gss_spnego::oid::{IAKERB, KRB5, KRB5_MS, NTLMSSP, Oid};
+use gss_spnego::oid::{IAKERB, KRB5, KRB5_MS, LATE_FALLBACK, NTLMSSP, Oid};
 use gss_spnego::policy::{Downgrade, Rules};
 use gss_spnego::role::Role;
 use gss_spnego::wire::spnego::{MechList, NegState, NegTokenInit, NegTokenResp};
@@ -34,21 +34,50 @@ fn rfc4178_6_1_nothing_but_the_known_fields_is_written() {
 
 /// 6-2 MUST "Implementations receiving unknown fields MUST ignore these fields"
 ///
-/// Context tags of any higher number are passed over in every message; anything that is no field is
-/// refused.
+/// Context tags of any higher number, primitive or constructed, of one octet or of more, are passed
+/// over in every message, wherever they stand; what is in them is not looked at, if its length is
+/// right. Tags of another class are no field of this module, and refused.
 #[test]
 fn rfc4178_6_2_unknown_fields_are_ignored() {
     let list = element(0xa0, MechList::encode(&[KRB5]).der());
     let token = element(0xa2, &element(0x04, b"token"));
-    for unknown in [&[0xa5, 0][..], &[0xa6, 3, 1, 2, 3], &[0xbe, 1, 0xff]] {
-        let read = init_of(&[&list, &token, unknown]);
-        let read = NegTokenInit::decode(&read).unwrap();
-        assert_eq!(read.mech_token, Some(&b"token"[..]));
-        let read = resp_of(&[&[0xa0, 3, 0x0a, 1, 1], &token, unknown]);
-        let read = NegTokenResp::decode(&read).unwrap();
-        assert_eq!(read.response_token, Some(&b"token"[..]));
+    let state = &[0xa0, 3, 0x0a, 1, 1];
+    for unknown in [
+        &[0xa5, 0][..],
+        &[0xa6, 3, 1, 2, 3],
+        &[0xbe, 1, 0xff],
+        &[0x85, 1, 0],
+        &[0x84, 0],
+        &[0x9e, 0x82, 0, 1, 7],
+        &[0x9f, 0x1f, 1, 0],
+        &[0xbf, 0x81, 0x00, 2, 5, 0],
+        &[0x85, 0, 0x85, 0, 0xa5, 0],
+    ] {
+        for fields in [[&token[..], unknown], [unknown, &token]] {
+            let read = init_of(&[&[&list[..]], &fields[..]].concat());
+            let read = NegTokenInit::decode(&read).unwrap();
+            assert_eq!(read.mech_token, Some(&b"token"[..]));
+            let read = resp_of(&[&[&state[..]], &fields[..]].concat());
+            let read = NegTokenResp::decode(&read).unwrap();
+            assert_eq!(read.response_token, Some(&b"token"[..]));
+        }
     }
-    for no_field in [&[0x04, 1, 0][..], &[0x65, 0], &[0xa5, 4, 0]] {
+    // In an acceptor's NegTokenInit2 as well.
+    let hints = element(0xa3, &element(0x30, &element(0xa0, &element(0x1b, b"x"))));
+    for unknown in [&[0x85, 1, 0][..], &[0x9f, 0x1f, 1, 0]] {
+        let read = init_of(&[&list, &hints, &element(0xa4, &element(4, b"mic")), unknown]);
+        let read = NegTokenInit::decode(&read).unwrap();
+        assert_eq!(read.mech_list_mic, Some(&b"mic"[..]));
+    }
+    for no_field in [
+        &[0x04, 1, 0][..],
+        &[0x65, 0],
+        &[0xa5, 4, 0],
+        &[0x85, 4, 0],
+        &[0x85, 0x80, 0, 0],
+        &[0x9f, 0x1f, 4, 0],
+        &[0x9f, 0x80],
+    ] {
         assert!(NegTokenInit::decode(&init_of(&[&list, no_field])).is_err());
         assert!(NegTokenResp::decode(&resp_of(&[&token, no_field])).is_err());
     }
@@ -98,7 +127,12 @@ const ATTRIBUTE: Oid = gss_spnego::oid::HOSTBASED_SERVICE;
 #[test]
 fn rfc4178_6_5_identifiers_of_no_mechanism_are_passed_over() {
     let entry = |content: &[u8]| element(0x06, content);
-    for unknown in [entry(ATTRIBUTE.content()), entry(&[0x2a; 100]), entry(&[0])] {
+    for unknown in [
+        entry(ATTRIBUTE.content()),
+        entry(LATE_FALLBACK.content()),
+        entry(&[0x2a; 100]),
+        entry(&[0]),
+    ] {
         let entries = [unknown.clone(), unknown, entry(NTLMSSP.content())].concat();
         let list = if entries.len() < 0x80 {
             element(0x30, &entries)
