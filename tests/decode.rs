@@ -9,6 +9,8 @@
 )]
 
 mod support;
+#[path = "decode/verdicts.rs"]
+mod verdicts;
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
@@ -234,96 +236,6 @@ fn supported(mech: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn what_is_wrong_with_a_message_of_spnego_is_said_by_section() {
-    let krb5 = mech_types(&[KRB5]);
-    let whole = init(&[&krb5]);
-    let with_tail = [&whole[..], b"tail"].concat();
-    // A length of two octets where one will do.
-    let long_length = der(0x60, &[SPNEGO, &[0xa0, 0x81, 17], &der(0x30, &[&krb5])]);
-    let ntlm_token = octets(2, &unhex(MS_NLMP_CHALLENGE));
-    for (token, wrong) in [
-        (with_tail, "4 octets after the end [RFC 2743 section 3.1]"),
-        (
-            long_length,
-            "the length is not in its shortest form, which DER wants [X.690 section 10.1]",
-        ),
-        (
-            whole[..20].to_vec(),
-            "27 octets are announced, 18 are there [X.690 section 8.1.3]",
-        ),
-        (
-            der(0xa0, &[&der(0x30, &[&krb5])]),
-            "a NegTokenInit without the header of an initial token (RFC 2743 section 3.1) \
-             [RFC 4178 section 4.2]",
-        ),
-        (
-            init(&[&octets(2, b"x")]),
-            "mechTypes is missing: nothing is offered [RFC 4178 section 4.2.1]",
-        ),
-        (
-            init(&[&mech_types(&[])]),
-            "an empty list: nothing is offered [RFC 4178 section 4.2.1]",
-        ),
-        (
-            init(&[&krb5, &octets(3, b"mic")]),
-            "a mechListMIC without a mechToken: there is no context that could have made it \
-             [RFC 4178 section 5]",
-        ),
-        (
-            init(&[&krb5, &ntlm_token]),
-            "not a token of krb5, the mechanism that it is for [RFC 4178 section 4.2.1]",
-        ),
-        (
-            init(&[&octets(2, b"x"), &krb5]),
-            "field 0 is out of order, or comes twice [RFC 4178 section 4.2.1]",
-        ),
-        (
-            init(&[&krb5, &der(0xa3, &[&der(0x30, &[&octets(1, b"host")])])]),
-            "must be left out [MS-SPNG section 2.2.1]",
-        ),
-        (
-            resp(&[&supported(KRB5)]),
-            "negState is required in the first reply [RFC 4178 section 4.2.2]",
-        ),
-        (
-            resp(&[&state(3)]),
-            "request-mic may be in the first reply only, which has a supportedMech \
-             [RFC 4178 section 4.2.2]",
-        ),
-        (
-            resp(&[&state(4)]),
-            "not one of the four states [RFC 4178 section 4.2.2]",
-        ),
-        (
-            resp(&[&state(2), &octets(3, b"mic")]),
-            "a mechListMIC in a message that ends the negotiation [RFC 4178 section 5]",
-        ),
-        (
-            der(0xa1, &[&state(0)]),
-            "the SEQUENCE around the fields is missing, as in old implementations \
-             [RFC 4178 section 4.2.2]",
-        ),
-        (
-            der(0x60, &[SPNEGO, &resp(&[&state(0)])]),
-            "a NegTokenResp in the header of an initial token, as old initiators of Sun send it \
-             [RFC 4178 section 4.2]",
-        ),
-        (
-            init(&[&mech_types(&[&[6, 3, 0x2b, 0x80, 1]])]),
-            "not an identifier in its shortest form [X.690 section 8.19.2]",
-        ),
-    ] {
-        let shown = decode(&hex(&token));
-        assert!(
-            shown.wrong().iter().any(|found| found == wrong),
-            "{wrong}: {:?}",
-            shown.wrong()
-        );
-        assert_eq!(shown.status, 1);
-    }
-}
-
-#[test]
 fn a_dialect_is_named_and_is_not_wrong() {
     let token = init(&[
         &mech_types(&[KRB5_MS, KRB5, NTLMSSP]),
@@ -351,7 +263,8 @@ fn decoding_goes_on_behind_an_error() {
         &octets(2, &unhex(MS_NLMP_AUTHENTICATE)),
     ]);
     let shown = decode(&hex(&token));
-    assert!(shown.wrong().len() >= 2, "{:?}", shown.wrong());
+    let wrong = shown.wrong();
+    assert_eq!(wrong, ["not an OBJECT IDENTIFIER [RFC 4178 section 4.1]"]);
     assert_eq!(shown.field("UserName")["value"], "User");
 }
 
@@ -360,80 +273,6 @@ fn changed(message: &str, at: usize, octets: &[u8]) -> String {
     let mut message = unhex(message);
     message[at..at + octets.len()].copy_from_slice(octets);
     hex(&message)
-}
-
-#[test]
-fn what_is_wrong_with_a_message_of_ntlm_is_said_by_section() {
-    let answer = |at, octets: &[u8]| changed(MS_NLMP_AUTHENTICATE, at, octets);
-    let challenge = |at, octets: &[u8]| changed(MS_NLMP_CHALLENGE, at, octets);
-    for (message, wrong) in [
-        (
-            answer(24, &[0, 1, 0, 0]),
-            "84 octets at offset 256 lie beyond the end of 232 octets [MS-NLMP section 2.2.1.3]",
-        ),
-        (
-            answer(40, &[8, 0, 0, 0]),
-            "it begins at offset 8, inside the message's header [MS-NLMP section 2.2.1.3]",
-        ),
-        (
-            answer(20, &[30, 0]),
-            "30 octets are none of the sizes: 24 for NTLMv1, 44 and more for NTLMv2 \
-             [MS-NLMP section 2.2.2.8]",
-        ),
-        (
-            answer(36, &[7, 0]),
-            "an odd number of octets is not UTF-16 [MS-NLMP section 2.2]",
-        ),
-        (
-            answer(52, &[8, 0]),
-            "8 octets, where KEY_EXCH set wants 16 [MS-NLMP section 2.2.1.3]",
-        ),
-        (
-            // MsvAvFlags in place of the domain's name: there is a MIC.
-            answer(
-                0xb0,
-                &[6, 0, 4, 0, 2, 0, 0, 0, 9, 0, 4, 0, 0x61, 0, 0x62, 0],
-            ),
-            "MsvAvFlags says that there is a MIC, and there is no room for one before the fields \
-             [MS-NLMP section 2.2.1.3]",
-        ),
-        (
-            answer(0xb2, &[0xff, 0]),
-            "255 octets are announced, 36 are there [MS-NLMP section 2.2.2.1]",
-        ),
-        (
-            answer(0x94, &[2]),
-            "both must be 1 [MS-NLMP section 2.2.2.7]",
-        ),
-        (
-            challenge(0x54, &[4]),
-            "MsvAvNbComputerName must be present [MS-NLMP section 2.2.2.1]",
-        ),
-        (
-            challenge(0x54, &[2]),
-            "it comes twice [MS-NLMP section 2.2.2.1]",
-        ),
-        (
-            challenge(20, &[0x30]),
-            "neither UNICODE nor OEM is set [MS-NLMP section 2.2.2.5]",
-        ),
-        (
-            hex(&unhex(MS_NLMP_CHALLENGE)[..22]),
-            "it ends before its NegotiateFlags [MS-NLMP section 2.2.1.2]",
-        ),
-        (
-            challenge(8, &[9]),
-            "there are the message types 1, 2 and 3 [MS-NLMP section 2.2.1]",
-        ),
-    ] {
-        let shown = decode(&message);
-        assert!(
-            shown.wrong().iter().any(|found| found == wrong),
-            "{wrong}: {:?}",
-            shown.wrong()
-        );
-        assert_eq!(shown.status, 1);
-    }
 }
 
 /// A message of NEGOEX as MIT krb5 writes it (negoex_util.c): header, then `body`, the header's
@@ -515,49 +354,6 @@ fn messages_of_negoex_are_shown_and_their_vectors_checked() {
         shown.remarks("note"),
         ["critical: who does not know it must refuse [MS-NEGOEX section 2.2.6.3]"]
     );
-    let in_two = |first: u32, second: u32| {
-        let other = negoex(7, second, 72, &[&scheme, &[0; 16]]);
-        [&negoex(7, first, 72, &[&scheme, &[0; 16]])[..], &other].concat()
-    };
-    for (token, wrong) in [
-        (
-            nego(96, 9, 2),
-            "9 elements of 16 octets at offset 96 lie beyond the message's 126 octets \
-             [MS-NEGOEX section 2.2.5.2]",
-        ),
-        (
-            nego(40, 1, 2),
-            "it begins at offset 40, inside the header [MS-NEGOEX section 2.2.5.2]",
-        ),
-        (
-            nego(96, 1, 3),
-            "its ExtensionValue lies beyond the message's 126 octets [MS-NEGOEX section 2.2.5.2.1]",
-        ),
-        (
-            in_two(0, 2),
-            "SequenceNum 0 is followed by 2 [MS-NEGOEX section 2.2.6.2]",
-        ),
-        (
-            negoex(8, 0, 40, &[]),
-            "no message has the type 8 [MS-NEGOEX section 2.2.6.1]",
-        ),
-        (
-            negoex(7, 0, 20, &[&scheme, &[0; 16]]),
-            "cbHeaderLength is 20, where 72 must be, and not more than the message's length \
-             [MS-NEGOEX section 2.2.6.2]",
-        ),
-        (
-            [&verify[..], b"NEGOEXTX"].concat(),
-            "the signature NEGOEXTS is missing [MS-NEGOEX section 2.2.6.2]",
-        ),
-    ] {
-        let shown = decode(&hex(&token));
-        assert!(
-            shown.wrong().iter().any(|found| found == wrong),
-            "{wrong}: {:?}",
-            shown.wrong()
-        );
-    }
 }
 
 #[test]
@@ -630,79 +426,13 @@ fn of_a_hostile_list_not_all_is_kept() {
 // ---------------------------------------------------------------- legs held against each other
 
 #[test]
-fn what_is_wrong_between_legs_is_said_by_section() {
-    let offer = init(&[&mech_types(&[KRB5, NTLMSSP])]);
-    let scram: &[u8] = &[6, 6, 0x2b, 6, 1, 5, 5, 14];
-    let mic_wanted = resp(&[&state(3), &supported(NTLMSSP)]);
-    for (replies, wrong) in [
-        (
-            vec![resp(&[&state(1), &supported(NTLMSSP)])],
-            "ntlmssp is not the client's first choice, so the state must be request-mic \
-             [RFC 4178 section 3.2]",
-        ),
-        (
-            vec![resp(&[&state(0), &supported(NTLMSSP)])],
-            "ntlmssp is not the client's first choice, and the server completes without MICs \
-             [RFC 4178 section 5]",
-        ),
-        (
-            vec![resp(&[&state(1), &supported(scram)])],
-            "scram-sha-1 was chosen, and was not offered [RFC 4178 section 4.2.2]",
-        ),
-        (
-            vec![resp(&[&state(1), &octets(2, b"x")])],
-            "the first reply lacks supportedMech, the mechanism that was chosen \
-             [RFC 4178 section 4.2.2]",
-        ),
-        (
-            vec![mic_wanted.clone(), resp(&[&state(0)])],
-            "the server asked for MICs, and completes without a mechListMIC [RFC 4178 section 5]",
-        ),
-        (
-            vec![
-                mic_wanted,
-                resp(&[&state(0), &supported(NTLMSSP), &octets(3, b"mic")]),
-            ],
-            "supportedMech may be in the first reply only; clients ignore it \
-             (MS-SPNG section 3.3.5) [RFC 4178 section 4.2.2]",
-        ),
-    ] {
-        let mut log = format!("> Authorization: Negotiate {}\n", base64(&offer));
-        for reply in replies {
-            log += &format!("< WWW-Authenticate: Negotiate {}\n", base64(&reply));
-        }
-        let shown = decode(&log);
-        assert_eq!(shown.wrong(), [wrong]);
-    }
-    // The same with nothing wrong: Kerberos under its other identifier is the first choice.
+fn a_first_choice_under_the_other_identifier_is_the_first_choice() {
     let log = format!(
         "> Authorization: Negotiate {}\n< WWW-Authenticate: Negotiate {}\n",
         base64(&init(&[&mech_types(&[KRB5_MS, NTLMSSP])])),
         base64(&resp(&[&state(1), &supported(KRB5)]))
     );
     assert_eq!(decode(&log).wrong(), [""; 0]);
-}
-
-#[test]
-fn a_timed_challenge_needs_a_mic() {
-    // MsvAvTimestamp in place of the domain's name.
-    let timed = changed(
-        MS_NLMP_CHALLENGE,
-        0x44,
-        &[7, 0, 8, 0, 1, 2, 3, 4, 5, 6, 7, 8, 2, 0, 0, 0],
-    );
-    let log = format!(
-        "< WWW-Authenticate: NTLM {}\n> Authorization: NTLM {}\n",
-        base64(&unhex(&timed)),
-        base64(&unhex(MS_NLMP_AUTHENTICATE))
-    );
-    let wrong = decode(&log).wrong();
-    assert!(
-        wrong
-            .iter()
-            .any(|wrong| wrong.ends_with("[MS-NLMP section 3.1.5.1.2]")),
-        "{wrong:?}"
-    );
 }
 
 #[test]
@@ -761,7 +491,7 @@ fn the_example_of_rfc_4559_has_no_token_in_it() {
     assert_eq!(shown.json["legs"][0]["direction"], "client-to-server");
     assert_eq!(
         shown.remarks("wrong"),
-        ["not a token of SPNEGO, NEGOEX, NTLM or Kerberos []"]
+        ["what follows this scheme must be a token of SPNEGO [RFC 4559 section 4]"]
     );
     assert_eq!(shown.status, 1);
 }

@@ -4,8 +4,8 @@
 
 use std::borrow::Cow;
 
-use super::field::{Field, Octets, Value};
-use super::{names, ntlm};
+use super::field::{Field, Octets, Value, utf16};
+use super::names;
 
 /// What the message around them is judged by.
 #[derive(Debug, Default)]
@@ -26,6 +26,13 @@ pub(crate) fn read<'a>(field: &mut Field<'a>, octets: Octets<'a>, section: &'sta
         let length = usize::try_from(length).unwrap_or_default();
         if head.len() < 4 {
             field.wrong(SECTION, "MsvAvEOL is missing, which must be the last");
+            if !head.is_empty() {
+                field.push(Field::with(
+                    "octets that are no pair",
+                    head,
+                    Value::Octets(head.octets),
+                ));
+            }
             return pairs;
         }
         let (value, after) = after.split(length);
@@ -41,7 +48,7 @@ pub(crate) fn read<'a>(field: &mut Field<'a>, octets: Octets<'a>, section: &'sta
             );
         }
         if pairs.ids.contains(&id) {
-            pair.wrong(SECTION, "it comes twice");
+            pair.doubtful(SECTION, "it comes twice, and who reads it takes either");
         }
         if names::found(&IDS, id).is_none() {
             pair.note(SECTION, "an identifier that is not defined");
@@ -88,7 +95,7 @@ impl Pairs {
         }
         pair.value = match id {
             END => Value::Nothing,
-            COMPUTER..=DNS_TREE => Value::Text(ntlm::utf16(value, pair)),
+            COMPUTER..=DNS_TREE => Value::Text(utf16(value, pair, SECTION)),
             FLAGS => {
                 let flags = value.little_endian();
                 self.flags = u32::try_from(flags).unwrap_or_default();
@@ -107,7 +114,7 @@ impl Pairs {
                 if value.is_empty() {
                     pair.note(SECTION, "empty: the client does not know its target's name");
                 }
-                Value::Text(ntlm::utf16(value, pair))
+                Value::Text(utf16(value, pair, SECTION))
             }
             CHANNEL_BINDINGS => {
                 if value.octets.iter().all(|octet| *octet == 0) {

@@ -6,7 +6,10 @@ use super::field::{Field, Level, Octets, Remark};
 /// One element, as far as it goes.
 #[derive(Debug)]
 pub(crate) struct Element<'a> {
+    /// The first octet of the tag: class, form and number.
     pub(crate) tag: u8,
+    /// The number, also where it stands in octets of its own.
+    pub(crate) number: u64,
     pub(crate) whole: Octets<'a>,
     pub(crate) content: Octets<'a>,
     remarks: Vec<Remark>,
@@ -17,19 +20,18 @@ impl<'a> Element<'a> {
     pub(crate) fn next(rest: &mut Octets<'a>) -> Option<Self> {
         let all = *rest;
         let tag = all.first()?;
+        let (tag_length, number) = number(all);
         let mut element = Self {
             tag,
+            number,
             whole: all,
-            content: all.split(1).1,
+            content: all.split(tag_length).1,
             remarks: Vec::new(),
         };
         *rest = all.split(all.len()).1;
-        if tag & LONG_TAG == LONG_TAG {
-            element.wrong("X.690 section 8.1.2.4", "a tag of more than one octet");
-            return Some(element);
-        }
         let (head, length) = element.length(element.content);
-        let content = all.split(1 + head).1;
+        let head = tag_length + head;
+        let content = all.split(head).1;
         let (content, after) = content.split(length);
         if content.len() < length {
             let there = content.len();
@@ -43,7 +45,7 @@ impl<'a> Element<'a> {
             );
         }
         element.content = content;
-        element.whole = all.split(1 + head + content.len()).0;
+        element.whole = all.split(head + content.len()).0;
         *rest = after;
         Some(element)
     }
@@ -102,11 +104,30 @@ impl<'a> Element<'a> {
     }
 }
 
+/// How many octets the tag at the beginning of `octets` has, and its number (X.690 section 8.1.2).
+fn number(octets: Octets<'_>) -> (usize, u64) {
+    let first = octets.first().unwrap_or_default();
+    if first & LONG_TAG != LONG_TAG {
+        return (1, u64::from(first & LONG_TAG));
+    }
+    let mut number: u64 = 0;
+    let mut count = 1;
+    for octet in octets.octets.iter().skip(1) {
+        number = number.saturating_mul(0x80) | u64::from(octet & 0x7f);
+        count += 1;
+        if octet & 0x80 == 0 {
+            break;
+        }
+    }
+    (count, number)
+}
+
 /// How many octets the element at the beginning of `octets` says that it has, with its tag and
 /// length.
 pub(crate) fn announced(octets: Octets<'_>) -> Option<usize> {
     let mut element = Element {
         tag: octets.first()?,
+        number: 0,
         whole: octets,
         content: octets.split(1).1,
         remarks: Vec::new(),
@@ -143,42 +164,88 @@ pub(crate) fn only<'a>(
 /// A numbered field of a SEQUENCE.
 #[derive(Debug)]
 pub(crate) struct Numbered<'a> {
-    pub(crate) number: u8,
+    pub(crate) number: u64,
     pub(crate) element: Element<'a>,
 }
 
-/// The numbered fields in the content of a SEQUENCE. What is no numbered field becomes a field of
-/// `parent`'s, and so does what comes twice or out of order.
+/// What a SEQUENCE may hold beside the fields that are known.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Extension {
+    /// Numbered fields only.
+    Closed,
+    /// The module has the fields up to `last`, and MS-SPNG one more; what else comes is passed over
+    /// (RFC 4178 section 6).
+    PassedOver { last: u64 },
+}
+
+/// The numbered fields in the content of a SEQUENCE. What is none that is known becomes a field of
+/// `parent`'s; of what comes twice or out of order it is said.
 pub(crate) fn numbered<'a>(
     parent: &mut Field<'a>,
     content: Octets<'a>,
     section: &'static str,
+    extension: Extension,
 ) -> Vec<Numbered<'a>> {
     let mut rest = content;
     let mut lowest = 0;
     let mut all = Vec::new();
     while let Some(mut element) = Element::next(&mut rest) {
-        if element.tag & CLASS != CONTEXT {
-            let mut stranger = unknown("element", &element);
-            element.blame(&mut stranger);
-            stranger.wrong(
-                section,
-                format!("{} where a numbered field must be", name(element.tag)),
-            );
-            parent.push(stranger);
+        let number = element.number;
+        let (is_known, is_ordered) = match extension {
+            Extension::Closed => (true, true),
+            Extension::PassedOver { last } => (number <= last + 1, number <= last),
+        };
+        if element.tag & CLASS != CONTEXT || !is_known {
+            stranger(parent, element, section, extension);
             continue;
         }
-        let number = element.tag & LONG_TAG;
-        if number < lowest {
-            element.wrong(
-                section,
-                format!("field {number} is out of order, or comes twice"),
-            );
+        if is_ordered {
+            if number < lowest {
+                element.wrong(
+                    section,
+                    format!("field {number} is out of order, or comes twice"),
+                );
+            }
+            lowest = number.saturating_add(1);
         }
-        lowest = number.saturating_add(1);
         all.push(Numbered { number, element });
     }
     all
+}
+
+/// Show an element that is no field that is known.
+fn stranger<'a>(
+    parent: &mut Field<'a>,
+    mut element: Element<'a>,
+    section: &'static str,
+    extension: Extension,
+) {
+    let number = element.number;
+    let is_field = element.tag & (CLASS & !CONSTRUCTED) == CONTEXT & !CONSTRUCTED;
+    let mut field = match is_field {
+        true => Field::with(
+            format!("field {number}"),
+            element.whole,
+            super::field::Value::Octets(element.content.octets),
+        ),
+        false => unknown("element", &element),
+    };
+    element.blame(&mut field);
+    match extension {
+        Extension::PassedOver { last } if is_field && number > last => field.note(
+            "RFC 4178 section 6",
+            "not known here, and to be passed over",
+        ),
+        _ if is_field => field.wrong(
+            section,
+            format!("field {number} in primitive form, where an element must be in it"),
+        ),
+        _ => field.wrong(
+            section,
+            format!("{} where a numbered field must be", name(element.tag)),
+        ),
+    }
+    parent.push(field);
 }
 
 /// An element that is only shown.
@@ -203,7 +270,9 @@ fn name(tag: u8) -> String {
         tag::GENERALIZED_TIME => "a GeneralizedTime",
         tag::GENERAL_STRING => "a GeneralString",
         tag::SEQUENCE => "a SEQUENCE",
-        _ if tag & CLASS == CONTEXT => return format!("field [{}]", tag & LONG_TAG),
+        _ if tag & CLASS == CONTEXT && tag & LONG_TAG != LONG_TAG => {
+            return format!("field [{}]", tag & LONG_TAG);
+        }
         _ => return format!("an element with tag {tag:#04x}"),
     };
     known.to_owned()
@@ -225,8 +294,9 @@ pub(crate) mod tag {
 
 /// A token of more octets is not waited for.
 const LONGEST_READ: usize = 0x1000_0000;
-/// Class and construction; a numbered field is a constructed element of the context's class.
+/// Class and form; a numbered field is a constructed element of the context's class.
 const CLASS: u8 = 0xe0;
+const CONSTRUCTED: u8 = 0x20;
 const CONTEXT: u8 = 0xa0;
 /// The number of a tag; all bits set announce a longer one.
 const LONG_TAG: u8 = 0x1f;

@@ -236,6 +236,34 @@ impl Level {
 /// ones takes a thousand times its memory.
 const LISTED: usize = 64;
 
+/// UTF-16, least significant octet first.
+pub(crate) fn utf16<'a>(
+    octets: Octets<'a>,
+    field: &mut Field<'a>,
+    section: &'static str,
+) -> String {
+    if octets.len() % 2 != 0 {
+        field.wrong(section, "an odd number of octets is not UTF-16");
+    }
+    let units = octets.octets.chunks_exact(2).filter_map(|pair| {
+        let pair = pair.first_chunk()?;
+        Some(u16::from_le_bytes(*pair))
+    });
+    let mut broken = false;
+    let text = char::decode_utf16(units)
+        .map(|unit| {
+            unit.unwrap_or_else(|_| {
+                broken = true;
+                char::REPLACEMENT_CHARACTER
+            })
+        })
+        .collect();
+    if broken {
+        field.doubtful(section, "half of a surrogate pair is not UTF-16");
+    }
+    text
+}
+
 /// Octets in hexadecimal.
 pub(crate) fn hex(octets: &[u8]) -> String {
     octets.iter().fold(String::new(), |mut text, octet| {

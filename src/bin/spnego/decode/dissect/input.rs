@@ -126,7 +126,7 @@ fn schemes(value: &str, in_field: bool) -> Vec<(&'static str, Option<&str>)> {
     let mut all = Vec::new();
     for challenge in value.split(',') {
         let mut words = challenge
-            .split(|c: char| c.is_ascii_whitespace() || matches!(c, '\'' | '"' | ']'))
+            .split(|c: char| c.is_ascii_whitespace() || matches!(c, '\'' | '"' | '[' | ']' | '\\'))
             .filter(|word| !word.is_empty());
         let scheme = words.next().and_then(|word| {
             let is_it = |scheme: &&&str| scheme.eq_ignore_ascii_case(word);
@@ -231,11 +231,11 @@ fn from_base64(text: &str) -> (Vec<u8>, Option<Problem>) {
         }
         None if of_urls => {
             let why = "written in the base64 alphabet of URLs";
-            (digits, problem("RFC 4648 section 5", why))
+            (digits, problem("RFC 4648 section 3.3", why))
         }
         None if text.len() % 4 != 0 => {
             let why = "base64 whose length, with its padding, is no multiple of four";
-            (digits, problem("RFC 4648 section 4", why))
+            (digits, problem("RFC 4648 section 3.2", why))
         }
         None => (digits, None),
     };
@@ -306,7 +306,7 @@ mod tests {
         let found = find(b"oQUwA4ABAg").unwrap();
         assert_eq!(found[0].octets, token);
         let problem = found[0].problem.as_ref().unwrap();
-        assert_eq!(problem.section, "RFC 4648 section 4");
+        assert_eq!(problem.section, "RFC 4648 section 3.2");
     }
 
     #[test]

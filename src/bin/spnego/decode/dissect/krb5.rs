@@ -6,7 +6,7 @@ use super::Facts;
 use super::der::{self, Element};
 use super::field::{Field, Octets, Value};
 use super::krb5_messages::{self, Schema};
-use super::krb5_tables::IAKERB_HEADER;
+use super::krb5_tables::{IAKERB_HEADER, TGT_REPLY_MESSAGE, TGT_REQUEST_MESSAGE};
 use super::names;
 
 /// Whether `token` begins as a message of Kerberos without a header of GSS-API.
@@ -31,9 +31,9 @@ pub(crate) fn token<'a>(inner: Octets<'a>, parent: &mut Field<'a>, facts: &mut F
     if id.len() < 2 {
         field.wrong(SECTION, "it ends before its token identifier");
     } else if names::found(&TOKEN_IDS, number).is_none() {
-        field.wrong(
+        field.doubtful(
             SECTION,
-            format!("no token has the identifier {number:#06x}"),
+            format!("no token that is known here has the identifier {number:#06x}"),
         );
     }
     parent.push(field);
@@ -47,6 +47,23 @@ pub(crate) fn token<'a>(inner: Octets<'a>, parent: &mut Field<'a>, facts: &mut F
             if !message.is_empty() {
                 parent.push(self::message(message, facts));
             }
+            return;
+        }
+        TGT_REQUEST | TGT_REPLY => {
+            let schema = match number {
+                TGT_REQUEST => &TGT_REQUEST_MESSAGE,
+                _ => &TGT_REPLY_MESSAGE,
+            };
+            facts.say("krb5 user-to-user:");
+            let mut field = Field::new(schema.name, message);
+            field.note(
+                schema.section,
+                "user-to-user: the service ticket is made with the key of the server's own \
+                 ticket-granting ticket",
+            );
+            krb5_messages::read(&mut field, message, schema);
+            krb5_messages::say(&field, facts);
+            parent.push(field);
             return;
         }
         MIC | WRAP => {
@@ -172,14 +189,16 @@ const AP_REP: u64 = 0x0200;
 const ERROR: u64 = 0x0300;
 const MIC: u64 = 0x0404;
 const WRAP: u64 = 0x0504;
+const TGT_REQUEST: u64 = 0x0400;
+const TGT_REPLY: u64 = 0x0401;
 const IAKERB_PROXY: u64 = 0x0501;
 
 const TOKEN_IDS: [(u64, &str); 10] = [
     (AP_REQ, "KRB_AP_REQ"),
     (AP_REP, "KRB_AP_REP"),
     (ERROR, "KRB_ERROR"),
-    (0x0400, "KERB_TGT_REQUEST"),
-    (0x0401, "KERB_TGT_REPLY"),
+    (TGT_REQUEST, "KERB_TGT_REQUEST"),
+    (TGT_REPLY, "KERB_TGT_REPLY"),
     (MIC, "MIC"),
     (WRAP, "Wrap"),
     (IAKERB_PROXY, "IAKERB_PROXY"),

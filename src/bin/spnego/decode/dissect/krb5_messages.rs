@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::Facts;
-use super::der::{self, Numbered, tag};
+use super::der::{self, Extension, Numbered, tag};
 use super::field::{Field, Octets, Value};
 use super::krb5_tables::{ERROR_DATA, IAKERB_HEADER, MESSAGES, PRINCIPAL};
 use super::names::{self, ENCRYPTION_TYPES, NAME_TYPES, STATUSES};
@@ -67,9 +67,12 @@ pub(crate) fn read<'a>(field: &mut Field<'a>, octets: Octets<'a>, schema: &Schem
     for Numbered {
         number,
         mut element,
-    } in der::numbered(field, content, schema.section)
+    } in der::numbered(field, content, schema.section, Extension::Closed)
     {
-        let known = schema.fields.iter().find(|known| known.0 == number);
+        let known = schema
+            .fields
+            .iter()
+            .find(|known| u64::from(known.0) == number);
         let Some((_, name, _, kind)) = known else {
             let mut unknown = der::unknown("field", &element);
             element.blame(&mut unknown);
@@ -84,7 +87,7 @@ pub(crate) fn read<'a>(field: &mut Field<'a>, octets: Octets<'a>, schema: &Schem
         field.push(part);
     }
     for (number, name, presence, _) in schema.fields {
-        if *presence == Presence::Must && !seen.contains(number) {
+        if *presence == Presence::Must && !seen.contains(&u64::from(*number)) {
             field.wrong(schema.section, format!("{name} is missing"));
         }
     }
@@ -274,7 +277,7 @@ fn principal<'a>(field: &mut Field<'a>, octets: Octets<'a>, schema: &'static Sch
     for Numbered {
         number: index,
         mut element,
-    } in der::numbered(field, content, schema.section)
+    } in der::numbered(field, content, schema.section, Extension::Closed)
     {
         let mut part = Field::new(
             if index == 0 {
@@ -302,7 +305,7 @@ fn principal<'a>(field: &mut Field<'a>, octets: Octets<'a>, schema: &'static Sch
         field.push(part);
     }
     if parts.is_empty() {
-        field.wrong(schema.section, "a name of no component");
+        field.doubtful(schema.section, "a name of no component");
     }
     field.value = Value::Text(parts.join("/"));
 }
@@ -334,11 +337,12 @@ fn extended_error<'a>(field: &mut Field<'a>, content: Octets<'a>) {
 /// The line about a message: whom it is for, and what happened.
 pub(crate) fn say(message: &Field<'_>, facts: &mut Facts) {
     facts.say(message.name.to_string());
-    let text = |name| match message.find(name).map(|field| &field.value) {
+    let text = |name: &str| match message.find(name).map(|field| &field.value) {
         Some(Value::Text(text)) => Some(text.as_str()),
         _ => None,
     };
-    if let (Some(service), Some(realm)) = (text("sname"), text("realm")) {
+    let service = text("sname").or_else(|| text("server-name"));
+    if let (Some(service), Some(realm)) = (service, text("realm")) {
         facts.say(format!("for {service}@{realm}"));
     }
     if let Some(Field {

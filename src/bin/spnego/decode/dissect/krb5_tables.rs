@@ -173,6 +173,29 @@ const REPLY: Schema = Schema {
     ],
 };
 
+/// What an initiator of user-to-user sends first: for whom, and where.
+pub(crate) static TGT_REQUEST_MESSAGE: Schema = Schema {
+    name: "KERB_TGT_REQUEST",
+    section: "draft-swift-win2k-krb-user2user-03",
+    fields: &[
+        (0, "pvno", Must, Kind::Always(5)),
+        (1, "msg-type", Must, Kind::Always(16)),
+        (2, "server-name", May, Kind::Part(&PRINCIPAL)),
+        (3, "realm", May, Kind::Text),
+    ],
+};
+
+/// The answer to that.
+pub(crate) static TGT_REPLY_MESSAGE: Schema = Schema {
+    name: "KERB_TGT_REPLY",
+    section: "draft-swift-win2k-krb-user2user-03",
+    fields: &[
+        (0, "pvno", Must, Kind::Always(5)),
+        (1, "msg-type", Must, Kind::Always(17)),
+        (2, "ticket", Must, Kind::Tagged(0x61, &TICKET)),
+    ],
+};
+
 /// What IAKERB puts before a message to or from a KDC.
 pub(crate) static IAKERB_HEADER: Schema = Schema {
     name: "IAKERB-HEADER",

@@ -190,7 +190,15 @@ fn alone(leg: &Leg) -> (Examined<'_>, Option<(Field<'_>, Facts)>) {
         });
         return (examined, None);
     }
-    (examined, Some(super::token(octets)))
+    let (field, facts) = super::token(octets);
+    if field.name == super::UNKNOWN && matches!(leg.found.scheme, Some("Negotiate" | "Nego2")) {
+        wrong(
+            &mut examined.remarks,
+            "RFC 4559 section 4",
+            "what follows this scheme must be a token of SPNEGO",
+        );
+    }
+    (examined, Some((field, facts)))
 }
 
 /// What the legs so far have settled.
@@ -209,26 +217,27 @@ impl Conversation {
     fn take(&mut self, way: Way, facts: &Facts, remarks: &mut Vec<Remark>) {
         match facts.ntlm {
             Some(Ntlm::Challenge { timed }) => self.timed_challenge = timed,
-            Some(Ntlm::Authenticate { protected: false }) if self.timed_challenge => wrong(
+            Some(Ntlm::Authenticate { unprotected: true }) if self.timed_challenge => note(
                 remarks,
                 "MS-NLMP section 3.1.5.1.2",
-                "the server's challenge has a MsvAvTimestamp, so the client must send a MIC, and does not",
+                "the server's challenge has a MsvAvTimestamp, so the client should send a MIC, and \
+                 does not",
             ),
             _ => {}
         }
         match &facts.negotiation {
-            Some(Message::Init { hints: true, .. }) if way == Way::ToServer => wrong(
+            Some(Message::Init { hints: true, .. }) if way == Way::ToServer => note(
                 remarks,
                 "MS-SPNG section 3.2.5.2",
-                "a NegTokenInit2 is the server's to send",
+                "a NegTokenInit2, which is for a server that speaks first",
             ),
             Some(Message::Init { hints: true, .. }) => {}
             Some(Message::Init { offered, .. }) => {
                 if way == Way::ToClient {
-                    wrong(
+                    note(
                         remarks,
-                        "RFC 4178 section 4.2.1",
-                        "a NegTokenInit is the client's to send",
+                        "MS-SPNG section 3.2.5.2",
+                        "a NegTokenInit of a server: it speaks first",
                     );
                 }
                 *self = Self {
@@ -296,7 +305,7 @@ impl Conversation {
             self.request_mic = state == Some(spnego::REQUEST_MIC);
             match supported {
                 Some(mech) => self.choice(mech, state, remarks),
-                None => wrong(
+                None => doubtful(
                     remarks,
                     REPLY,
                     "the first reply lacks supportedMech, the mechanism that was chosen",
@@ -340,20 +349,30 @@ impl Conversation {
                     "{name} is not the client's first choice, so the state must be request-mic"
                 ),
             ),
-            Some(_) => remarks.push(Remark {
-                level: Level::Note,
-                section: "RFC 4178 section 5",
-                text: format!(
-                    "{name} is not the client's first choice: both must send a mechListMIC"
-                ),
-            }),
+            Some(_) => note(
+                remarks,
+                "RFC 4178 section 5",
+                format!("{name} is not the client's first choice: both must send a mechListMIC"),
+            ),
         }
     }
 }
 
 fn wrong(remarks: &mut Vec<Remark>, section: &'static str, text: impl Into<String>) {
+    remark(remarks, Level::Wrong, section, text);
+}
+
+fn doubtful(remarks: &mut Vec<Remark>, section: &'static str, text: impl Into<String>) {
+    remark(remarks, Level::Doubtful, section, text);
+}
+
+fn note(remarks: &mut Vec<Remark>, section: &'static str, text: impl Into<String>) {
+    remark(remarks, Level::Note, section, text);
+}
+
+fn remark(remarks: &mut Vec<Remark>, level: Level, section: &'static str, text: impl Into<String>) {
     remarks.push(Remark {
-        level: Level::Wrong,
+        level,
         section,
         text: text.into(),
     });

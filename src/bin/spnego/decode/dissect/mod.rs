@@ -19,7 +19,7 @@ mod ntlm_response;
 mod spnego;
 
 use der::{Element, tag};
-use field::{Field, Level, Octets, Value};
+use field::{Field, Octets, Value};
 use gss_spnego::oid::{self, Oid};
 
 /// What a token is in a few words, and what other legs are held against.
@@ -50,9 +50,9 @@ pub(crate) fn token(octets: &[u8]) -> (Field<'_>, Facts) {
     let mut facts = Facts::default();
     let token = Octets::whole(octets);
     let whole = known(token, &mut facts);
-    let mut field = whole.unwrap_or_else(|| unknown(token, Level::Wrong));
+    let mut field = whole.unwrap_or_else(|| unknown(token));
     if facts.words.is_empty() {
-        facts.say("unknown token");
+        facts.say(UNKNOWN);
     }
     field.length = octets.len();
     (field, facts)
@@ -66,18 +66,17 @@ fn is_known(octets: &[u8]) -> bool {
 /// Take a token apart that is in another, where it may be of any mechanism, and say so when it is none
 /// that is known.
 fn inner<'a>(token: Octets<'a>, facts: &mut Facts) -> Field<'a> {
-    known(token, facts).unwrap_or_else(|| unknown(token, Level::Doubtful))
+    known(token, facts).unwrap_or_else(|| unknown(token))
 }
 
-fn unknown(token: Octets<'_>, level: Level) -> Field<'_> {
-    let mut field = Field::with("unknown token", token, Value::Octets(token.octets));
-    if token.is_empty() {
-        field.wrong("", "empty");
-    } else {
-        field.remark(level, "", "not a token of SPNEGO, NEGOEX, NTLM or Kerberos");
-    }
+fn unknown(token: Octets<'_>) -> Field<'_> {
+    let mut field = Field::with(UNKNOWN, token, Value::Octets(token.octets));
+    field.doubtful("", "not a token of SPNEGO, NEGOEX, NTLM or Kerberos");
     field
 }
+
+/// The name of what is none of these.
+pub(crate) const UNKNOWN: &str = "unknown token";
 
 /// Take a token apart when it begins as one that is known.
 fn known<'a>(token: Octets<'a>, facts: &mut Facts) -> Option<Field<'a>> {

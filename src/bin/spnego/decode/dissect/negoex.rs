@@ -326,7 +326,7 @@ impl<'a> Message<'a> {
         if content.is_empty() {
             field.at = place.at;
         } else if offset < u64::try_from(self.header.len()).unwrap_or(u64::MAX) {
-            field.wrong(
+            field.doubtful(
                 VECTORS,
                 format!("it begins at offset {offset}, inside the header"),
             );

@@ -3,7 +3,7 @@
 
 use super::Facts;
 use super::av_pairs::{self, Pairs};
-use super::field::{Field, Octets, Value};
+use super::field::{Field, Octets, Value, utf16};
 use super::ntlm_flags::*;
 use super::ntlm_response::{self, V2_SHORTEST};
 
@@ -15,9 +15,9 @@ pub(crate) enum Ntlm {
     Challenge {
         timed: bool,
     },
-    /// Whether the message has a MIC.
+    /// Whether the message has a response that a MIC could stand beside, and none does.
     Authenticate {
-        protected: bool,
+        unprotected: bool,
     },
 }
 
@@ -97,8 +97,11 @@ impl<'a> Message<'a> {
     fn challenge(&mut self, facts: &mut Facts) {
         const SECTION: &str = "MS-NLMP section 2.2.1.2";
         let flags = self.peek_flags(20);
-        let name = self.place("TargetName", 12, SECTION, &text_in(flags));
+        let name = self.place("TargetName", 12, SECTION, &text_in(flags, SECTION));
         facts.say("NTLM CHALLENGE");
+        if flags & LOCAL_CALL != 0 {
+            facts.say("to a local call,");
+        }
         if let Value::Text(name) = &name.value {
             if !name.is_empty() {
                 facts.say(format!("of {name}"));
@@ -126,16 +129,33 @@ impl<'a> Message<'a> {
                     }
                 }
             }
-            if flags & TARGET_INFO == 0 && self.length("TargetInfo") > 0 {
-                info.doubtful(SECTION, "present, though its flag is not set");
-            } else if flags & TARGET_INFO != 0 && self.length("TargetInfo") == 0 {
-                info.wrong(SECTION, "empty, though its flag is set");
-            }
+            self.judge_target_info(flags, &mut info);
             self.field.push(info);
             self.version(48, flags);
         }
         facts.ntlm = Some(Ntlm::Challenge { timed });
         self.no_octets_after(SECTION);
+    }
+
+    /// Whether the server's AV pairs are there when NegotiateFlags say so.
+    fn judge_target_info(&self, flags: u64, info: &mut Field<'_>) {
+        const SECTION: &str = "MS-NLMP section 2.2.1.2";
+        match (flags & TARGET_INFO != 0, self.length("TargetInfo") == 0) {
+            (false, false) => info.doubtful(SECTION, "present, though TARGET_INFO is not set"),
+            // Nothing else is told to a client that is on the same machine.
+            (true, true) if flags & LOCAL_CALL != 0 => {}
+            (true, true) => info.doubtful(
+                SECTION,
+                "empty, though TARGET_INFO is set: a client that answers by NTLMv2 alone ends here; \
+                 the server has to send its names",
+            ),
+            (false, true) => info.note(
+                SECTION,
+                "empty, and TARGET_INFO is not set: the server does not send its names, as a client \
+                 that answers by NTLMv2 wants them",
+            ),
+            (true, false) => {}
+        }
     }
 
     /// AUTHENTICATE_MESSAGE.
@@ -145,14 +165,15 @@ impl<'a> Message<'a> {
         let sensitive = |octets: Octets<'a>, _: &mut Field<'a>| Value::Sensitive(octets.octets);
         let mut lm = self.place("LmChallengeResponse", 12, SECTION, &sensitive);
         let mut nt = self.place("NtChallengeResponse", 20, SECTION, &sensitive);
-        let domain = self.place("DomainName", 28, SECTION, &text_in(flags));
-        let user = self.place("UserName", 36, SECTION, &text_in(flags));
-        let workstation = self.place("Workstation", 44, SECTION, &text_in(flags));
+        let domain = self.place("DomainName", 28, SECTION, &text_in(flags, SECTION));
+        let user = self.place("UserName", 36, SECTION, &text_in(flags, SECTION));
+        let workstation = self.place("Workstation", 44, SECTION, &text_in(flags, SECTION));
         let mut key = self.place("EncryptedRandomSessionKey", 52, SECTION, &sensitive);
 
         facts.say("NTLM AUTHENTICATE");
         if let (Value::Text(domain), Value::Text(user)) = (&domain.value, &user.value) {
             facts.say(match (domain.as_str(), user.as_str()) {
+                ("", "") if flags & LOCAL_CALL != 0 => "of a local call".to_owned(),
                 ("", "") => "of nobody".to_owned(),
                 ("", user) => format!("of {user}"),
                 (domain, user) => format!("of {domain}\\{user}"),
@@ -161,8 +182,8 @@ impl<'a> Message<'a> {
         let pairs = self.responses(flags, &mut lm, &mut nt);
         let wanted = if flags & KEY_EXCHANGE == 0 { 0 } else { 16 };
         let length = self.length("EncryptedRandomSessionKey");
-        if length != wanted {
-            key.wrong(
+        if length != wanted && flags & LOCAL_CALL == 0 {
+            key.doubtful(
                 SECTION,
                 format!(
                     "{length} octets, where KEY_EXCH {} wants {wanted}",
@@ -175,14 +196,16 @@ impl<'a> Message<'a> {
         }
         self.flags(60, SECTION);
         let protected = self.version_and_mic(flags, pairs.as_ref());
-        // A response of the older kinds is weak anyhow, and that has been said.
+        // A response of the older kinds is weak anyhow, and that has been said; without any there is
+        // no key to make a MIC with.
+        let unprotected = !protected && pairs.is_some();
         if !protected && pairs.is_some_and(|pairs| pairs.flags & AV_FLAG_MIC == 0) {
             self.field.doubtful(
                 "MS-NLMP section 3.1.5.1.2",
                 "no MIC: nothing protects the three messages of NTLM",
             );
         }
-        facts.ntlm = Some(Ntlm::Authenticate { protected });
+        facts.ntlm = Some(Ntlm::Authenticate { unprotected });
         self.no_octets_after(SECTION);
     }
 
@@ -195,10 +218,15 @@ impl<'a> Message<'a> {
         let nt_response = self.content(20).unwrap_or(EMPTY);
         let blank = |octets: Octets<'_>| octets.octets.iter().all(|octet| *octet == 0);
         match nt_response.len() {
+            0 if lm_response.len() <= 1 && flags & LOCAL_CALL != 0 => nt.note(
+                "",
+                "no response: an NTLM local call (LOCAL_CALL, reserved in MS-NLMP, is set by \
+                 Windows where client and server are one machine, which knows the user)",
+            ),
             0 if lm_response.len() <= 1 => {
-                nt.note("MS-NLMP section 3.2.5.1.2", "no response: an anonymous logon");
+                nt.note("MS-NLMP section 3.2.5.1.2", "no response: an anonymous logon, as in a null session");
                 if flags & ANONYMOUS == 0 {
-                    nt.wrong(
+                    nt.doubtful(
                         "MS-NLMP section 2.2.2.5",
                         "no response, and the ANONYMOUS flag is not set",
                     );
@@ -255,7 +283,7 @@ impl<'a> Message<'a> {
         }
         let Some(mic) = at.and_then(|at| self.token.part(at, 16)) else {
             if promised {
-                self.field.wrong(
+                self.field.doubtful(
                     SECTION,
                     "MsvAvFlags says that there is a MIC, and there is no room for one before the fields",
                 );
@@ -265,11 +293,15 @@ impl<'a> Message<'a> {
         let blank = mic.octets.iter().all(|octet| *octet == 0);
         let mut field = Field::with("MIC", mic, Value::Octets(mic.octets));
         match (promised, blank) {
-            (true, true) => field.wrong(
+            (true, true) => field.doubtful(
                 "MS-NLMP section 3.1.5.1.2",
                 "all zero, though MsvAvFlags says that there is a MIC",
             ),
             (false, true) => field.note(SECTION, "all zero: there is none"),
+            (false, false) if pairs.is_none() => field.note(
+                "MS-NLMP section 2.2.2.1",
+                "without an NTLMv2 response there is no MsvAvFlags to announce it",
+            ),
             (false, false) => field.doubtful(
                 "MS-NLMP section 2.2.2.1",
                 "not announced by MsvAvFlags, so a server does not look at it",
@@ -376,8 +408,10 @@ impl<'a> Message<'a> {
             return field;
         };
         let (length, longest, offset) = self.numbers(at);
-        let Some(content) = self.content(at) else {
-            let mut field = Field::new(name, place);
+        let content = self.content(at).unwrap_or(EMPTY);
+        self.lengths.push((name, content.len()));
+        let mut field = Field::new(name, content);
+        if content.len() < length {
             field.wrong(
                 section,
                 format!(
@@ -385,10 +419,7 @@ impl<'a> Message<'a> {
                     self.token.len()
                 ),
             );
-            return field;
-        };
-        self.lengths.push((name, content.len()));
-        let mut field = Field::new(name, content);
+        }
         field.value = value(content, &mut field);
         if content.is_empty() {
             field.at = place.at;
@@ -400,7 +431,7 @@ impl<'a> Message<'a> {
             _ => 32,
         };
         if offset < header {
-            field.wrong(
+            field.doubtful(
                 section,
                 format!("it begins at offset {offset}, inside the message's header"),
             );
@@ -429,13 +460,14 @@ impl<'a> Message<'a> {
         )
     }
 
-    /// What length and offset at `at` point at. An empty field's offset is not looked at.
+    /// What length and offset at `at` point at, as far as it is there. An empty field's offset is
+    /// not looked at.
     fn content(&self, at: usize) -> Option<Octets<'a>> {
         let (length, _, offset) = self.numbers(at);
         if length == 0 {
             return self.token.part(at, 0);
         }
-        self.token.part(offset, length)
+        Some(self.token.split(offset).1.split(length).0)
     }
 
     /// The length of a field that was placed.
@@ -456,38 +488,16 @@ impl<'a> Message<'a> {
 }
 
 /// Text in the character set that the flags say.
-fn text_in<'a>(flags: u64) -> impl Fn(Octets<'a>, &mut Field<'a>) -> Value<'a> {
+fn text_in<'a>(
+    flags: u64,
+    section: &'static str,
+) -> impl Fn(Octets<'a>, &mut Field<'a>) -> Value<'a> {
     move |octets, field| {
         if flags & UNICODE == 0 {
             return Value::Text(String::from_utf8_lossy(octets.octets).into_owned());
         }
-        Value::Text(utf16(octets, field))
+        Value::Text(utf16(octets, field, section))
     }
-}
-
-/// UTF-16, least significant octet first.
-pub(crate) fn utf16<'a>(octets: Octets<'a>, field: &mut Field<'a>) -> String {
-    const SECTION: &str = "MS-NLMP section 2.2";
-    if octets.len() % 2 != 0 {
-        field.wrong(SECTION, "an odd number of octets is not UTF-16");
-    }
-    let units = octets.octets.chunks_exact(2).filter_map(|pair| {
-        let pair = pair.first_chunk()?;
-        Some(u16::from_le_bytes(*pair))
-    });
-    let mut broken = false;
-    let text = char::decode_utf16(units)
-        .map(|unit| {
-            unit.unwrap_or_else(|_| {
-                broken = true;
-                char::REPLACEMENT_CHARACTER
-            })
-        })
-        .collect();
-    if broken {
-        field.wrong(SECTION, "half of a surrogate pair is not UTF-16");
-    }
-    text
 }
 
 const EMPTY: Octets<'static> = Octets { octets: &[], at: 0 };

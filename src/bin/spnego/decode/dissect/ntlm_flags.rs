@@ -8,6 +8,8 @@ pub(crate) const LM_KEY: u64 = 0x0000_0080;
 pub(crate) const ANONYMOUS: u64 = 0x0000_0800;
 pub(crate) const DOMAIN_SUPPLIED: u64 = 0x0000_1000;
 pub(crate) const WORKSTATION_SUPPLIED: u64 = 0x0000_2000;
+/// Reserved in MS-NLMP; Windows sets it where client and server are one machine.
+pub(crate) const LOCAL_CALL: u64 = 0x0000_4000;
 pub(crate) const EXTENDED_SESSION_SECURITY: u64 = 0x0008_0000;
 pub(crate) const TARGET_INFO: u64 = 0x0080_0000;
 pub(crate) const VERSION: u64 = 0x0200_0000;
@@ -30,7 +32,7 @@ pub(crate) const FLAGS: [(u64, &str); 32] = [
     (ANONYMOUS, "ANONYMOUS"),
     (DOMAIN_SUPPLIED, "OEM_DOMAIN_SUPPLIED"),
     (WORKSTATION_SUPPLIED, "OEM_WORKSTATION_SUPPLIED"),
-    (0x0000_4000, "reserved 0x4000"),
+    (LOCAL_CALL, "LOCAL_CALL"),
     (0x0000_8000, "ALWAYS_SIGN"),
     (0x0001_0000, "TARGET_TYPE_DOMAIN"),
     (0x0002_0000, "TARGET_TYPE_SERVER"),

@@ -1,10 +1,11 @@
 //! The messages of SPNEGO: RFC 4178 section 4.2, MS-SPNG section 2.2.1.
 #![forbid(unsafe_code)]
 
-use super::der::{self, Element, Numbered, tag};
+use super::der::{self, Element, Extension, Numbered, tag};
 use super::field::{Field, Octets, Value};
 use super::{Facts, mic, names};
 use gss_spnego::oid::{self, Oid};
+use gss_spnego::wire::framing;
 
 /// What the legs of one negotiation are held against each other by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +87,7 @@ fn init<'a>(field: &mut Field<'a>, content: Octets<'a>, facts: &mut Facts) {
     for Numbered {
         number,
         mut element,
-    } in der::numbered(field, sequence, SECTION)
+    } in der::numbered(field, sequence, SECTION, FIELDS)
     {
         let mut part = Field::new("", element.whole);
         element.blame(&mut part);
@@ -111,27 +112,27 @@ fn init<'a>(field: &mut Field<'a>, content: Octets<'a>, facts: &mut Facts) {
                 hints = true;
                 neg_hints(&mut part, content);
             }
-            3 | 4 => {
+            3 => {
                 part.name = "mechListMIC".into();
-                if number == 4 && !hints {
-                    part.wrong(SECTION, "the MIC is field 3 of a NegTokenInit");
+                mic = Some(octet_string(&mut part, content, SECTION));
+            }
+            _ if hints || (mic.is_none() && content.first() == Some(tag::OCTET_STRING)) => {
+                part.name = "mechListMIC".into();
+                if !hints {
+                    part.note(
+                        "MS-SPNG section 2.2.1",
+                        "in the field that it has in a NegTokenInit2, and there are no negHints",
+                    );
                 }
                 mic = Some(octet_string(&mut part, content, SECTION));
             }
-            _ => {
-                part.name = format!("field {number}").into();
-                part.value = Value::Octets(content.octets);
-                part.note(
-                    "RFC 4178 section 6",
-                    "not known here, and to be passed over",
-                );
-            }
+            _ => unknown(&mut part, number, content),
         }
         field.push(part);
     }
     let list: Vec<_> = offered.iter().map(|mech| names::mech(mech)).collect();
     facts.say(format!("{}: {}", field.name, list.join(", ")));
-    if !listed {
+    if !listed && !hints {
         field.wrong(SECTION, "mechTypes is missing: nothing is offered");
     }
     let optimistic = token.flatten().filter(|token| !token.is_empty());
@@ -151,7 +152,7 @@ fn init<'a>(field: &mut Field<'a>, content: Octets<'a>, facts: &mut Facts) {
     }
     if let Some(mic) = mic {
         if optimistic.is_none() {
-            field.wrong(
+            field.doubtful(
                 "RFC 4178 section 5",
                 "a mechListMIC without a mechToken: there is no context that could have made it",
             );
@@ -177,7 +178,7 @@ fn resp<'a>(field: &mut Field<'a>, content: Octets<'a>, facts: &mut Facts) {
     let mut state = None;
     let mut supported: Option<Vec<u8>> = None;
     let (mut token, mut mic) = (None, None);
-    let numbered = sequence.map(|sequence| der::numbered(field, sequence, SECTION));
+    let numbered = sequence.map(|sequence| der::numbered(field, sequence, SECTION, FIELDS));
     for Numbered {
         number,
         mut element,
@@ -206,14 +207,16 @@ fn resp<'a>(field: &mut Field<'a>, content: Octets<'a>, facts: &mut Facts) {
                 part.name = "mechListMIC".into();
                 mic = Some(octet_string(&mut part, content, SECTION));
             }
-            _ => {
-                part.name = format!("field {number}").into();
-                part.value = Value::Octets(content.octets);
+            4 if content.first() == Some(tag::SEQUENCE) => {
+                part.name = "supportedMechs".into();
                 part.note(
-                    "RFC 4178 section 6",
-                    "not known here, and to be passed over",
+                    "MS-SPNG section 3.1.5.1",
+                    "what the server could fall back to (Negotiate Late Fallback, of April 2026); \
+                     others pass it over",
                 );
+                mech_types(&mut part, content);
             }
+            _ => unknown(&mut part, number, content),
         }
         field.push(part);
     }
@@ -251,6 +254,16 @@ fn resp<'a>(field: &mut Field<'a>, content: Octets<'a>, facts: &mut Facts) {
     });
 }
 
+/// A field that no specification known here has.
+fn unknown<'a>(part: &mut Field<'a>, number: u64, content: Octets<'a>) {
+    part.name = format!("field {number}").into();
+    part.value = Value::Octets(content.octets);
+    part.note(
+        "RFC 4178 section 6",
+        "not known here, and to be passed over",
+    );
+}
+
 /// What is wrong between the fields of one NegTokenResp.
 fn judge_resp<'a>(
     field: &mut Field<'a>,
@@ -266,18 +279,18 @@ fn judge_resp<'a>(
             SECTION,
             "no negState, which is allowed after the first reply",
         ),
-        Some(REQUEST_MIC) if !first_reply => field.wrong(
+        Some(REQUEST_MIC) if !first_reply => field.doubtful(
             SECTION,
             "request-mic may be in the first reply only, which has a supportedMech",
         ),
-        Some(REJECT) if mic.is_some() => field.wrong(
+        Some(REJECT) if mic.is_some() => field.doubtful(
             "RFC 4178 section 5",
             "a mechListMIC in a message that ends the negotiation",
         ),
         Some(_) => {}
     }
     if state.is_none() && !first_reply && token.is_none() && mic.is_none() {
-        field.wrong(SECTION, "a message that says nothing");
+        field.doubtful(SECTION, "a message that says nothing");
     }
     if let (Some(Some(token)), Some(Some(mic))) = (token, mic) {
         if token.octets == mic.octets {
@@ -307,7 +320,7 @@ fn mech_types<'a>(field: &mut Field<'a>, content: Octets<'a>) -> Vec<Vec<u8>> {
                 entry.doubtful(SECTION, "offered twice");
             }
             if mech == oid::SPNEGO.content() {
-                entry.doubtful(SECTION, "SPNEGO offers itself");
+                entry.wrong("RFC 4178 section 3.1", "SPNEGO must not offer itself");
             }
             offered.push(mech.to_vec());
         } else {
@@ -344,6 +357,12 @@ fn identifier<'a>(field: &mut Field<'a>, content: Octets<'a>) {
             "RFC 1964 section 1",
             "Kerberos 5 under its identifier of before 1996",
         );
+    } else if content.octets == oid::LATE_FALLBACK.content() {
+        field.note(
+            "MS-SPNG section 3.1.5.4",
+            "Negotiate Late Fallback, of April 2026: no mechanism, but a mark that the next one can be \
+             tried after a failure; others pass it over",
+        );
     }
 }
 
@@ -377,7 +396,7 @@ fn neg_hints<'a>(field: &mut Field<'a>, content: Octets<'a>) {
     for Numbered {
         number,
         mut element,
-    } in der::numbered(field, sequence, SECTION)
+    } in der::numbered(field, sequence, SECTION, Extension::Closed)
     {
         let mut part = Field::new("", element.whole);
         element.blame(&mut part);
@@ -444,16 +463,29 @@ fn octet_string<'a>(
 
 /// Say that a token is not of the mechanism it is for.
 fn belongs<'a>(field: &mut Field<'a>, token: Octets<'a>, mech: Option<&Vec<u8>>) {
+    const SECTION: &str = "RFC 4178 section 4.2.1";
     let Some(mech) = mech.and_then(|mech| Oid::new(mech)) else {
         return;
     };
-    if !gss_spnego::wire::framing::may_belong(token.octets, &mech) {
-        field.wrong(
-            "RFC 4178 section 4.2.1",
-            format!("not a token of {mech:?}, the mechanism that it is for"),
-        );
+    if framing::may_belong(token.octets, &mech) {
+        return;
     }
+    let named = framing::InitialToken::decode(token.octets).map(|token| token.mech);
+    if mech.is_krb5() && named == Ok(oid::KRB5_U2U.content()) {
+        field.note(
+            SECTION,
+            "user-to-user, which Windows asks for under Kerberos' own identifier",
+        );
+        return;
+    }
+    field.doubtful(
+        SECTION,
+        format!("not a token of {mech:?}, the mechanism that it is for"),
+    );
 }
+
+/// The fields of a NegTokenInit, and of a NegTokenResp.
+const FIELDS: Extension = Extension::PassedOver { last: 3 };
 
 /// How many entries of a list another one is compared with.
 const COMPARED: usize = 64;
