@@ -70,11 +70,7 @@ impl Library {
     /// Whether this project's SPNEGO is the one that makes credentials from passwords, which takes
     /// neither a ticket nor a KDC where the library is MIT's. `None` when it could not be asked.
     pub fn is_ours(self) -> Option<bool> {
-        let glue = self.glue().ok()?;
-        let name = call::import_name(glue, b"nobody@INVALID", Some(&oid::USER_NAME)).ok()?;
-        let password = Some(&b"none"[..]);
-        let made = session::acquire(glue, &oid::SPNEGO, Role::Initiator, Some(&name), password);
-        Some(session::is_ours(&mut made.ok()?))
+        Some(session::ours(self.glue().ok()?)?.is_ok())
     }
 
     fn glue(self) -> Result<&'static Mechglue, Error> {
@@ -231,14 +227,14 @@ impl Session {
         Ok(Reply { token, complete })
     }
 
-    /// Whether this project's SPNEGO stands behind the context. `None` when there is no context to
-    /// ask, before the first leg and after one that failed.
+    /// Whether this project's SPNEGO stands behind the context. `None` when there is no context that
+    /// can be asked: a library that is not ours is not asked before the context is established.
     pub fn is_ours(&self) -> Option<bool> {
         Some(self.0.ask(&inquiry::STATE)?.is_ok())
     }
 
-    /// What this project's SPNEGO tells of the context; `None` when there is no context, or another
-    /// SPNEGO's.
+    /// What this project's SPNEGO tells of the context; `None` when it is another SPNEGO's, or cannot
+    /// be asked, as an acceptor's before it is established.
     pub fn told(&self) -> Option<Told> {
         let ask = |question| self.0.ask(question)?.ok();
         let mech = ask(&inquiry::MECH)?;

@@ -8,7 +8,7 @@ use super::inner::Inner;
 use super::name::{NO_NAME, Name};
 use super::panics;
 use crate::error::Error;
-use crate::glue::mech::GlueMech;
+use crate::glue::context::Established;
 use crate::glue::{Mechglue, owned};
 use crate::oid::{self, Oid};
 use crate::sys::*;
@@ -140,32 +140,40 @@ pub(super) trait Lent {
     fn mech(&self) -> Oid;
 }
 
+/// The context of a mechanism behind the glue that is lent.
+pub(super) struct LentContext<'a> {
+    context: &'a Established,
+    mech: &'a Oid,
+}
+
 impl Lend for In<'_, Context> {
     type Lent<'a>
-        = &'a GlueMech
+        = LentContext<'a>
     where
         Self: 'a;
 
     #[inline]
     fn lend(&self, _: &'static Mechglue) -> Option<Self::Lent<'_>> {
         match self.quick()?.established_now()? {
-            Inner::Glue(mech) => Some(mech),
+            Inner::Glue(mech) => Some(LentContext {
+                context: mech.established()?,
+                mech: mech.mech(),
+            }),
             Inner::Ntlm(_) => None,
         }
     }
 }
 
-impl Lent for &GlueMech {
+impl Lent for LentContext<'_> {
     type C = gss_ctx_id_t;
 
     #[inline]
     fn raw(&self) -> Self::C {
-        self.context()
-            .map_or(std::ptr::null_mut(), owned::Context::raw)
+        self.context.raw()
     }
 
     fn mech(&self) -> Oid {
-        *GlueMech::mech(self)
+        *self.mech
     }
 }
 

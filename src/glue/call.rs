@@ -2,10 +2,9 @@
 //! A failure is taken down in the glue's own words.
 
 use super::Mechglue;
+use super::context::{Established, Standing};
 use super::mech::failed;
-use super::owned::{
-    Buffer, BufferSet, Context, Cred, LentBuffer, LentOid, Name, OidSet, Store, read_oid,
-};
+use super::owned::{Buffer, BufferSet, Cred, LentBuffer, LentOid, Name, OidSet, Store, read_oid};
 use crate::error::{Error, Major, major};
 use crate::oid::{self, Oid};
 use crate::sys::*;
@@ -329,7 +328,7 @@ pub(crate) struct ContextFacts {
 /// GSS_Inquire_context. Names that are not wanted are not asked for: they are dear, and gss-ntlmssp
 /// 1.2 crashes when asked for the target of an acceptor's context.
 pub(crate) fn inquire_context(
-    context: &Context,
+    context: &Established,
     wants_source: bool,
     wants_target: bool,
 ) -> Result<ContextFacts, Error> {
@@ -373,9 +372,9 @@ pub(crate) fn inquire_context(
     })
 }
 
-/// gss_set_sec_context_option on a context that exists; the option may not replace it.
+/// gss_set_sec_context_option on a context that is established; the option may not replace it.
 pub(crate) fn set_context_option(
-    context: &Context,
+    context: &Established,
     option: &Oid,
     value: &[u8],
 ) -> Result<Major, Error> {
@@ -394,7 +393,7 @@ pub(crate) fn set_context_option(
 }
 
 /// gss_inquire_sec_context_by_oid: copies of the buffers of the answer.
-pub(crate) fn ask_context(context: &Context, question: &Oid) -> Result<Vec<Vec<u8>>, Error> {
+pub(crate) fn ask_context(context: Standing<'_>, question: &Oid) -> Result<Vec<Vec<u8>>, Error> {
     let glue = context.glue();
     let mut lent = LentOid::new(question);
     let (mut minor, mut answer) = (0, ptr::null_mut());
@@ -413,14 +412,14 @@ pub(crate) fn ask_context(context: &Context, question: &Oid) -> Result<Vec<Vec<u
 }
 
 /// GSS_Export_sec_context: the context is given up, also on failure where the mechanism says so.
-pub(crate) fn export_context(context: Context) -> (Result<Buffer, Error>, Option<Context>) {
+pub(crate) fn export_context(context: Established) -> (Result<Buffer, Error>, Option<Established>) {
     let glue = context.glue();
     let mut token = Buffer::empty(glue);
     let (mut minor, mut handle) = (0, context.into_raw());
     // SAFETY: the handle is this glue's; what is left of it is owned again.
     let status =
         unsafe { glue.gss_export_sec_context(&raw mut minor, &raw mut handle, token.out()) };
-    let left = Context::take(glue, handle);
+    let left = Established::taken(glue, handle);
     (
         outcome(glue, &oid::KRB5, status, minor).map(|_| token),
         left,
@@ -428,13 +427,13 @@ pub(crate) fn export_context(context: Context) -> (Result<Buffer, Error>, Option
 }
 
 /// GSS_Import_sec_context.
-pub(crate) fn import_context(glue: &'static Mechglue, token: &[u8]) -> Result<Context, Error> {
+pub(crate) fn import_context(glue: &'static Mechglue, token: &[u8]) -> Result<Established, Error> {
     let mut lent = LentBuffer::new(token);
     let (mut minor, mut context) = (0, ptr::null_mut());
     // SAFETY: the token is lent for the call, the result a local.
     let status =
         unsafe { glue.gss_import_sec_context(&raw mut minor, lent.raw(), &raw mut context) };
-    owned(glue, status, minor, Context::take(glue, context))
+    owned(glue, status, minor, Established::taken(glue, context))
 }
 
 /// A set of OIDs made by the glue, which its caller will release.

@@ -7,9 +7,10 @@ pub(crate) use acquire::{Acquire, Acquired, Source, acquire};
 pub(crate) use failure::failed;
 use failure::{advised_failure, judged_by_acceptor};
 
-use super::owned::{Bindings, Buffer, Context, Cred, LentBuffer, LentOid, Name};
+use super::context::{self, Established, GlueContext, Returned, Standing};
+use super::owned::{Bindings, Buffer, Cred, LentBuffer, LentCred, LentOid, Name};
 use super::{Mechglue, kerberos};
-use crate::error::{Cause, Major, MechError, major};
+use crate::error::{Cause, MechError, major};
 use crate::negotiate::{Mech, Step};
 use crate::oid::{self, Oid};
 use crate::role::Role;
@@ -21,11 +22,10 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 /// One context of an inner mechanism, established or on its way.
 pub(crate) struct GlueMech {
     mech: Oid,
-    context: Option<Context>,
+    context: GlueContext,
     flags: u32,
     lifetime: u32,
     demands_mic: bool,
-    established: bool,
     target: Option<Name>,
     source: Option<Name>,
     delegated: Option<Cred>,
@@ -63,11 +63,10 @@ impl GlueMech {
     fn new(mech: &Oid) -> Self {
         Self {
             mech: *mech,
-            context: None,
+            context: GlueContext::None,
             flags: 0,
             lifetime: 0,
             demands_mic: false,
-            established: false,
             target: None,
             source: None,
             delegated: None,
@@ -75,11 +74,10 @@ impl GlueMech {
     }
 
     /// Take over a context that is established already.
-    pub(crate) fn imported(mech: &Oid, context: Context, flags: u32) -> Self {
+    pub(crate) fn imported(mech: &Oid, context: Established, flags: u32) -> Self {
         let mut imported = Self::new(mech);
-        imported.context = Some(context);
+        imported.context = GlueContext::Established(context);
         imported.flags = flags;
-        imported.established = true;
         imported
     }
 
@@ -121,40 +119,20 @@ impl GlueMech {
     ) -> Result<Step<Buffer>, MechError> {
         let target = self.target.as_ref().unwrap_or(call.target);
         let glue = target.glue();
-        let mut lent_mech = LentOid::new(&self.mech);
-        let mut lent_token = LentBuffer::new(token.unwrap_or_default());
-        let mut output = Buffer::empty(glue);
-        let mut context = self
-            .context
-            .take()
-            .map_or(ptr::null_mut(), Context::into_raw);
-        let (mut minor, mut flags, mut lifetime) = (0, 0, 0);
-        // SAFETY: every handle is this glue's and alive, lent values live to the end of this
-        // function, outs are locals or null; the context is owned again right after.
-        let status = unsafe {
-            glue.gss_init_sec_context(
-                &raw mut minor,
-                call.cred.map_or(ptr::null_mut(), Cred::raw),
-                &raw mut context,
-                target.raw(),
-                lent_mech.raw(),
-                call.flags,
-                call.lifetime,
-                call.bindings.raw(),
-                token.map_or(ptr::null_mut(), |_| lent_token.raw()),
-                ptr::null_mut(),
-                output.out(),
-                &raw mut flags,
-                &raw mut lifetime,
-            )
+        let init = context::Init {
+            cred: LentCred::new(call.cred),
+            target,
+            mech: &self.mech,
+            flags: call.flags,
+            lifetime: call.lifetime,
+            bindings: call.bindings,
         };
-        self.context = Context::take(glue, context);
-        self.lifetime = lifetime;
-        let step = self.leg(Role::Initiator, glue, status, minor, flags, output)?;
+        let returned = self.context.init(&init, token);
+        let step = self.leg(Role::Initiator, glue, returned)?;
         if !self.mech.is_krb5() {
             self.ask_whether_mic_is_demanded();
         }
-        if self.established {
+        if self.context.established().is_some() {
             self.target = None;
         }
         Ok(step)
@@ -167,48 +145,22 @@ impl GlueMech {
         call: Accept<'_>,
         token: &[u8],
     ) -> Result<Step<Buffer>, MechError> {
-        let mut lent_token = LentBuffer::new(token);
-        let mut output = Buffer::empty(glue);
-        let mut context = self
-            .context
-            .take()
-            .map_or(ptr::null_mut(), Context::into_raw);
-        let (mut minor, mut flags, mut lifetime) = (0, 0, 0);
-        let (mut source, mut delegated) = (ptr::null_mut(), ptr::null_mut());
-        // SAFETY: every handle is this glue's and alive, lent values live to the end of this
-        // function, outs are locals or null; what is returned is owned right after.
-        let status = unsafe {
-            glue.gss_accept_sec_context(
-                &raw mut minor,
-                &raw mut context,
-                call.cred.map_or(ptr::null_mut(), Cred::raw),
-                lent_token.raw(),
-                call.bindings.raw(),
-                if call.wants_source {
-                    &raw mut source
-                } else {
-                    ptr::null_mut()
-                },
-                ptr::null_mut(),
-                output.out(),
-                &raw mut flags,
-                &raw mut lifetime,
-                if call.wants_delegated {
-                    &raw mut delegated
-                } else {
-                    ptr::null_mut()
-                },
-            )
+        let accept = context::Accept {
+            cred: LentCred::new(call.cred),
+            bindings: call.bindings,
+            wants_source: call.wants_source,
+            wants_delegated: call.wants_delegated,
         };
-        self.context = Context::take(glue, context);
-        self.lifetime = lifetime;
-        self.source = Name::take(glue, source);
-        self.delegated = Cred::take(glue, delegated);
-        let step = self.leg(Role::Acceptor, glue, status, minor, flags, output);
+        let mut returned = self.context.accept(glue, &accept, token);
+        self.source = returned.source.take();
+        self.delegated = returned.delegated.take();
+        let step = self
+            .leg(Role::Acceptor, glue, returned)
+            .map_err(judged_by_acceptor)?;
         if self.mech == oid::NTLMSSP {
             self.ask_whether_mic_is_demanded();
         }
-        step.map_err(judged_by_acceptor)
+        Ok(step)
     }
 
     /// Say that the mechListMIC is mandatory, where the mechanism itself does not.
@@ -221,39 +173,43 @@ impl GlueMech {
         &mut self,
         role: Role,
         glue: &'static Mechglue,
-        status: Major,
-        minor: u32,
-        flags: u32,
-        output: Buffer,
+        returned: Returned,
     ) -> Result<Step<Buffer>, MechError> {
-        match status {
+        let Returned {
+            status,
+            minor,
+            flags,
+            lifetime,
+            output,
+            ..
+        } = returned;
+        self.lifetime = lifetime;
+        let failure = match status {
             major::COMPLETE => {
                 self.flags = flags;
-                self.established = true;
-                Ok(Step::Done((!output.is_empty()).then_some(output)))
+                return Ok(Step::Done((!output.is_empty()).then_some(output)));
             }
             major::CONTINUE_NEEDED => {
                 self.flags = flags;
-                Ok(Step::Continue(output))
+                return Ok(Step::Continue(output));
             }
-            failure => {
-                let mut error = advised_failure(role, glue, &self.mech, failure, minor);
-                error.token = (!output.is_empty()).then(|| output.as_ref().to_vec());
-                Err(error)
-            }
-        }
+            failure => failure,
+        };
+        let mut error = advised_failure(role, glue, &self.mech, failure, minor);
+        error.token = (!output.is_empty()).then(|| output.as_ref().to_vec());
+        Err(error)
     }
 
     /// A mechanism may say that the mechListMIC is mandatory. NTLM does, by its own MIC, and being
     /// asked, right after its first leg and after each, is what makes it send one (MS-SPNG note 8).
-    /// An initiator asks any mechanism but Kerberos, which does not know the question; an acceptor,
-    /// who could not tell a peer in time, asks NTLM alone. What a mechanism does not know it is not
-    /// asked again.
+    /// An initiator asks any other mechanism but Kerberos, which does not know the question, when
+    /// it is established; an acceptor, who could not tell a peer in time, asks NTLM alone. What a
+    /// mechanism does not know it is not asked again.
     fn ask_whether_mic_is_demanded(&mut self) {
         if read(&UNHEARD).contains(&self.mech) {
             return;
         }
-        let Some(context) = self.context.as_ref() else {
+        let Some(context) = self.standing() else {
             return;
         };
         let mut question = LentOid::new(&REQUIRES_MECHLIST_MIC);
@@ -279,16 +235,22 @@ impl GlueMech {
                 }
             }
         });
+        let glue = context.glue();
         self.demands_mic = status == major::COMPLETE && demanded;
         if status == major::UNAVAILABLE && self.mech != oid::NTLMSSP {
             write(&UNHEARD).push(self.mech);
         }
         // SAFETY: null or the glue's own set, released once.
-        unsafe {
-            context
-                .glue()
-                .gss_release_buffer_set(&raw mut minor, &raw mut answer)
-        };
+        unsafe { glue.gss_release_buffer_set(&raw mut minor, &raw mut answer) };
+    }
+
+    /// The context, if it stands a question by identifier.
+    fn standing(&self) -> Option<Standing<'_>> {
+        match &self.context {
+            GlueContext::Established(context) => Some(context.standing()),
+            GlueContext::Partial(context) if self.mech == oid::NTLMSSP => context.of_ntlm(),
+            GlueContext::Partial(_) | GlueContext::None => None,
+        }
     }
 
     /// Put NTLM's RC4 state back to what it was before the mechListMIC was made or verified, so
@@ -297,7 +259,7 @@ impl GlueMech {
         if self.mech != oid::NTLMSSP {
             return Ok(());
         }
-        let Some(context) = self.context.as_ref() else {
+        let Some(context) = self.context.established() else {
             return Err(self.spoilt());
         };
         let glue = context.glue();
@@ -332,9 +294,10 @@ impl GlueMech {
         &self.mech
     }
 
-    /// The inner context, once there is one.
-    pub(crate) fn context(&self) -> Option<&Context> {
-        self.context.as_ref()
+    /// The inner context, once it is established.
+    #[inline]
+    pub(crate) fn established(&self) -> Option<&Established> {
+        self.context.established()
     }
 
     /// The flags it reported last.
@@ -358,8 +321,11 @@ impl GlueMech {
     }
 
     /// Give the inner context up, for export.
-    pub(crate) fn into_context(self) -> Option<Context> {
-        self.context
+    pub(crate) fn into_established(self) -> Option<Established> {
+        match self.context {
+            GlueContext::Established(context) => Some(context),
+            GlueContext::Partial(_) | GlueContext::None => None,
+        }
     }
 
     fn spoilt(&self) -> MechError {
@@ -375,7 +341,7 @@ impl GlueMech {
 
 impl Mech for GlueMech {
     fn sign(&mut self, message: &[u8]) -> Result<Vec<u8>, MechError> {
-        let Some(context) = self.context.as_ref() else {
+        let Some(context) = self.context.established() else {
             return Err(self.spoilt());
         };
         let glue = context.glue();
@@ -393,7 +359,7 @@ impl Mech for GlueMech {
     }
 
     fn verify(&mut self, message: &[u8], mic: &[u8]) -> Result<(), MechError> {
-        let Some(context) = self.context.as_ref() else {
+        let Some(context) = self.context.established() else {
             return Err(self.spoilt());
         };
         let glue = context.glue();

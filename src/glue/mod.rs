@@ -7,6 +7,7 @@
 pub(crate) mod availability;
 pub(crate) mod call;
 pub(crate) mod catalog;
+pub(crate) mod context;
 pub(crate) mod environment;
 pub(crate) mod kerberos;
 mod libkrb5;

@@ -134,6 +134,7 @@ macro_rules! owner {
         }
     };
 }
+pub(super) use owner;
 
 owner!(
     /// A name of the glue's.
@@ -147,13 +148,6 @@ owner!(
     Cred, gss_cred_id_t, gss_cred_id_struct, |glue, minor, cred| {
         // SAFETY: passes the caller's contract on.
         unsafe { glue.gss_release_cred(minor, cred) }
-    }
-);
-owner!(
-    /// A security context of an inner mechanism.
-    Context, gss_ctx_id_t, gss_ctx_id_struct, |glue, minor, context| {
-        // SAFETY: passes the caller's contract on; no deletion token is wanted.
-        unsafe { glue.gss_delete_sec_context(minor, context, ptr::null_mut()) }
     }
 );
 owner!(
@@ -331,6 +325,39 @@ impl<'a> LentBuffer<'a> {
     }
 }
 
+/// A credential lent to C for the time of a call; the null handle is the default one.
+#[derive(Clone, Copy)]
+pub(crate) struct LentCred<'a> {
+    handle: gss_cred_id_t,
+    lender: PhantomData<&'a ()>,
+}
+
+impl<'a> LentCred<'a> {
+    /// The glue's credential that this library holds, or the default one.
+    pub(crate) fn new(cred: Option<&'a Cred>) -> Self {
+        Self {
+            handle: cred.map_or(ptr::null_mut(), Cred::raw),
+            lender: PhantomData,
+        }
+    }
+
+    /// The application's.
+    ///
+    /// # Safety
+    /// `handle` is null or a credential of the glue's, alive for `'a`.
+    pub(super) unsafe fn of_app(handle: gss_cred_id_t) -> Self {
+        Self {
+            handle,
+            lender: PhantomData,
+        }
+    }
+
+    /// The handle, for a call.
+    pub(super) fn raw(self) -> gss_cred_id_t {
+        self.handle
+    }
+}
+
 /// Channel bindings of a caller, handed through to the mechanisms behind the glue unread.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
@@ -339,7 +366,15 @@ pub(crate) struct Bindings<'a> {
     caller: PhantomData<&'a ()>,
 }
 
-impl Bindings<'_> {
+impl<'a> Bindings<'a> {
+    /// Those that this library has made itself, or none.
+    pub(super) fn new(made: Option<&'a mut gss_channel_bindings_struct>) -> Self {
+        Self {
+            pointer: made.map_or(ptr::null_mut(), ptr::from_mut),
+            caller: PhantomData,
+        }
+    }
+
     /// For a call.
     pub(crate) fn raw(self) -> gss_channel_bindings_t {
         self.pointer

@@ -2,12 +2,13 @@
 //! credential, the glue's choice of who answers. For the parts of this library that are
 //! applications themselves.
 
-use super::call::{self, ContextFacts};
+use super::Mechglue;
+use super::call::{self, ContextFacts, is_failure};
+use super::context::{Accept, GlueContext, Init, OurSpnego, Returned, Standing};
 use super::mech::failed;
-use super::owned::{Buffer, Context, Cred, LentBuffer, LentOid, LentOidSet, Name};
-use super::{Mechglue, call::is_failure};
+use super::owned::{Bindings, Buffer, Cred, LentBuffer, LentCred, LentOidSet, Name};
 use crate::advice::Trouble;
-use crate::error::{Error, MechError, major};
+use crate::error::{Cause, Error, MechError, major};
 use crate::oid::{self, Oid};
 use crate::role::Role;
 use crate::sys::*;
@@ -41,10 +42,11 @@ pub(crate) enum Holder {
 }
 
 impl Holder {
-    fn handle(&self) -> gss_cred_id_t {
+    fn lend(&self) -> LentCred<'_> {
         match self {
-            Self::App(cred) => cred.0,
-            Self::Own(cred) => cred.raw(),
+            // SAFETY: the application keeps its credential for as long as it promised.
+            Self::App(cred) => unsafe { LentCred::of_app(cred.0) },
+            Self::Own(cred) => LentCred::new(Some(cred)),
         }
     }
 }
@@ -83,14 +85,29 @@ impl Refused {
         let trouble = Trouble::of(whose, role, status, minor, &error.reason);
         Self { error, trouble }
     }
+
+    /// A leg of a context that has had its last.
+    fn over(mech: &Oid) -> Self {
+        let error = MechError {
+            mech: *mech,
+            major: major::NO_CONTEXT,
+            cause: Cause::Refused,
+            reason: "the security context is over: begin another".to_owned(),
+            token: None,
+        };
+        let trouble = None;
+        Self { error, trouble }
+    }
 }
 
 /// One security context of SPNEGO, as an application has it.
 pub(crate) struct Session {
     glue: &'static Mechglue,
     terms: Arc<Terms>,
-    context: Option<Context>,
+    /// Nothing once a leg has failed.
+    context: GlueContext,
     flags: u32,
+    is_over: bool,
 }
 
 /// The library of an application that may not have loaded one yet; it is never unloaded.
@@ -176,9 +193,14 @@ pub(crate) fn acquire(
     }
 }
 
-/// Whether this project's SPNEGO made the credential: only it knows the option.
-pub(crate) fn is_ours(cred: &mut Cred) -> bool {
-    call::change_cred(cred, &oid::MAX_OUTPUT_TOKEN_SIZE, &OFF).is_ok()
+/// Whether a glue's SPNEGO is this project's: only that knows the option. `None` when there is no
+/// credential to be asked.
+pub(crate) fn ours(glue: &'static Mechglue) -> Option<Result<OurSpnego, Error>> {
+    let name = call::import_name(glue, b"nobody@INVALID", Some(&oid::USER_NAME)).ok()?;
+    let password = Some(&b"none"[..]);
+    let made = acquire(glue, &oid::SPNEGO, Role::Initiator, Some(&name), password);
+    let changed = call::change_cred(&mut made.ok()?, &oid::MAX_OUTPUT_TOKEN_SIZE, &OFF);
+    Some(changed.map(|_| OurSpnego::proved()))
 }
 
 /// What the mechanism thinks fit, RFC 2744 section 5.2.
@@ -193,8 +215,9 @@ impl Session {
         Self {
             glue,
             terms,
-            context: None,
+            context: GlueContext::None,
             flags: 0,
+            is_over: false,
         }
     }
 
@@ -202,30 +225,90 @@ impl Session {
     /// peer, and whether that completes the context.
     ///
     /// # Errors
-    /// The glue's; the token is what the peer gets in spite of it.
+    /// The glue's; the token is what the peer gets in spite of it. Nothing can be done with the
+    /// context any more.
     pub(crate) fn step(&mut self, token: Option<&[u8]>) -> Result<(Buffer, bool), Refused> {
-        let mut output = Buffer::empty(self.glue);
-        let (status, minor) = match &self.terms.clone().target {
-            Some(target) => self.initiate(target, token, &mut output),
-            None => self.accept(token.unwrap_or_default(), &mut output),
-        };
-        if is_failure(status) {
-            let role = match self.terms.target {
-                Some(_) => Role::Initiator,
-                None => Role::Acceptor,
-            };
-            let mut refused = Refused::new(self.glue, &self.terms.mech, role, status, minor);
-            refused.error.token = (!output.is_empty()).then(|| output.as_ref().to_vec());
-            return Err(refused);
+        if self.is_over {
+            return Err(Refused::over(&self.terms.mech));
         }
-        Ok((output, status & major::CONTINUE_NEEDED == 0))
+        let returned = self.call(token);
+        self.flags = returned.flags;
+        let Returned {
+            status,
+            minor,
+            output,
+            ..
+        } = returned;
+        self.is_over = status != major::CONTINUE_NEEDED;
+        match status {
+            major::COMPLETE | major::CONTINUE_NEEDED => Ok((output, status == major::COMPLETE)),
+            failure => {
+                let role = self.role();
+                let mut refused = Refused::new(self.glue, &self.terms.mech, role, failure, minor);
+                refused.error.token = (!output.is_empty()).then(|| output.as_ref().to_vec());
+                self.context = GlueContext::None;
+                Err(refused)
+            }
+        }
+    }
+
+    fn call(&mut self, token: Option<&[u8]>) -> Returned {
+        let terms = &self.terms;
+        let mut bindings = terms.bindings.as_deref().map(bindings);
+        let bindings = Bindings::new(bindings.as_mut());
+        let cred = terms.cred.lend();
+        match &terms.target {
+            Some(target) => {
+                let init = Init {
+                    cred,
+                    target,
+                    mech: &terms.mech,
+                    flags: terms.flags,
+                    lifetime: DEFAULT_LIFETIME,
+                    bindings,
+                };
+                self.context.init(&init, token)
+            }
+            None => {
+                let accept = Accept {
+                    cred,
+                    bindings,
+                    wants_source: false,
+                    wants_delegated: false,
+                };
+                let token = token.unwrap_or_default();
+                self.context.accept(self.glue, &accept, token)
+            }
+        }
+    }
+
+    fn role(&self) -> Role {
+        match self.terms.target {
+            Some(_) => Role::Initiator,
+            None => Role::Acceptor,
+        }
     }
 
     /// What the SPNEGO behind the context answers to a question, which only this project's knows.
-    /// `None` when there is no context to ask.
+    /// `None` when there is no context that can be asked.
     pub(crate) fn ask(&self, question: &Oid) -> Option<Result<Vec<Vec<u8>>, Error>> {
-        let context = self.context.as_ref()?;
-        Some(call::ask_context(context, question))
+        Some(call::ask_context(self.standing()?, question))
+    }
+
+    /// The context, if it stands a question. While it is on its way, an acceptor's is the peer's to
+    /// choose, whose token may be one of a mechanism alone.
+    fn standing(&self) -> Option<Standing<'_>> {
+        match &self.context {
+            GlueContext::Established(context) => Some(context.standing()),
+            GlueContext::Partial(context) => self.ours().map(|ours| context.of_our_spnego(ours)),
+            GlueContext::None => None,
+        }
+    }
+
+    /// Proof that an initiator's context is of this project's SPNEGO.
+    fn ours(&self) -> Option<OurSpnego> {
+        let asks_spnego = self.role() == Role::Initiator && self.terms.mech == oid::SPNEGO;
+        asks_spnego.then(|| ours(self.glue)?.ok()).flatten()
     }
 
     /// What has been established: the peer's name and the rest of what the context tells.
@@ -233,7 +316,7 @@ impl Session {
     /// # Errors
     /// The glue's.
     pub(crate) fn facts(&self) -> Result<(Option<String>, ContextFacts), Error> {
-        let context = self.context.as_ref().ok_or(NOT_ESTABLISHED)?;
+        let context = self.context.established().ok_or(NOT_ESTABLISHED)?;
         let initiates = self.terms.target.is_some();
         let mut facts = call::inquire_context(context, !initiates, initiates)?;
         facts.flags |= self.flags;
@@ -247,70 +330,6 @@ impl Session {
             None => None,
         };
         Ok((shown, facts))
-    }
-
-    fn initiate(&mut self, target: &Name, token: Option<&[u8]>, output: &mut Buffer) -> (u32, u32) {
-        let terms = Arc::clone(&self.terms);
-        let mut mech = LentOid::new(&terms.mech);
-        let mut lent = LentBuffer::new(token.unwrap_or_default());
-        let mut bindings = terms.bindings.as_deref().map(bindings);
-        let mut context = self.taken();
-        let (mut minor, mut flags) = (0, 0);
-        // SAFETY: the application keeps its credential for as long as it promised; the other
-        // handles are this glue's and alive, lent values live to the end of this function, outs are
-        // locals.
-        let status = unsafe {
-            self.glue.gss_init_sec_context(
-                &raw mut minor,
-                self.terms.cred.handle(),
-                &raw mut context,
-                target.raw(),
-                mech.raw(),
-                terms.flags,
-                0,
-                bindings.as_mut().map_or(ptr::null_mut(), ptr::from_mut),
-                token.map_or(ptr::null_mut(), |_| lent.raw()),
-                ptr::null_mut(),
-                output.out(),
-                &raw mut flags,
-                ptr::null_mut(),
-            )
-        };
-        self.context = Context::take(self.glue, context);
-        self.flags = flags;
-        (status, minor)
-    }
-
-    fn accept(&mut self, token: &[u8], output: &mut Buffer) -> (u32, u32) {
-        let mut lent = LentBuffer::new(token);
-        let mut bindings = self.terms.bindings.as_deref().map(bindings);
-        let mut context = self.taken();
-        let (mut minor, mut flags) = (0, 0);
-        // SAFETY: as in `initiate`; the outs that are null are not wanted.
-        let status = unsafe {
-            self.glue.gss_accept_sec_context(
-                &raw mut minor,
-                &raw mut context,
-                self.terms.cred.handle(),
-                lent.raw(),
-                bindings.as_mut().map_or(ptr::null_mut(), ptr::from_mut),
-                ptr::null_mut(),
-                ptr::null_mut(),
-                output.out(),
-                &raw mut flags,
-                ptr::null_mut(),
-                ptr::null_mut(),
-            )
-        };
-        self.context = Context::take(self.glue, context);
-        self.flags = flags;
-        (status, minor)
-    }
-
-    fn taken(&mut self) -> gss_ctx_id_t {
-        self.context
-            .take()
-            .map_or(ptr::null_mut(), Context::into_raw)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the context of an inner mechanism tells, takes and gives, whichever kind it is.
 #![forbid(unsafe_code)]
 
-use super::{FAILED, INDEFINITE};
+use super::{FAILED, INDEFINITE, UNFINISHED};
 use crate::error::{Error, Major};
 use crate::ffi::inner::{Inner, Token};
 use crate::ffi::name::Name;
@@ -62,9 +62,23 @@ impl Inner {
     ) -> Result<Facts, Error> {
         match self {
             Self::Glue(mech) => {
-                let facts = match mech.context() {
-                    Some(context) => call::inquire_context(context, wants_source, wants_target)?,
-                    None => ContextFacts::default(),
+                let facts = match mech.established() {
+                    Some(context) => {
+                        let is_ntlm = *mech.mech() == oid::NTLMSSP;
+                        let facts =
+                            call::inquire_context(context, wants_source, wants_target && !is_ntlm)?;
+                        // gss-ntlmssp 1.2 crashes when asked for the target of an acceptor's.
+                        if wants_target && is_ntlm && facts.locally_initiated {
+                            call::inquire_context(context, wants_source, true)?
+                        } else {
+                            facts
+                        }
+                    }
+                    // It may be empty, or its mechanism may not stand the question.
+                    None => ContextFacts {
+                        flags: mech.flags(),
+                        ..ContextFacts::default()
+                    },
                 };
                 Ok(Facts {
                     source: facts.source.map(Name::of_glue),
@@ -87,7 +101,7 @@ impl Inner {
     pub(super) fn set_option(&self, option: &Oid, value: &[u8]) -> Result<Major, Error> {
         match self {
             Self::Glue(mech) => {
-                call::set_context_option(mech.context().ok_or(FAILED)?, option, value)
+                call::set_context_option(mech.established().ok_or(UNFINISHED)?, option, value)
             }
             Self::Ntlm(_) => Err(Error::Unavailable("our own NTLM has no options")),
         }
@@ -98,7 +112,7 @@ impl Inner {
     pub(super) fn take_source(&mut self) -> Result<Option<Name>, Error> {
         match self {
             Self::Glue(mech) => {
-                let name = match (mech.take_source(), mech.context()) {
+                let name = match (mech.take_source(), mech.established()) {
                     (Some(name), _) => Some(name),
                     (None, Some(context)) => call::inquire_context(context, true, false)?.source,
                     (None, None) => None,
@@ -120,7 +134,7 @@ impl Inner {
         match self {
             Self::Glue(mech) => {
                 let (oid, flags) = (*mech.mech(), mech.flags());
-                let Some(context) = mech.into_context() else {
+                let Some(context) = mech.into_established() else {
                     return (Err(FAILED), None);
                 };
                 let (token, left) = call::export_context(context);
