@@ -4,13 +4,12 @@
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 CARGO = cargo
-TOOL = --features tool
-CHECK_FEATURES = --features generate,tool
+CHECK = --workspace --features generate
 
-# The plugin by itself: cargo optimizes as a whole only what is not built as a Rust library as well.
+# All that is installed: the plugin (libgss_spnego.so), the library for C programs
+# (libgss_spnego_capi.so, libgss_spnego.so.0 where it is installed) and the tool (spnego).
 define BUILD
-$(CARGO) rustc --release --locked --lib --crate-type cdylib --target-dir target/plugin
-$(CARGO) build --release --locked $(TOOL)
+$(CARGO) build --release --locked
 endef
 
 # make install
@@ -19,10 +18,9 @@ export DESTDIR PREFIX LIBDIR SYSCONFDIR
 help: ## show this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
-build: ## build the plugin, target/plugin/release/libgss_spnego.so, the tool and the library for C
+build: ## build the plugin, target/release/libgss_spnego.so, the tool and the library for C
 	tools/deps build
 	$(BUILD)
-	tools/library target/release/libgss_spnego.a target/release/libgss_spnego.so.0
 
 demo: ## curl, Heimdal, Apache and ssh with the plugin, in a throwaway realm (root; under a minute)
 	tools/deps build demo
@@ -36,11 +34,11 @@ check: ## everything that is tested
 	$(CARGO) fmt --check
 	@if $(CARGO) clippy --version >/dev/null 2>&1; then \
 	    echo '$(CARGO) clippy'; \
-	    $(CARGO) clippy --locked --all-targets $(CHECK_FEATURES) -- -D warnings; \
+	    $(CARGO) clippy --locked --all-targets $(CHECK) -- -D warnings; \
 	else \
 	    echo 'SKIPPED: the lints, because this Rust has no clippy (rustup has, Debian 12 not)'; \
 	fi
-	$(CARGO) test --locked --no-fail-fast $(CHECK_FEATURES)
+	$(CARGO) test --locked --no-fail-fast $(CHECK)
 
 bench: ## instructions and time of a handshake: raw krb5, the built-in SPNEGO, the plugin
 	tools/deps bench

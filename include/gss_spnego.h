@@ -3,7 +3,7 @@
  * project's SPNEGO adds to GSS-API. Link with -lgss_spnego; no name of GSS-API is in that library.
  *
  * The functions work on handles and buffers and never do I/O. A handle is used by one thread at a
- * time. Made by cbindgen from src/ffi/public.rs; do not edit.
+ * time. Made by cbindgen from crates/capi/src/public.rs; do not edit.
  */
 
 #ifndef GSS_SPNEGO_H

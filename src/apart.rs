@@ -4,11 +4,12 @@
 
 use super::name::HOSTBASED_SERVICE;
 use super::own;
-use crate::error::MechError;
-use crate::glue::mech::{self, Acquire, Source};
-use crate::glue::owned::{Cred, Store};
-use crate::glue::{Mechglue, availability, call};
-use crate::oid;
+use crate::availability;
+use gssapi::mech::{self, Acquire, Source};
+use gssapi::owned::{Cred, Store};
+use gssapi::{Mechglue, call};
+use spnego::error::MechError;
+use spnego::oid;
 use std::ffi::c_int;
 use std::sync::OnceLock;
 

@@ -1,13 +1,13 @@
 //! Whether NTLM can be offered honestly without asking for it each time: its credential costs
 //! millions of instructions, loading it as many again, and gss-ntlmssp leaks a part of each.
 
-use super::mech::{self, Acquire, Source};
-use super::owned::Store;
-use super::{Mechglue, environment, held_briefly};
-use crate::advice::{Trouble, advised};
-use crate::error::{Cause, MechError, major};
-use crate::oid;
-use crate::sys::GSS_C_INITIATE;
+use gssapi::mech::{self, Acquire, Source};
+use gssapi::owned::Store;
+use gssapi::sys::GSS_C_INITIATE;
+use gssapi::{Mechglue, environment, held_briefly};
+use spnego::advice::{Trouble, advised};
+use spnego::error::{Cause, MechError, major};
+use spnego::oid;
 use std::ffi::c_int;
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Read};

@@ -10,20 +10,20 @@ pub(super) use carrying::{export_sec_context, import_sec_context, import_sec_con
 pub(super) use inner::Facts;
 pub(super) use legs::{accept_sec_context, init_sec_context};
 
-use super::arg::{In, InOutHandle, Octets, OidIn, Out, OutHandle, OutOctets, OutOid, Status};
-use super::handle::lock;
 use super::inner::{Held, Inner};
 use super::name::Name;
-use crate::advice::{Trouble, advised};
-use crate::error::{Error, major};
-use crate::glue::Mechglue;
-use crate::negotiate::conversation::Conversation;
-use crate::negotiate::{Acceptor, Initiator, Record};
-use crate::oid::Oid;
-use crate::policy::Rules;
-use crate::role::Role;
-use crate::sys::{GSS_C_PROT_READY_FLAG, GSS_C_TRANS_FLAG};
-use crate::{oid, trace};
+use args::lock;
+use args::{In, InOutHandle, Octets, OidIn, Out, OutHandle, OutOctets, OutOid, Status};
+use gssapi::Mechglue;
+use gssapi::sys::{GSS_C_PROT_READY_FLAG, GSS_C_TRANS_FLAG};
+use spnego::advice::{Trouble, advised};
+use spnego::error::{Error, major};
+use spnego::negotiate::conversation::Conversation;
+use spnego::negotiate::{Acceptor, Initiator, Record};
+use spnego::oid::Oid;
+use spnego::policy::Rules;
+use spnego::role::Role;
+use spnego::{oid, trace};
 use std::ffi::c_int;
 use std::sync::{Mutex, OnceLock};
 

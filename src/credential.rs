@@ -20,15 +20,16 @@ pub(super) use keeping::{
 pub(super) use options::{set_cred_option, set_neg_mechs};
 
 use super::apart::Apart;
-use super::arg::{InOutHandle, Status};
 use super::inner::{NOT_FOR_THIS, unusable};
 use super::own::Users;
-use crate::error::{Error, MechError, major};
-use crate::glue::{Mechglue, owned};
-use crate::oid::{self, Oid};
-use crate::policy::{self, Current, InForce};
-use crate::sys::{GSS_C_ACCEPT, GSS_C_INITIATE};
+use args::{InOutHandle, Status};
+use gssapi::sys::{GSS_C_ACCEPT, GSS_C_INITIATE};
+use gssapi::{Mechglue, owned};
+use spnego::error::{Error, MechError, major};
+use spnego::oid::{self, Oid};
+use spnego::policy::{self, Current, InForce};
 use std::ffi::c_int;
+use std::ops::Deref;
 use std::sync::{Arc, RwLock};
 
 /// A credential of ours.
@@ -65,7 +66,22 @@ struct Lost {
 }
 
 /// A credential as C holds it: several contexts may be made with it at once.
-pub(crate) type Shared = RwLock<Credential>;
+pub(crate) struct Shared(RwLock<Credential>);
+
+impl Shared {
+    /// For C to hold.
+    pub(crate) fn new(credential: Credential) -> Self {
+        Self(RwLock::new(credential))
+    }
+}
+
+impl Deref for Shared {
+    type Target = RwLock<Credential>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
 
 impl Credential {
     /// `mechs` are those of the glue's credential.

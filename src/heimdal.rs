@@ -1,18 +1,16 @@
 //! What Heimdal 7 asks for in a manner of its own.
 #![forbid(unsafe_code)]
 
-use super::arg::{
-    In, InOut, InOutHandle, Octets, OidIn, Out, OutHandle, OutOctets, OutOidSet, Status,
-};
 use super::credential::{self, NO_CREDENTIAL, Shared};
-use super::handle::read;
 use super::name::{NO_NAME, Name};
 use super::{mechanism, report};
-use crate::error::{Error, Minor, major};
-use crate::glue::mech::Source;
-use crate::glue::{Mechglue, call};
-use crate::oid::{self, Oid};
-use crate::sys::GSS_C_MECH_CODE;
+use args::read;
+use args::{In, InOut, InOutHandle, Octets, OidIn, Out, OutHandle, OutOctets, OutOidSet, Status};
+use gssapi::mech::Source;
+use gssapi::sys::GSS_C_MECH_CODE;
+use gssapi::{Mechglue, call};
+use spnego::error::{Error, Minor, major};
+use spnego::oid::{self, Oid};
 use std::ffi::c_int;
 
 /// Release a credential of ours; or one of the glue's: a delegated one that the application does

@@ -2,26 +2,26 @@
 //! them. The only place that knows that there are several kinds of mechanism.
 #![forbid(unsafe_code)]
 
-use super::arg::channel;
 use super::credential::Credential;
 use super::name::Name;
 use super::own::{self, Own, Users};
 use super::telling;
-use crate::advice::{Trouble, advised};
-use crate::error::{Cause, Error, MechError, major};
-use crate::glue::mech::{self, Accept, Acquire, GlueMech, Initiate, Source};
-use crate::glue::owned::{self, Bindings, Buffer, Cred, Store};
-use crate::glue::{Mechglue, availability, kerberos};
-use crate::negotiate::{Mech, Mechs, Record, Step};
-use crate::ntlm;
-use crate::oid::{self, Oid};
-use crate::policy::{self, InForce, Rule, Rules, Setting};
-use crate::role::Role;
-use crate::sys::{
+use crate::availability;
+use args::channel;
+use gssapi::mech::{self, Accept, Acquire, GlueMech, Initiate, Source};
+use gssapi::owned::{self, Bindings, Buffer, Cred, Store};
+use gssapi::sys::{
     GSS_C_ACCEPT, GSS_C_CHANNEL_BOUND_FLAG, GSS_C_DELEG_FLAG, GSS_C_INITIATE, GSS_C_INTEG_FLAG,
     GSS_C_MUTUAL_FLAG,
 };
-use crate::trace;
+use gssapi::{Mechglue, kerberos};
+use spnego::advice::{Trouble, advised};
+use spnego::error::{Cause, Error, MechError, major};
+use spnego::negotiate::{Mech, Mechs, Record, Step};
+use spnego::oid::{self, Oid};
+use spnego::policy::{self, InForce, Rule, Rules, Setting};
+use spnego::role::Role;
+use spnego::trace;
 use std::ffi::c_int;
 use std::sync::Arc;
 

@@ -2,15 +2,15 @@
 //! the answers are in `include/gss_spnego.h`.
 #![forbid(unsafe_code)]
 
-use super::arg::{In, OidIn, OutSet, Status};
 use super::context::{Context, NO_CONTEXT, Stage, Story};
 use super::credential::{NO_CREDENTIAL, Shared};
-use super::handle::read;
-use super::public::*;
-use crate::error::{Error, major};
-use crate::glue::{Mechglue, call};
-use crate::negotiate::MicState;
-use crate::oid::{self, Oid, inquiry};
+use args::read;
+use args::{In, OidIn, OutSet, Status};
+use gssapi::{Mechglue, call};
+use spnego::answer::*;
+use spnego::error::{Error, major};
+use spnego::negotiate::MicState;
+use spnego::oid::{self, Oid, inquiry};
 
 /// Whether it is for us to answer, and not for the mechanism.
 pub(super) fn is_ours(object: &OidIn<'_>) -> bool {

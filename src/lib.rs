@@ -1,27 +1,30 @@
-//! gss-spnego: SPNEGO (RFC 4178 and MS-SPNG) as a GSS-API mechanism plugin. The map of the house:
-//! `ffi` is the door, `glue` and `ntlm` are the mechanisms, `negotiate` is the protocol, `wire` the
-//! octets, and the words that all of them use come first.
+//! gss-spnego: SPNEGO as a GSS-API mechanism plugin, what C calls. A row of `table` makes each entry
+//! point, the crate `args` turns its arguments into values, `guard` runs its body; the bodies are safe
+//! Rust. The protocol is the crate `spnego`, its mechanisms are `ntlm` and those that the crate
+//! `gssapi` calls the glue for.
+#![deny(unsafe_code)]
 
-// Words.
-pub mod advice;
-pub mod error;
-pub mod oid;
-pub mod policy;
-pub mod role;
-pub mod secret;
-pub mod trace;
-// Octets.
-pub mod wire;
-// Protocol.
-pub mod negotiate;
-// Mechanisms.
-mod glue;
-pub mod ntlm;
-// HTTP.
-pub mod http;
-// The system's GSS-API, for Rust programs.
-pub mod system;
-// The door.
-mod ffi;
-// Generated.
-mod sys;
+mod apart;
+mod availability;
+mod context;
+mod credential;
+mod guard;
+mod handle;
+mod heimdal;
+mod inner;
+mod inquiry;
+mod mechanism;
+mod message;
+mod name;
+#[allow(unsafe_code, reason = "asks the dynamic linker")]
+mod neighbours;
+mod own;
+mod report;
+#[allow(unsafe_code, reason = "exports what C calls")]
+mod table;
+#[allow(unsafe_code, reason = "writes where Heimdal's loader says")]
+mod takeover;
+mod telling;
+
+#[global_allocator]
+static ALLOCATOR: args::Malloc = args::Malloc;

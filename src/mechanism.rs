@@ -1,12 +1,12 @@
 //! SPNEGO as a mechanism: what it is, what it is called, and why it failed.
 #![forbid(unsafe_code)]
 
-use super::arg::{InOut, Octets, OidIn, OutOctets, OutOid, OutOidSet, Status};
 use super::report;
-use crate::error::{Minor, major};
-use crate::glue::{Mechglue, call};
-use crate::oid::{self, Oid};
-use crate::sys::GSS_C_MECH_CODE;
+use args::{InOut, Octets, OidIn, OutOctets, OutOid, OutOidSet, Status};
+use gssapi::sys::GSS_C_MECH_CODE;
+use gssapi::{Mechglue, call};
+use spnego::error::{Minor, major};
+use spnego::oid::{self, Oid};
 use std::ffi::c_int;
 
 pub(super) fn indicate_mechs(glue: &'static Mechglue, mut mechs: OutOidSet<'_>) -> Status {

@@ -2,14 +2,14 @@
 //! context is none that can be lent to the glue: not established, or not the glue's.
 #![forbid(unsafe_code)]
 
-use super::arg::{Entry, In, Iov, Octets, OidIn, Out, OutOctets, OutSet, Status, octets_of};
 use super::context::{Context, INDEFINITE, NO_CONTEXT};
 use super::inner::Inner;
-use crate::error::{Cause, Error, MechError, major};
-use crate::glue::{Mechglue, call};
-use crate::ntlm::{MessageError, Ntlm, Part, context_flag};
-use crate::oid::{self, Oid};
-use crate::secret::Secret;
+use args::{Entry, In, Iov, Octets, OidIn, Out, OutOctets, OutSet, Status, octets_of};
+use gssapi::{Mechglue, call};
+use ntlm::{MessageError, Ntlm, Part, context_flag};
+use spnego::error::{Cause, Error, MechError, major};
+use spnego::oid::{self, Oid};
+use spnego::secret::Secret;
 use std::ffi::c_int;
 
 pub(super) fn gss_get_mic(

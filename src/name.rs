@@ -2,11 +2,11 @@
 //! target of every call into us and throws it away again.
 #![forbid(unsafe_code)]
 
-use super::arg::{In, Octets, OidIn, Out, OutHandle, OutOctets, OutOid, Status};
-use crate::error::{Error, major};
-use crate::glue::{Mechglue, call, owned};
-use crate::ntlm::UserName;
-use crate::oid::{self, Oid};
+use args::{In, Octets, OidIn, Out, OutHandle, OutOctets, OutOid, Status};
+use gssapi::{Mechglue, call, owned};
+use ntlm::UserName;
+use spnego::error::{Error, major};
+use spnego::oid::{self, Oid};
 use std::cell::Cell;
 use std::ffi::c_int;
 use std::sync::OnceLock;
@@ -255,10 +255,7 @@ pub(super) fn import_name_by_mech(
     import_name(glue, text, kind, name)
 }
 
-pub(super) fn release_name(
-    _: &'static Mechglue,
-    mut name: super::arg::InOutHandle<'_, Name>,
-) -> Status {
+pub(super) fn release_name(_: &'static Mechglue, mut name: args::InOutHandle<'_, Name>) -> Status {
     drop(name.take());
     Ok(major::COMPLETE)
 }

@@ -8,13 +8,13 @@ pub(crate) use users::{From, Users, Wanted};
 
 use super::inner::unusable;
 use super::name::Name;
-use crate::error::{Error, MechError};
-use crate::glue::{Mechglue, catalog, environment};
-use crate::negotiate::{Mech, Step};
-use crate::ntlm::{Accept, ChannelBindings, Host, Initiate, Ntlm};
-use crate::oid::{self, Oid};
-use crate::policy::{NtlmProvider, Policy};
-use crate::sys::GSS_C_MUTUAL_FLAG;
+use gssapi::sys::GSS_C_MUTUAL_FLAG;
+use gssapi::{Mechglue, catalog, environment};
+use ntlm::{Accept, ChannelBindings, Host, Initiate, Ntlm};
+use spnego::error::{Error, MechError};
+use spnego::negotiate::{Mech, Step};
+use spnego::oid::{self, Oid};
+use spnego::policy::{NtlmProvider, Policy};
 use std::sync::OnceLock;
 
 /// Whether NTLM is ours to speak: the glue has none, or the configuration prefers ours.
@@ -229,7 +229,7 @@ impl Own {
 pub(crate) struct HalfDone {
     pub(crate) own: Own,
     pub(crate) is_initiator: bool,
-    /// As [`crate::negotiate`] took it apart.
+    /// As [`spnego::negotiate`] took it apart.
     pub(crate) negotiation: Vec<u8>,
     /// The maximum output token size in octets, when the caller set one for this context.
     pub(crate) max_output_token_size: Option<u32>,
@@ -376,10 +376,10 @@ const HALF_DONE: &[u8] = b"gss-spnego, half done, 1:";
 mod tests {
     use super::super::context::Context;
     use super::*;
-    use crate::negotiate::Initiator;
-    use crate::negotiate::script::{self, Script};
-    use crate::ntlm::UserName;
-    use crate::role::Role;
+    use ntlm::UserName;
+    use spnego::negotiate::Initiator;
+    use spnego::negotiate::script::{self, Script};
+    use spnego::role::Role;
 
     #[test]
     fn what_the_glue_would_hand_back_is_known() {

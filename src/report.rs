@@ -2,8 +2,8 @@
 //! interface gives it nothing but the minor code.
 #![forbid(unsafe_code)]
 
-use crate::error::{Error, Minor};
-use crate::trace::{self, Event};
+use spnego::error::{Error, Minor};
+use spnego::trace::{self, Event};
 use std::cell::RefCell;
 
 thread_local! {

@@ -3,24 +3,26 @@
 //! same name; one for a message does so as well, and goes to our own NTLM when that has the
 //! context; one that asks does either, unless the question is ours to answer.
 
-use super::arg::{
-    Argument, In, InOut, InOutHandle, Iov, More, Octets, OidIn, OidSetIn, Out, OutHandle,
-    OutOctets, OutOid, OutOidSet, OutSet, Status, Through,
-};
 use super::context::Context;
 use super::credential::Shared;
 use super::handle::{Lend, Lent, Refuse};
 use super::name::Name;
-use super::{
-    answer, context, credential, guard, heimdal, inquiry, mechanism, message, name, panics,
+use super::{context, credential, heimdal, inquiry, mechanism, message, name};
+use crate::guard::{answer, guard};
+use crate::takeover;
+use args::panics;
+use args::statics;
+use args::{
+    Argument, In, InOut, InOutHandle, Iov, More, Octets, OidIn, OidSetIn, Out, OutHandle,
+    OutOctets, OutOid, OutOidSet, OutSet, Status, Through,
 };
-use crate::error::{Error, major};
-use crate::glue::owned::{Bindings, LentOid, Store};
-use crate::glue::{Mechglue, call, catalog, environment, statics, takeover};
-use crate::oid;
-use crate::policy;
-use crate::sys::{gss_OID, gss_OID_set, gss_any, gss_buffer_desc};
-use crate::trace;
+use gssapi::owned::{Bindings, LentOid, Store};
+use gssapi::sys::{gss_OID, gss_OID_set, gss_any, gss_buffer_desc};
+use gssapi::{Mechglue, call, catalog, environment};
+use spnego::error::{Error, major};
+use spnego::oid;
+use spnego::policy;
+use spnego::trace;
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
@@ -31,7 +33,7 @@ macro_rules! prototype {
         None
     };
     ($header:ident) => {
-        Some(crate::sys::$header)
+        Some(gssapi::sys::$header)
     };
 }
 
@@ -458,7 +460,7 @@ pub(crate) unsafe extern "C" fn gss_mech_interposer(_: gss_OID) -> gss_OID_set {
     panics::caught(|| call::oid_set(Mechglue::mit(), &[oid::SPNEGO]))
         .ok()
         .and_then(Result::ok)
-        .map_or(ptr::null_mut(), crate::glue::owned::OidSet::into_raw)
+        .map_or(ptr::null_mut(), gssapi::owned::OidSet::into_raw)
 }
 
 /// MIT asks this of a mechanism that is configured without `<interposer>`. Null: we are none.

@@ -2,10 +2,11 @@
 //! being loaded, under an identifier of ours, is made SPNEGO's; 7 finds it before its built-in one,
 //! because it keeps the newest entry first.
 
-use super::{Mechglue, statics};
-use crate::error::{Major, major};
-use crate::oid::{self, Oid};
-use crate::sys::{gss_OID, gss_buffer_desc, gss_buffer_t, gss_const_OID};
+use args::statics;
+use gssapi::sys::{gss_OID, gss_buffer_desc, gss_buffer_t, gss_const_OID};
+use gssapi::{Mechglue, owned};
+use spnego::error::{Major, major};
+use spnego::oid::{self, Oid};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr;
 use std::sync::OnceLock;
@@ -26,13 +27,13 @@ pub(crate) unsafe fn become_spnego(
     acquire_cred_ext: *const c_void,
 ) -> Major {
     // SAFETY: null, or the identifier of the entry.
-    let given = unsafe { super::owned::read_oid(entry) };
+    let given = unsafe { owned::read_oid(entry) };
     // SAFETY: as above.
     let entry = unsafe { entry.as_ref() };
     let (Some(entry), true) = (entry, given == Some(oid::OURS)) else {
         return major::UNAVAILABLE;
     };
-    if !Mechglue::heimdal().is_heimdal_7() || options.is_null() || count.is_null() {
+    if !is_heimdal_7() || options.is_null() || count.is_null() {
         return major::UNAVAILABLE;
     }
     // SAFETY: Heimdal 7's own places, in the middle of its entry.
@@ -138,13 +139,12 @@ impl Place {
     }
 }
 
-impl Mechglue {
-    /// Whether the Heimdal in this process is a 7: these two functions came after it.
-    fn is_heimdal_7(&self) -> bool {
-        !self.find(c"gss_init_sec_context").is_null()
-            && self.find(c"gss_set_neg_mechs").is_null()
-            && self.find(c"gss_acquire_cred_from").is_null()
-    }
+/// Whether the Heimdal in this process is a 7: these two functions came after it.
+fn is_heimdal_7() -> bool {
+    let heimdal = Mechglue::heimdal();
+    !heimdal.find(c"gss_init_sec_context").is_null()
+        && heimdal.find(c"gss_set_neg_mechs").is_null()
+        && heimdal.find(c"gss_acquire_cred_from").is_null()
 }
 
 /// Heimdal's `gss_mo_desc`: an option of a mechanism. It is declared in no installed header.
@@ -249,7 +249,7 @@ const MA_ITOK_FRAMED: Oid = Oid::known([0x2b, 6, 1, 5, 5, 13, 9]);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::gss_OID_desc;
+    use gssapi::sys::gss_OID_desc;
 
     fn call(oid: &Oid) -> (Major, Vec<u8>, *mut MechOption) {
         let mut octets = oid.content().to_vec();

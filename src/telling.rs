@@ -3,14 +3,14 @@
 #![forbid(unsafe_code)]
 
 use super::inner::{Held, Inner, Side};
-use crate::error::Error;
-use crate::glue::mech::{Acquire, Source};
-use crate::glue::{Mechglue, source};
-use crate::negotiate::Record;
-use crate::oid::{self, Oid};
-use crate::role::Role;
-use crate::sys::{GSS_C_ACCEPT, GSS_C_INITIATE};
-use crate::trace::{self, Event, Scope};
+use gssapi::mech::{Acquire, Source};
+use gssapi::sys::{GSS_C_ACCEPT, GSS_C_INITIATE};
+use gssapi::{Mechglue, source};
+use spnego::error::Error;
+use spnego::negotiate::Record;
+use spnego::oid::{self, Oid};
+use spnego::role::Role;
+use spnego::trace::{self, Event, Scope};
 
 /// A context's first call: the scope of what is told during it.
 #[inline]

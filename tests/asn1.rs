@@ -17,8 +17,8 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::Stdio;
 
-use gss_spnego::oid::{IAKERB, KRB5, KRB5_MS, NEGOEX, NTLMSSP, Oid};
-use gss_spnego::wire::spnego::{MechList, NegState, NegTokenInit, NegTokenResp};
+use spnego::oid::{IAKERB, KRB5, KRB5_MS, NEGOEX, NTLMSSP, Oid};
+use spnego::wire::spnego::{MechList, NegState, NegTokenInit, NegTokenResp};
 use support::{hex, python};
 
 #[test]

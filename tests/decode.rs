@@ -1,6 +1,5 @@
 //! `spnego decode` on tokens of the specifications, on tokens made wrong, and on what curl and its
 //! servers send each other in a realm.
-#![cfg(feature = "tool")]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -939,7 +938,7 @@ fn take_remarks(of: &Value, level: &str, found: &mut Vec<String>) {
 
 /// Run the tool: its status, output and errors.
 fn run(arguments: &[&str], input: &[u8]) -> (i32, String, String) {
-    let mut process = Command::new(env!("CARGO_BIN_EXE_spnego"))
+    let mut process = Command::new(support::tool())
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

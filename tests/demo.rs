@@ -3,12 +3,16 @@
 //! plugin.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::path::{Path, PathBuf};
+mod support;
+
+use std::path::Path;
 use std::process::Command;
 
 #[test]
 fn curl_and_heimdal_sign_in_to_apache_and_ssh_logs_in() {
-    let Some(demo) = run(&plugin()) else { return };
+    let Some(demo) = run(&support::built().plugin) else {
+        return;
+    };
     assert!(demo.passed, "{}", demo.said);
     for claim in [
         "REMOTE_USER is <b>alice@DEMO.TEST</b>",
@@ -36,7 +40,7 @@ fn without_mount_namespaces_heimdal_is_left_out_loudly() {
     command
         .arg(root.join("demo/run"))
         .env("DEMO_NAMESPACE", "none");
-    let Some(demo) = run_by(command, &plugin()) else {
+    let Some(demo) = run_by(command, &support::built().plugin) else {
         return;
     };
     assert!(demo.passed, "{}", demo.said);
@@ -99,10 +103,4 @@ fn can_run() -> Result<(), String> {
         .map_or(Ok(()), |program| {
             Err(format!("/usr/{program} is missing; run tools/deps demo"))
         })
-}
-
-/// The plugin that was built with this test.
-fn plugin() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    test.with_file_name("libgss_spnego.so")
 }

@@ -12,9 +12,9 @@ mod support;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use gss_spnego::negotiate::fragment::LARGEST_MESSAGE;
-use gss_spnego::oid::{NTLMSSP, Oid};
-use gss_spnego::wire::spnego::{MechList, NegTokenInit};
+use spnego::negotiate::fragment::LARGEST_MESSAGE;
+use spnego::oid::{NTLMSSP, Oid};
+use spnego::wire::spnego::{MechList, NegTokenInit};
 use support::{
     Environment, Harness, MechConfig, Output, Pair, Pairing, Realm, Side, hex, part_of, realm,
     scratch_file, skip,

@@ -2,7 +2,6 @@
 //! context: `spnego serve` and `get`, the examples in C over the library for C, and a program in
 //! Rust. Under the built-in SPNEGO, which keeps nothing of such a context, none of them may ask it
 //! anything: it would take them along.
-#![cfg(feature = "tool")]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -20,11 +19,11 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use gss_spnego::http::{Context, Flags};
-use gss_spnego::oid::{self, Oid};
-use gss_spnego::system::{Library, Session, Sessions};
-use gss_spnego::wire::framing::InitialToken;
-use gss_spnego::wire::spnego::{MechList, NegState, NegTokenInit, NegTokenResp};
+use gssapi::system::{Library, Session, Sessions};
+use http::{Context, Flags};
+use spnego::oid::{self, Oid};
+use spnego::wire::framing::InitialToken;
+use spnego::wire::spnego::{MechList, NegState, NegTokenInit, NegTokenResp};
 use support::{Environment, Harness, MechConfig, Realm, Side, realm};
 
 #[test]
@@ -453,7 +452,7 @@ fn has_ntlmssp() -> bool {
 }
 
 fn tool(variables: &Environment) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_spnego"));
+    let mut command = Command::new(support::tool());
     command.envs(variables);
     command
 }

@@ -1,11 +1,11 @@
 //! The manual page and the example of a configuration say what the code does.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-use gss_spnego::error::Minor;
-use gss_spnego::negotiate::fragment::LARGEST_MESSAGE;
-use gss_spnego::oid::{KRB5, NTLMSSP};
-use gss_spnego::policy::{CONFIG_FILE, CONFIG_VARIABLE, Policy, examine};
-use gss_spnego::role::Role;
+use spnego::error::Minor;
+use spnego::negotiate::fragment::LARGEST_MESSAGE;
+use spnego::oid::{KRB5, NTLMSSP};
+use spnego::policy::{CONFIG_FILE, CONFIG_VARIABLE, Policy, examine};
+use spnego::role::Role;
 
 use std::os::unix::fs::PermissionsExt;
 

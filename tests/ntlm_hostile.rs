@@ -11,7 +11,7 @@ mod support;
 
 use std::sync::Mutex;
 
-use gss_spnego::wire::spnego::NegTokenResp;
+use spnego::wire::spnego::NegTokenResp;
 use support::{Harness, Meddled, NtlmEnd as End, in_message, ntlm_users as users};
 
 type Change = Box<dyn Fn(&mut Vec<u8>) + Sync>;

@@ -13,10 +13,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use gss_spnego::negotiate::{Mech, Step};
-use gss_spnego::ntlm::{
+use ntlm::{
     Accept, Accounts, ChannelBindings, Credential, Host, Initiate, Ntlm, UserName, context_flag,
 };
+use spnego::negotiate::{Mech, Step};
 use support::{Harness, hex, ntlm_auth, python, scratch_file, skip, unhex};
 
 const TARGET: &str = "HTTP/server.example.org";

@@ -1,7 +1,6 @@
 //! The command-line tool in a realm: `get` and `serve` with each other, with Apache and with curl,
 //! with and without TLS, and against peers that do not end; `doctor` on machines that are well and
 //! ill.
-#![cfg(feature = "tool")]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -572,7 +571,7 @@ fn bash_completes_commands_and_options() {
             echo "${COMPREPLY[*]}"
         done
         complete -p spnego"#;
-    let run = Run::of(Command::new("bash").args(["--norc", "-c", script, TOOL]));
+    let run = Run::of(Command::new("bash").args(["--norc", "-c", script, support::tool()]));
     let lines: Vec<_> = run.out.lines().collect();
     assert_eq!(
         lines[..3],
@@ -982,8 +981,6 @@ impl Report {
     }
 }
 
-const TOOL: &str = env!("CARGO_BIN_EXE_spnego");
-
 /// A user of the realm with the SPNEGO of a side.
 fn with(realm: &Realm, side: Side) -> Environment {
     let mut variables = realm.environment();
@@ -997,7 +994,9 @@ fn with(realm: &Realm, side: Side) -> Environment {
 fn spnego(variables: &Environment, arguments: &[&str]) -> Run {
     // Nothing here takes that long; what hangs is ended.
     let mut command = Command::new("timeout");
-    command.args(["-k", "5", "170", TOOL]).args(arguments);
+    command
+        .args(["-k", "5", "170", support::tool()])
+        .args(arguments);
     Run::of(command.envs(variables).env_remove("NO_COLOR"))
 }
 
@@ -1015,7 +1014,7 @@ fn in_private_etc_gss(directory: &Path, realm: &Realm) -> Run {
         .args(["-k", "5", "170", "unshare", "-m", "sh", "-c"])
         .arg("mount --bind \"$0\" /etc/gss && exec \"$@\"")
         .arg(directory)
-        .args([TOOL, "--json", "doctor", "HTTP@localhost"]);
+        .args([support::tool(), "--json", "doctor", "HTTP@localhost"]);
     Run::of(command.envs(with(realm, Side::Ours)))
 }
 
@@ -1042,7 +1041,7 @@ struct Server {
 
 impl Server {
     fn start(variables: &Environment, options: &[&str]) -> Self {
-        let mut process = Command::new(TOOL)
+        let mut process = Command::new(support::tool())
             .args(["--json", "serve", "--listen", "localhost:0"])
             .args(options)
             .envs(variables)

@@ -141,7 +141,6 @@ fn kerberos_is_told_from_the_offer_to_the_verdict() {
     assert_eq!(times, as_written);
 }
 
-#[cfg(feature = "tool")]
 #[test]
 fn every_line_of_json_is_an_object_with_the_names_that_the_manual_lists() {
     let Some(realm) = realm() else { return };

@@ -2,18 +2,18 @@
 #![forbid(unsafe_code)]
 
 use super::{Context, NO_CONTEXT, Negotiating, Negotiation, Progress, UNFINISHED};
-use crate::error::{Error, major};
-use crate::ffi::arg::{InOutHandle, Octets, OidIn, OutHandle, OutOctets, Status};
-use crate::ffi::handle::lock;
-use crate::ffi::inner::{Held, Inner, Token};
-use crate::ffi::own;
-use crate::ffi::own::{HalfDone, Own};
-use crate::glue::mech::GlueMech;
-use crate::glue::{Mechglue, call};
-use crate::negotiate::conversation::Conversation;
-use crate::negotiate::{Acceptor, Initiator, Record};
-use crate::oid;
-use crate::policy::Rules;
+use crate::inner::{Held, Inner, Token};
+use crate::own;
+use crate::own::{HalfDone, Own};
+use args::lock;
+use args::{InOutHandle, Octets, OidIn, OutHandle, OutOctets, Status};
+use gssapi::mech::GlueMech;
+use gssapi::{Mechglue, call};
+use spnego::error::{Error, major};
+use spnego::negotiate::conversation::Conversation;
+use spnego::negotiate::{Acceptor, Initiator, Record};
+use spnego::oid;
+use spnego::policy::Rules;
 
 impl Context {
     /// Whether another process could go on with it as it stands: with our own NTLM, when no message is
@@ -32,7 +32,7 @@ impl Context {
     }
 
     /// Take it apart to be carried.
-    pub(in crate::ffi) fn half_done(self) -> Option<HalfDone> {
+    pub(crate) fn half_done(self) -> Option<HalfDone> {
         let Progress {
             negotiation,
             record,
@@ -61,7 +61,7 @@ impl Context {
     }
 
     /// Put it together again.
-    pub(in crate::ffi) fn of_half_done(half_done: HalfDone) -> Option<Self> {
+    pub(crate) fn of_half_done(half_done: HalfDone) -> Option<Self> {
         let octets = &half_done.negotiation;
         let inner = Inner::Ntlm(Box::new(half_done.own));
         let size = half_done.max_output_token_size;
@@ -84,7 +84,7 @@ impl Context {
 /// SPNEGO of this machine can take it in.
 /// A half-done context of our own NTLM goes as well, where the glue would give it back: MIT's hands
 /// what it exported to its built-in SPNEGO, which takes established contexts alone.
-pub(in crate::ffi) fn export_sec_context(
+pub(crate) fn export_sec_context(
     glue: &'static Mechglue,
     mut context: InOutHandle<'_, Context>,
     mut token: OutOctets<'_>,
@@ -118,7 +118,7 @@ pub(in crate::ffi) fn export_sec_context(
     Ok(major::COMPLETE)
 }
 
-pub(in crate::ffi) fn import_sec_context(
+pub(crate) fn import_sec_context(
     glue: &'static Mechglue,
     token: Octets<'_>,
     mut context: OutHandle<'_, Context>,
@@ -157,7 +157,7 @@ pub(in crate::ffi) fn import_sec_context(
     Ok(major::COMPLETE)
 }
 
-pub(in crate::ffi) fn import_sec_context_by_mech(
+pub(crate) fn import_sec_context_by_mech(
     glue: &'static Mechglue,
     _: OidIn<'_>,
     token: Octets<'_>,

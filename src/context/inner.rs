@@ -2,19 +2,19 @@
 #![forbid(unsafe_code)]
 
 use super::{FAILED, INDEFINITE, UNFINISHED};
-use crate::error::{Error, Major};
-use crate::ffi::inner::{Inner, Token};
-use crate::ffi::name::Name;
-use crate::glue::call::ContextFacts;
-use crate::glue::mech::GlueMech;
-use crate::glue::{call, owned};
-use crate::oid::{self, Oid};
+use crate::inner::{Inner, Token};
+use crate::name::Name;
+use gssapi::call::ContextFacts;
+use gssapi::mech::GlueMech;
+use gssapi::{call, owned};
+use spnego::error::{Error, Major};
+use spnego::oid::{self, Oid};
 
 /// What can be told of an inner context.
 #[derive(Default)]
-pub(in crate::ffi) struct Facts {
-    pub(in crate::ffi) source: Option<Name>,
-    pub(in crate::ffi) target: Option<Name>,
+pub(crate) struct Facts {
+    pub(crate) source: Option<Name>,
+    pub(crate) target: Option<Name>,
     /// Seconds left.
     pub(super) lifetime: u32,
     pub(super) mech: Option<Oid>,
@@ -55,11 +55,7 @@ impl Inner {
         }
     }
 
-    pub(in crate::ffi) fn facts(
-        &self,
-        wants_source: bool,
-        wants_target: bool,
-    ) -> Result<Facts, Error> {
+    pub(crate) fn facts(&self, wants_source: bool, wants_target: bool) -> Result<Facts, Error> {
         match self {
             Self::Glue(mech) => {
                 let facts = match mech.established() {

@@ -5,20 +5,21 @@
 use super::{
     Context, ESTABLISHED, FAILED, Failed, NOT_BEFORE_THE_END, Negotiating, Negotiation, Progress,
 };
-use crate::error::{Error, Failure, major};
-use crate::ffi::arg::{In, InOutHandle, Octets, OidIn, Out, OutHandle, OutOctets, OutOid, Status};
-use crate::ffi::credential::Shared;
-use crate::ffi::handle::{lock, read};
-use crate::ffi::inner::{Call, Held, Inner, Side};
-use crate::ffi::name::Name;
-use crate::ffi::telling;
-use crate::glue::owned::Bindings;
-use crate::glue::{Mechglue, neighbours};
-use crate::negotiate::conversation::Conversation;
-use crate::negotiate::{Acceptor, Initiator, Record, Reply};
-use crate::oid::{self, Oid};
-use crate::role::Role;
-use crate::sys::GSS_C_DELEG_FLAG;
+use crate::credential::Shared;
+use crate::inner::{Call, Held, Inner, Side};
+use crate::name::Name;
+use crate::neighbours;
+use crate::telling;
+use args::{In, InOutHandle, Octets, OidIn, Out, OutHandle, OutOctets, OutOid, Status};
+use args::{lock, read};
+use gssapi::Mechglue;
+use gssapi::owned::Bindings;
+use gssapi::sys::GSS_C_DELEG_FLAG;
+use spnego::error::{Error, Failure, major};
+use spnego::negotiate::conversation::Conversation;
+use spnego::negotiate::{Acceptor, Initiator, Record, Reply};
+use spnego::oid::{self, Oid};
+use spnego::role::Role;
 
 /// What a step leaves.
 enum Stepped {
@@ -150,7 +151,7 @@ impl Audience {
     clippy::too_many_arguments,
     reason = "the arguments of RFC 2744 section 5.19"
 )]
-pub(in crate::ffi) fn init_sec_context(
+pub(crate) fn init_sec_context(
     glue: &'static Mechglue,
     cred: In<'_, Shared>,
     mut context: InOutHandle<'_, Context>,
@@ -173,7 +174,7 @@ pub(in crate::ffi) fn init_sec_context(
         flags: ret_flags,
         lifetime: time_rec,
     };
-    let cred = cred.given()?.map(read).transpose()?;
+    let cred = cred.given()?.map(|cred| read(cred)).transpose()?;
     let side = Side::Initiator {
         target: target.given()?,
         flags,
@@ -236,7 +237,7 @@ pub(in crate::ffi) fn init_sec_context(
     clippy::too_many_arguments,
     reason = "the arguments of RFC 2744 section 5.1"
 )]
-pub(in crate::ffi) fn accept_sec_context(
+pub(crate) fn accept_sec_context(
     glue: &'static Mechglue,
     mut context: InOutHandle<'_, Context>,
     cred: In<'_, Shared>,
@@ -257,7 +258,7 @@ pub(in crate::ffi) fn accept_sec_context(
         flags: ret_flags,
         lifetime: time_rec,
     };
-    let cred = cred.given()?.map(read).transpose()?;
+    let cred = cred.given()?.map(|cred| read(cred)).transpose()?;
     let side = Side::Acceptor {
         wants_source: source.is_wanted(),
         wants_delegated: delegated.is_wanted(),

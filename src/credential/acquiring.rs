@@ -3,18 +3,17 @@
 
 use super::finding::{acquire, negotiable};
 use super::{NO_CREDENTIAL, Shared, roles};
-use crate::error::major;
-use crate::ffi::arg::{In, Octets, OidIn, OidSetIn, Out, OutHandle, OutOidSet, Status};
-use crate::ffi::handle::read;
-use crate::ffi::name::Name;
-use crate::ffi::telling;
-use crate::glue::mech::{Acquire, Source};
-use crate::glue::owned::Store;
-use crate::glue::{Mechglue, call};
-use crate::oid::{self, Oid};
-use crate::trace;
+use crate::name::Name;
+use crate::telling;
+use args::read;
+use args::{In, Octets, OidIn, OidSetIn, Out, OutHandle, OutOidSet, Status};
+use gssapi::mech::{Acquire, Source};
+use gssapi::owned::Store;
+use gssapi::{Mechglue, call};
+use spnego::error::major;
+use spnego::oid::{self, Oid};
+use spnego::trace;
 use std::ffi::c_int;
-use std::sync::RwLock;
 
 /// What every acquiring entry point does once its arguments are values.
 pub(crate) struct Wanted<'a> {
@@ -52,7 +51,7 @@ impl Wanted<'_> {
             actual.put(call::oid_set(glue, &[oid::SPNEGO])?);
         }
         time_rec.put(lifetime);
-        cred.put(RwLock::new(credential));
+        cred.put(Shared::new(credential));
         Ok(major::COMPLETE)
     }
 }

@@ -2,19 +2,20 @@
 #![forbid(unsafe_code)]
 
 use super::{Credential, roles};
-use crate::advice::{Trouble, advised};
-use crate::error::{Cause, Error, MechError};
-use crate::ffi::apart::Apart;
-use crate::ffi::context::INDEFINITE;
-use crate::ffi::inner::{absent, unusable};
-use crate::ffi::name::Name;
-use crate::ffi::own::{self, Users};
-use crate::glue::mech::{self, Acquire, Acquired, Source};
-use crate::glue::{Mechglue, availability, call, kerberos, owned};
-use crate::oid::{self, Oid};
-use crate::policy;
-use crate::sys::{GSS_C_ACCEPT, GSS_C_INITIATE};
-use crate::trace;
+use crate::apart::Apart;
+use crate::availability;
+use crate::context::INDEFINITE;
+use crate::inner::{absent, unusable};
+use crate::name::Name;
+use crate::own::{self, Users};
+use gssapi::mech::{self, Acquire, Acquired, Source};
+use gssapi::sys::{GSS_C_ACCEPT, GSS_C_INITIATE};
+use gssapi::{Mechglue, call, kerberos, owned};
+use spnego::advice::{Trouble, advised};
+use spnego::error::{Cause, Error, MechError};
+use spnego::oid::{self, Oid};
+use spnego::policy;
+use spnego::trace;
 use std::ffi::c_int;
 
 /// Acquire for every mechanism that may be negotiated, and on failure say why for each.

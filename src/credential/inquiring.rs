@@ -3,16 +3,16 @@
 
 use super::finding::{acquire, negotiable};
 use super::{Credential, Shared, roles};
-use crate::error::{Error, major};
-use crate::ffi::arg::{In, OidIn, Out, OutHandle, OutOidSet, Status};
-use crate::ffi::context::INDEFINITE;
-use crate::ffi::handle::read;
-use crate::ffi::name::Name;
-use crate::ffi::own::{self, Users};
-use crate::glue::mech::{Acquire, Source};
-use crate::glue::owned::{self, Store};
-use crate::glue::{Mechglue, call};
-use crate::oid;
+use crate::context::INDEFINITE;
+use crate::name::Name;
+use crate::own::{self, Users};
+use args::read;
+use args::{In, OidIn, Out, OutHandle, OutOidSet, Status};
+use gssapi::mech::{Acquire, Source};
+use gssapi::owned::{self, Store};
+use gssapi::{Mechglue, call};
+use spnego::error::{Error, major};
+use spnego::oid;
 use std::ffi::c_int;
 
 /// GSS_Inquire_cred; the null credential is the default one, which is acquired for the time.

@@ -2,16 +2,15 @@
 #![forbid(unsafe_code)]
 
 use super::{Credential, NO_CREDENTIAL, Shared};
-use crate::error::{Error, major};
-use crate::ffi::arg::{In, Octets, OidIn, Out, OutHandle, OutOctets, OutOidSet, Status};
-use crate::ffi::handle::read;
-use crate::glue::mech::{self, Acquire, Source};
-use crate::glue::owned::{Cred, Name, Store};
-use crate::glue::{Mechglue, call};
-use crate::oid::{self, Oid};
-use crate::sys::GSS_C_INITIATE;
+use args::read;
+use args::{In, Octets, OidIn, Out, OutHandle, OutOctets, OutOidSet, Status};
+use gssapi::mech::{self, Acquire, Source};
+use gssapi::owned::{Cred, Name, Store};
+use gssapi::sys::GSS_C_INITIATE;
+use gssapi::{Mechglue, call};
+use spnego::error::{Error, major};
+use spnego::oid::{self, Oid};
 use std::ffi::c_int;
-use std::sync::RwLock;
 
 /// The glue's part, without NTLM: a password's hash is not given away.
 pub(crate) fn export_cred(
@@ -29,7 +28,7 @@ pub(crate) fn import_cred(
     token: Octets<'_>,
     mut cred: OutHandle<'_, Shared>,
 ) -> Status {
-    cred.put(RwLock::new(Credential::of_glue(call::import_cred(
+    cred.put(Shared::new(Credential::of_glue(call::import_cred(
         glue,
         token.bytes(),
     )?)?));

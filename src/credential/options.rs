@@ -2,14 +2,13 @@
 #![forbid(unsafe_code)]
 
 use super::{Credential, NO_CREDENTIAL, ONLY_OURS, Shared};
-use crate::error::{Error, Major, major};
-use crate::ffi::arg::{In, InOutHandle, Octets, OidIn, OidSetIn, Status};
-use crate::ffi::handle::write;
-use crate::glue::{Mechglue, call};
-use crate::oid::{self, Oid};
-use crate::policy::{self, Rules};
+use args::write;
+use args::{In, InOutHandle, Octets, OidIn, OidSetIn, Status};
+use gssapi::{Mechglue, call};
+use spnego::error::{Error, Major, major};
+use spnego::oid::{self, Oid};
+use spnego::policy::{self, Rules};
 use std::cell::Cell;
-use std::sync::RwLock;
 
 /// Restrict and order the mechanisms (RFC 4178 appendix B.1). Members that the credential is not
 /// for are passed over, whatever they are: programs hand in all that the glue indicates.
@@ -64,7 +63,7 @@ pub(crate) fn set_cred_option(
         None => {
             let _making = Making::begin();
             if let Some(made) = call::make_cred(glue, &option, value.bytes())? {
-                cred.put(RwLock::new(Credential::of_glue(made)?));
+                cred.put(Shared::new(Credential::of_glue(made)?));
             }
             Ok(major::COMPLETE)
         }

@@ -2,12 +2,12 @@
 #![forbid(unsafe_code)]
 
 use super::none;
-use crate::advice::{Trouble, advised};
-use crate::error::MechError;
-use crate::glue::environment;
-use crate::glue::owned::Store;
-use crate::ntlm::{Accounts, Credential, UserName};
-use crate::sys::{GSS_C_ACCEPT, GSS_C_BOTH, GSS_C_INITIATE};
+use gssapi::environment;
+use gssapi::owned::Store;
+use gssapi::sys::{GSS_C_ACCEPT, GSS_C_BOTH, GSS_C_INITIATE};
+use ntlm::{Accounts, Credential, UserName};
+use spnego::advice::{Trouble, advised};
+use spnego::error::MechError;
 use std::ffi::c_int;
 use std::path::{Path, PathBuf};
 

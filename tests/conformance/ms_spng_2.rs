@@ -1,9 +1,9 @@
 //! MS-SPNG section 2: the messages.
 
-use gss_spnego::error::{Cause, Error};
-use gss_spnego::negotiate::script::Script;
-use gss_spnego::oid::{IAKERB, KRB5, NTLMSSP};
-use gss_spnego::wire::spnego::{MechList, NegTokenInit, NegTokenResp};
+use spnego::error::{Cause, Error};
+use spnego::negotiate::script::Script;
+use spnego::oid::{IAKERB, KRB5, NTLMSSP};
+use spnego::wire::spnego::{MechList, NegTokenInit, NegTokenResp};
 
 use crate::talk::*;
 

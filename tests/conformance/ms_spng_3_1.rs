@@ -1,11 +1,11 @@
 //! MS-SPNG section 3.1: what both roles do, fragments above all.
 
-use gss_spnego::error::Error;
-use gss_spnego::negotiate::fragment::{Assembled, Assembler, Fragmenter};
-use gss_spnego::negotiate::script::{Script, Scripted};
-use gss_spnego::negotiate::{Acceptor, Initiator, Reply};
-use gss_spnego::oid::{KRB5, KRB5_MS, KRB5_OLD, KRB5_U2U, NTLMSSP};
-use gss_spnego::wire::spnego::{MechList, NegTokenInit, NegTokenResp};
+use spnego::error::Error;
+use spnego::negotiate::fragment::{Assembled, Assembler, Fragmenter};
+use spnego::negotiate::script::{Script, Scripted};
+use spnego::negotiate::{Acceptor, Initiator, Reply};
+use spnego::oid::{KRB5, KRB5_MS, KRB5_OLD, KRB5_U2U, NTLMSSP};
+use spnego::wire::spnego::{MechList, NegTokenInit, NegTokenResp};
 
 use crate::programs::{OURS, fed, has_line, pair, realm};
 use crate::support::{Pairing, part_of};

@@ -1,12 +1,12 @@
 //! MS-SPNG sections 3.2 and 3.3: what each role does, and the example of section 4.
 
-use gss_spnego::negotiate::script::{Script, Scripted};
-use gss_spnego::negotiate::{Acceptor, Initiator, Mech as _, Step};
-use gss_spnego::ntlm::{self, Accounts, Credential, Host, Ntlm, UserName, context_flag};
-use gss_spnego::oid::{IAKERB, KRB5, KRB5_MS, NEGOEX, NTLMSSP};
-use gss_spnego::wire::spnego::{MechList, NegState, NegTokenInit, NegTokenResp};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use md5::{Digest as _, Md5};
+use ntlm::{self, Accounts, Credential, Host, Ntlm, UserName, context_flag};
+use spnego::negotiate::script::{Script, Scripted};
+use spnego::negotiate::{Acceptor, Initiator, Mech as _, Step};
+use spnego::oid::{IAKERB, KRB5, KRB5_MS, NEGOEX, NTLMSSP};
+use spnego::wire::spnego::{MechList, NegState, NegTokenInit, NegTokenResp};
 
 use crate::programs::{self, OURS, has_line, pair, realm};
 use crate::support::{part_of, unhex};
@@ -309,7 +309,7 @@ fn ms_spng_3_2_5_2_2_server_called_without_a_token_speaks_first() {
 /// Those of which the server has a credential; without any it fails and says why.
 #[test]
 fn ms_spng_3_2_5_2_3_hints_name_what_the_server_can_accept() {
-    use gss_spnego::error::Cause;
+    use spnego::error::Cause;
     let keyless = Script::new(KRB5, 2).failing(0, Cause::Unusable);
     let mut server = Server::new(acceptor([keyless.clone(), Script::new(NTLMSSP, 3)]));
     let hints = server.hears(b"").unwrap().token.unwrap();
@@ -644,7 +644,7 @@ fn ms_spng_4_1_example_is_read_to_its_last_octet_and_negotiated_past() {
         ..NegTokenResp::default()
     };
     assert!(describe(&server.hears(&next.encode()).unwrap().token.unwrap()).ends_with("token"));
-    use gss_spnego::role::Role;
+    use spnego::role::Role;
     let last = NegTokenResp {
         response_token: Some(&ntlm.token(2)),
         mech_list_mic: Some(&mic_over(read.mech_types.der(), Role::Initiator, &ntlm)),

@@ -1,9 +1,9 @@
 //! RFC 4178 section 3: the negotiation.
 
-use gss_spnego::error::{Cause, Error, Misbehaviour, major};
-use gss_spnego::negotiate::script::Script;
-use gss_spnego::oid::{IAKERB, KRB5, NEGOEX, NTLMSSP, SPNEGO};
-use gss_spnego::wire::spnego::{MechList, NegState, NegTokenInit, NegTokenResp};
+use spnego::error::{Cause, Error, Misbehaviour, major};
+use spnego::negotiate::script::Script;
+use spnego::oid::{IAKERB, KRB5, NEGOEX, NTLMSSP, SPNEGO};
+use spnego::wire::spnego::{MechList, NegState, NegTokenInit, NegTokenResp};
 
 use crate::programs::{OURS, has_line, pair, realm, scripted};
 use crate::support::part_of;
@@ -346,7 +346,7 @@ fn rfc4178_3_2_1_without_a_mechanism_there_is_no_token() {
     let unusable = [KRB5, NTLMSSP].map(|mech| Script::new(mech, 2).failing(0, Cause::Unusable));
     let outcome = talk(initiator(unusable), acceptor([Script::new(KRB5, 2)]));
     assert!(outcome.tokens.is_empty());
-    let gss_spnego::negotiate::script::End::Failed(error) = outcome.initiator else {
+    let spnego::negotiate::script::End::Failed(error) = outcome.initiator else {
         panic!("{outcome:?}");
     };
     assert_eq!(error.sentences().len(), 2);
@@ -365,7 +365,7 @@ fn rfc4178_3_2_1_without_a_mechanism_there_is_no_token() {
 /// Both ends are over with the acceptor's answer.
 #[test]
 fn rfc4178_3_2_2_nothing_acceptable_ends_the_negotiation() {
-    use gss_spnego::negotiate::script::End;
+    use spnego::negotiate::script::End;
     let outcome = talk(
         initiator([Script::new(KRB5, 2), Script::new(IAKERB, 2)]),
         acceptor([Script::new(NTLMSSP, 3)]),

@@ -1,11 +1,11 @@
 //! RFC 4178 section 4: the tokens.
 
-use gss_spnego::error::{Error, Misbehaviour};
-use gss_spnego::negotiate::script::Script;
-use gss_spnego::oid::{IAKERB, KRB5, NTLMSSP, Oid, SPNEGO};
-use gss_spnego::role::Role;
-use gss_spnego::wire::framing::InitialToken;
-use gss_spnego::wire::spnego::{MechList, NegState, NegTokenInit, NegTokenResp};
+use spnego::error::{Error, Misbehaviour};
+use spnego::negotiate::script::Script;
+use spnego::oid::{IAKERB, KRB5, NTLMSSP, Oid, SPNEGO};
+use spnego::role::Role;
+use spnego::wire::framing::InitialToken;
+use spnego::wire::spnego::{MechList, NegState, NegTokenInit, NegTokenResp};
 
 use crate::support::unhex;
 use crate::talk::*;

@@ -1,10 +1,10 @@
 //! RFC 4178 section 5: the mechListMIC.
 
-use gss_spnego::error::{Misbehaviour, major};
-use gss_spnego::negotiate::script::{End, Outcome, Script, Side};
-use gss_spnego::oid::{IAKERB, KRB5, NTLMSSP};
-use gss_spnego::role::Role;
-use gss_spnego::wire::spnego::{MechList, NegState, NegTokenInit, NegTokenResp};
+use spnego::error::{Misbehaviour, major};
+use spnego::negotiate::script::{End, Outcome, Script, Side};
+use spnego::oid::{IAKERB, KRB5, NTLMSSP};
+use spnego::role::Role;
+use spnego::wire::spnego::{MechList, NegState, NegTokenInit, NegTokenResp};
 
 use crate::talk::*;
 
@@ -96,7 +96,7 @@ fn rfc4178_5_2_first_choice_of_both_goes_without_mics() {
 /// the initiator prefers.
 #[test]
 fn rfc4178_5_3_acceptors_preference_counts_what_was_not_offered() {
-    use gss_spnego::error::Cause;
+    use spnego::error::Cause;
     let (absent, only) = (Script::new(KRB5, 2), Script::new(NTLMSSP, 3));
     let unusable = absent.clone().failing(0, Cause::Unusable);
     for (side, asked) in [

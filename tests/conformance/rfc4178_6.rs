@@ -1,11 +1,11 @@
 //! RFC 4178 sections 6 and 7 and the appendices.
 
-use gss_spnego::error::Misbehaviour;
-use gss_spnego::negotiate::script::{End, Outcome, Script, converse};
-use gss_spnego::oid::{IAKERB, KRB5, KRB5_MS, LATE_FALLBACK, NTLMSSP, Oid};
-use gss_spnego::policy::{Downgrade, Rules};
-use gss_spnego::role::Role;
-use gss_spnego::wire::spnego::{MechList, NegState, NegTokenInit, NegTokenResp};
+use spnego::error::Misbehaviour;
+use spnego::negotiate::script::{End, Outcome, Script, converse};
+use spnego::oid::{IAKERB, KRB5, KRB5_MS, LATE_FALLBACK, NTLMSSP, Oid};
+use spnego::policy::{Downgrade, Rules};
+use spnego::role::Role;
+use spnego::wire::spnego::{MechList, NegState, NegTokenInit, NegTokenResp};
 
 use crate::programs::{OURS, has_line, pair, realm, scripted};
 use crate::support::{part_of, unhex};
@@ -119,7 +119,7 @@ fn rfc4178_6_4_attributes_change_no_choice() {
 }
 
 /// An identifier that is no mechanism.
-const ATTRIBUTE: Oid = gss_spnego::oid::HOSTBASED_SERVICE;
+const ATTRIBUTE: Oid = spnego::oid::HOSTBASED_SERVICE;
 
 /// 6-5 MAY "initiators MAY include OIDs that do not correspond to mechanisms"
 ///

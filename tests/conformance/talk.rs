@@ -1,12 +1,12 @@
 //! The protocol over scripted mechanisms, and tokens made by hand.
 
-use gss_spnego::error::{Error, Failure, Misbehaviour, major};
-use gss_spnego::negotiate::conversation::{self, Conversation};
-use gss_spnego::negotiate::script::{End, Outcome, Script, Scripted, Side, converse};
-use gss_spnego::negotiate::{Acceptor, Initiator, Mech as _, Mechs as _, Reply};
-use gss_spnego::oid::Oid;
-use gss_spnego::role::Role;
-use gss_spnego::wire::spnego::{MechList, NegState, NegTokenInit, NegTokenResp};
+use spnego::error::{Error, Failure, Misbehaviour, major};
+use spnego::negotiate::conversation::{self, Conversation};
+use spnego::negotiate::script::{End, Outcome, Script, Scripted, Side, converse};
+use spnego::negotiate::{Acceptor, Initiator, Mech as _, Mechs as _, Reply};
+use spnego::oid::Oid;
+use spnego::role::Role;
+use spnego::wire::spnego::{MechList, NegState, NegTokenInit, NegTokenResp};
 
 pub(crate) fn initiator(scripts: impl Into<Vec<Script>>) -> Side {
     Side::new(Role::Initiator, scripts)

@@ -569,7 +569,7 @@ fn no_verdict_is_without_its_row() {
 fn dissector() -> &'static Path {
     Path::new(concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/src/bin/spnego/decode/dissect"
+        "/crates/cli/src/decode/dissect"
     ))
 }
 

@@ -15,6 +15,7 @@
     reason = "a test stops at the first thing that is not as it must be"
 )]
 
+mod built;
 mod ccache;
 mod harness;
 mod heimdal;
@@ -25,6 +26,7 @@ mod python;
 mod realm;
 mod web;
 
+pub(crate) use built::{built, tool};
 pub(crate) use ccache::expire_tickets;
 pub(crate) use harness::{Harness, Output, Sanitizer};
 pub(crate) use heimdal::{
@@ -73,6 +75,22 @@ pub(crate) fn find_program(program: &str) -> Option<std::path::PathBuf> {
         .chain(["/usr/sbin", "/sbin", "/usr/lib/x86_64-linux-gnu"].map(Into::into))
         .map(|directory| directory.join(program))
         .find(|file| file.is_file())
+}
+
+/// The names that a shared object exports, in order.
+pub(crate) fn exported(object: &std::path::Path) -> Vec<String> {
+    let mut command = std::process::Command::new("nm");
+    command.args(["-D", "--defined-only", "--format=posix"]);
+    let listed = command.arg(object).output().expect("nm runs");
+    assert!(listed.status.success(), "{listed:?}");
+    let text = String::from_utf8(listed.stdout).expect("symbols are text");
+    let mut names: Vec<String> = text
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .map(ToOwned::to_owned)
+        .collect();
+    names.sort_unstable();
+    names
 }
 
 /// Octets in hexadecimal digits.

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 
-use gss_spnego::wire::spnego::{NegTokenInit, NegTokenResp};
+use spnego::wire::spnego::{NegTokenInit, NegTokenResp};
 
 use super::{
     Environment, Harness, MechConfig, Output, Realm, Side, configuration, plugin, scratch_file,

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use super::{Harness, scratch_file, skip};
+use super::{Harness, built, scratch_file, skip};
 
 /// Whose SPNEGO an end of a connection runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,13 +16,13 @@ pub(crate) enum Side {
 }
 
 /// The shared object under test: the one that `GSS_SPNEGO_PLUGIN` names, else the one that cargo
-/// built beside this test. `None` where there is no plugin in it (loudly, or a failure under CI).
+/// builds. `None` where there is no plugin in it (loudly, or a failure under CI).
 pub(crate) fn plugin() -> Option<&'static Path> {
     static PLUGIN: OnceLock<Option<PathBuf>> = OnceLock::new();
     PLUGIN
         .get_or_init(|| {
-            let file =
-                std::env::var_os("GSS_SPNEGO_PLUGIN").map_or_else(beside_test, PathBuf::from);
+            let file = std::env::var_os("GSS_SPNEGO_PLUGIN")
+                .map_or_else(|| built().plugin.clone(), PathBuf::from);
             let Ok(octets) = std::fs::read(&file) else {
                 skip(&format!("there is no {}", file.display()));
                 return None;
@@ -52,11 +52,6 @@ pub(crate) fn for_everybody(file: &Path) -> PathBuf {
     let copy = scratch_file(&format!("copy-of-{name}"));
     std::fs::copy(file, &copy).unwrap();
     copy
-}
-
-fn beside_test() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    test.with_file_name("libgss_spnego.so")
 }
 
 /// A mechanism configuration for one process.

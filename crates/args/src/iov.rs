@@ -1,21 +1,21 @@
 //! IOV arrays: a caller's entries, changed where they are.
 
 use super::{Octets, Through};
-use crate::error::Error;
-use crate::sys::{gss_buffer_desc, gss_iov_buffer_desc};
+use gssapi::sys::{gss_buffer_desc, gss_iov_buffer_desc};
+use spnego::error::Error;
 use std::ffi::{c_int, c_void};
 use std::marker::PhantomData;
 use std::ptr;
 
 /// A caller's IOV array; how many entries it has is another argument.
-pub(crate) type Iov<'a> = Through<'a, gss_iov_buffer_desc>;
+pub type Iov<'a> = Through<'a, gss_iov_buffer_desc>;
 
 impl<'a> Iov<'a> {
     /// The entries.
     ///
     /// # Errors
     /// `CallerMisused` when there is no array for them.
-    pub(crate) fn entries(self, count: c_int) -> Result<impl Iterator<Item = Entry<'a>>, Error> {
+    pub fn entries(self, count: c_int) -> Result<impl Iterator<Item = Entry<'a>>, Error> {
         let count = usize::try_from(count).map_err(|_| NO_IOV)?;
         if self.pointer.is_null() {
             return Err(NO_IOV);
@@ -29,13 +29,13 @@ impl<'a> Iov<'a> {
 const NO_IOV: Error = Error::CallerMisused("there is no IOV array");
 
 /// One entry of an IOV array.
-pub(crate) struct Entry<'a> {
+pub struct Entry<'a> {
     descriptor: &'a mut gss_iov_buffer_desc,
 }
 
 impl<'a> Entry<'a> {
     /// What it is for: a GSS_IOV_BUFFER_TYPE_* of gssapi_ext.h.
-    pub(crate) fn kind(&self) -> u32 {
+    pub fn kind(&self) -> u32 {
         self.descriptor.type_ & 0xffff
     }
 
@@ -44,7 +44,7 @@ impl<'a> Entry<'a> {
     }
 
     /// Whether so many octets can be put there.
-    pub(crate) fn takes(&self, length: usize) -> bool {
+    pub fn takes(&self, length: usize) -> bool {
         let buffer = &self.descriptor.buffer;
         self.is_to_be_allocated() || (!buffer.value.is_null() && buffer.length >= length)
     }
@@ -54,7 +54,7 @@ impl<'a> Entry<'a> {
     ///
     /// # Errors
     /// `CallerMisused` when there is no room.
-    pub(crate) fn put(mut self, octets: &[u8]) -> Result<(), Error> {
+    pub fn put(mut self, octets: &[u8]) -> Result<(), Error> {
         if self.is_to_be_allocated() {
             // No memory for no octets: what a box of none points to is nothing to be freed.
             self.descriptor.buffer.value = ptr::null_mut();
@@ -75,13 +75,13 @@ impl<'a> Entry<'a> {
     }
 
     /// Say how many octets it has, or needs.
-    pub(crate) fn set_length(&mut self, length: usize) {
+    pub fn set_length(&mut self, length: usize) {
         self.descriptor.buffer.length = length;
     }
 
     /// Let it lead to octets that are the caller's already; where the caller asks for memory of its
     /// own, to a copy.
-    pub(crate) fn point_at(self, octets: &'a mut [u8]) {
+    pub fn point_at(self, octets: &'a mut [u8]) {
         if self.is_to_be_allocated() {
             // There is always room in memory that is made for it.
             let _ = self.put(octets);
@@ -94,7 +94,7 @@ impl<'a> Entry<'a> {
     }
 
     /// The octets there, copied.
-    pub(crate) fn copied(&self) -> Vec<u8> {
+    pub fn copied(&self) -> Vec<u8> {
         let descriptor: *const gss_buffer_desc = &raw const self.descriptor.buffer;
         let octets = Octets {
             descriptor: descriptor.cast_mut(),
@@ -130,7 +130,7 @@ impl<'a> Entry<'a> {
 ///
 /// # Errors
 /// `CallerMisused` when two of them share octets.
-pub(crate) fn octets_of(entries: Vec<Entry<'_>>) -> Result<Vec<&mut [u8]>, Error> {
+pub fn octets_of(entries: Vec<Entry<'_>>) -> Result<Vec<&mut [u8]>, Error> {
     let mut ranges: Vec<_> = entries.iter().map(Entry::range).collect();
     ranges.retain(|range| !range.is_empty());
     ranges.sort_by_key(|range| range.start);

@@ -4,22 +4,25 @@
 
 mod handle;
 mod iov;
+mod malloc;
+pub mod panics;
+pub mod statics;
 
-pub(crate) use handle::{In, InOutHandle, OutHandle};
-pub(crate) use iov::{Entry, Iov, octets_of};
+pub use handle::{Handle, In, InOutHandle, Kind, OutHandle, POISONED, lock, read, write};
+pub use iov::{Entry, Iov, octets_of};
+pub use malloc::Malloc;
 
-use crate::error::{Error, Major};
-use crate::glue::owned::{self, Bindings, Buffer, Store};
-use crate::glue::statics;
-use crate::ntlm::ChannelBindings;
-use crate::oid::Oid;
-use crate::sys::*;
+use gssapi::owned::{self, Bindings, Buffer, Store};
+use gssapi::sys::*;
+use spnego::channel::ChannelBindings;
+use spnego::error::{Error, Major};
+use spnego::oid::Oid;
 use std::ffi::{c_int, c_void};
 use std::marker::PhantomData;
 use std::ptr;
 
 /// A type that stands in the place of a C argument: same size, same register.
-pub(crate) trait Argument: Sized {
+pub trait Argument: Sized {
     /// The argument in gssapi.h.
     type C;
 
@@ -57,7 +60,7 @@ impl Argument for isize {
 
 /// A place of the caller's to write a plain value to; may be null, then nobody wants it.
 #[repr(transparent)]
-pub(crate) struct Out<'a, T> {
+pub struct Out<'a, T> {
     place: *mut T,
     caller: PhantomData<&'a mut T>,
 }
@@ -76,7 +79,7 @@ impl<T: Copy + Default> Argument for Out<'_, T> {
 
 impl<'a, T: Copy> Out<'a, T> {
     /// A place of ours.
-    pub(crate) fn to(place: &'a mut T) -> Self {
+    pub fn to(place: &'a mut T) -> Self {
         Self {
             place,
             caller: PhantomData,
@@ -84,12 +87,12 @@ impl<'a, T: Copy> Out<'a, T> {
     }
 
     /// Whether anybody wants it.
-    pub(crate) fn is_wanted(&self) -> bool {
+    pub fn is_wanted(&self) -> bool {
         !self.place.is_null()
     }
 
     /// Write, if anybody wants it.
-    pub(crate) fn put(&mut self, value: T) {
+    pub fn put(&mut self, value: T) {
         if !self.place.is_null() {
             // SAFETY: RFC 2744 3: an out parameter is null or points to a value of its type.
             unsafe { self.place.write(value) };
@@ -99,7 +102,7 @@ impl<'a, T: Copy> Out<'a, T> {
 
 impl<T: Copy + Default> Out<'_, T> {
     /// What the glue has written there on our behalf.
-    pub(super) fn read(&self) -> T {
+    pub fn read(&self) -> T {
         // SAFETY: null, or the caller's value, which has been written.
         unsafe { self.place.as_ref() }.copied().unwrap_or_default()
     }
@@ -107,7 +110,7 @@ impl<T: Copy + Default> Out<'_, T> {
 
 /// A value that C keeps and a call may change; it is not cleared.
 #[repr(transparent)]
-pub(crate) struct InOut<'a, T> {
+pub struct InOut<'a, T> {
     place: *mut T,
     caller: PhantomData<&'a mut T>,
 }
@@ -122,13 +125,13 @@ impl<T: Copy> Argument for InOut<'_, T> {
 
 impl<T: Copy> InOut<'_, T> {
     /// The value there; `None` when the pointer is null.
-    pub(crate) fn read(&self) -> Option<T> {
+    pub fn read(&self) -> Option<T> {
         // SAFETY: null, or the caller's value, valid for the call (RFC 2744 3).
         unsafe { self.place.as_ref() }.copied()
     }
 
     /// Write, if there is a place.
-    pub(crate) fn put(&mut self, value: T) {
+    pub fn put(&mut self, value: T) {
         if !self.place.is_null() {
             // SAFETY: as above.
             unsafe { self.place.write(value) };
@@ -139,7 +142,7 @@ impl<T: Copy> InOut<'_, T> {
 /// Where a loop over attribute values keeps its place: not cleared, but ended by a failure, since
 /// MIT's own loop goes on for as long as it is not 0.
 #[repr(transparent)]
-pub(crate) struct More<'a> {
+pub struct More<'a> {
     place: *mut c_int,
     caller: PhantomData<&'a mut c_int>,
 }
@@ -161,7 +164,7 @@ impl Argument for More<'_> {
 
 /// Octets of the caller's.
 #[repr(transparent)]
-pub(crate) struct Octets<'a> {
+pub struct Octets<'a> {
     descriptor: gss_buffer_t,
     caller: PhantomData<&'a [u8]>,
 }
@@ -176,12 +179,12 @@ impl Argument for Octets<'_> {
 
 impl<'a> Octets<'a> {
     /// The octets; none for the null buffer, and for a descriptor without a value.
-    pub(crate) fn bytes(&self) -> &'a [u8] {
+    pub fn bytes(&self) -> &'a [u8] {
         self.given().unwrap_or_default()
     }
 
     /// The octets, or `None` for the null buffer (GSS_C_NO_BUFFER).
-    pub(crate) fn given(&self) -> Option<&'a [u8]> {
+    pub fn given(&self) -> Option<&'a [u8]> {
         // SAFETY: RFC 2744 3.2: null, or a descriptor valid for the call.
         let descriptor = unsafe { self.descriptor.as_ref() }?;
         // A length that no object in memory can have is a caller's uninitialised descriptor.
@@ -197,7 +200,7 @@ impl<'a> Octets<'a> {
 
 /// A buffer of the caller's to be filled; what is put in is released with `gss_release_buffer`.
 #[repr(transparent)]
-pub(crate) struct OutOctets<'a> {
+pub struct OutOctets<'a> {
     descriptor: gss_buffer_t,
     caller: PhantomData<&'a mut [u8]>,
 }
@@ -227,7 +230,7 @@ impl OutOctets<'_> {
 
     /// Hand over octets of ours. Their memory is `malloc`'s (the allocator of this library), so it
     /// goes to the caller as it is, without a copy.
-    pub(crate) fn put(&mut self, octets: Vec<u8>) {
+    pub fn put(&mut self, octets: Vec<u8>) {
         if octets.is_empty() || self.descriptor.is_null() {
             return;
         }
@@ -238,7 +241,7 @@ impl OutOctets<'_> {
 
     /// Hand over text, with an octet of zero behind it that does not count: mod_auth_gssapi, and it
     /// is not alone, shows whatever stands behind a text up to such a one.
-    pub(crate) fn put_text(&mut self, text: impl Into<Vec<u8>>) {
+    pub fn put_text(&mut self, text: impl Into<Vec<u8>>) {
         let mut octets = text.into();
         if octets.is_empty() || self.descriptor.is_null() {
             return;
@@ -250,7 +253,7 @@ impl OutOctets<'_> {
     }
 
     /// Hand over a buffer that the glue filled.
-    pub(crate) fn put_buffer(&mut self, buffer: Buffer) {
+    pub fn put_buffer(&mut self, buffer: Buffer) {
         if !self.descriptor.is_null() {
             self.write(buffer.into_descriptor());
         }
@@ -258,7 +261,7 @@ impl OutOctets<'_> {
 }
 
 /// Channel bindings as values; `None` when the caller gave none.
-pub(crate) fn channel(bindings: Bindings<'_>) -> Option<ChannelBindings<'_>> {
+pub fn channel(bindings: Bindings<'_>) -> Option<ChannelBindings<'_>> {
     // SAFETY: RFC 2744 3.11: null, or the caller's structure, valid for the call.
     let given = unsafe { bindings.raw().as_ref() }?;
     let octets = |field: &gss_buffer_desc| {
@@ -280,7 +283,7 @@ pub(crate) fn channel(bindings: Bindings<'_>) -> Option<ChannelBindings<'_>> {
 
 /// An OID of the caller's.
 #[repr(transparent)]
-pub(crate) struct OidIn<'a> {
+pub struct OidIn<'a> {
     pointer: gss_OID,
     caller: PhantomData<&'a Oid>,
 }
@@ -295,7 +298,7 @@ impl Argument for OidIn<'_> {
 
 impl OidIn<'_> {
     /// Its value; `None` for the null OID and for one too long to be known.
-    pub(crate) fn value(&self) -> Option<Oid> {
+    pub fn value(&self) -> Option<Oid> {
         // SAFETY: RFC 2744 3.3: null, or an OID valid for the call.
         unsafe { owned::read_oid(self.pointer) }
     }
@@ -303,7 +306,7 @@ impl OidIn<'_> {
 
 /// A place for an OID; what is put there is static and not released by anybody.
 #[repr(transparent)]
-pub(crate) struct OutOid<'a> {
+pub struct OutOid<'a> {
     place: *mut gss_OID,
     caller: PhantomData<&'a mut gss_OID>,
 }
@@ -329,7 +332,7 @@ impl OutOid<'_> {
     }
 
     /// Put a static copy there.
-    pub(crate) fn put(&mut self, oid: &Oid) {
+    pub fn put(&mut self, oid: &Oid) {
         if !self.place.is_null() {
             self.write(statics::oid(oid));
         }
@@ -338,7 +341,7 @@ impl OutOid<'_> {
 
 /// A set of OIDs of the caller's.
 #[repr(transparent)]
-pub(crate) struct OidSetIn<'a> {
+pub struct OidSetIn<'a> {
     set: gss_OID_set,
     caller: PhantomData<&'a [Oid]>,
 }
@@ -353,7 +356,7 @@ impl Argument for OidSetIn<'_> {
 
 impl OidSetIn<'_> {
     /// The members that can be known; `None` for the null set.
-    pub(crate) fn given(&self) -> Option<Vec<Oid>> {
+    pub fn given(&self) -> Option<Vec<Oid>> {
         // SAFETY: RFC 2744 3.12: null, or a set valid for the call.
         (!self.set.is_null()).then(|| unsafe { owned::read_oid_set(self.set) })
     }
@@ -361,7 +364,7 @@ impl OidSetIn<'_> {
 
 /// A place for a set of OIDs, which the caller releases with `gss_release_oid_set`.
 #[repr(transparent)]
-pub(crate) struct OutOidSet<'a> {
+pub struct OutOidSet<'a> {
     place: *mut gss_OID_set,
     caller: PhantomData<&'a mut gss_OID_set>,
 }
@@ -383,7 +386,7 @@ impl Argument for OutOidSet<'_> {
 
 impl OutOidSet<'_> {
     /// No place.
-    pub(crate) fn nowhere() -> Self {
+    pub fn nowhere() -> Self {
         Self {
             place: ptr::null_mut(),
             caller: PhantomData,
@@ -391,7 +394,7 @@ impl OutOidSet<'_> {
     }
 
     /// Hand over a set made by the glue.
-    pub(crate) fn put(&mut self, set: owned::OidSet) {
+    pub fn put(&mut self, set: owned::OidSet) {
         if !self.place.is_null() {
             // SAFETY: as above.
             unsafe { self.place.write(set.into_raw()) };
@@ -399,7 +402,7 @@ impl OutOidSet<'_> {
     }
 
     /// Whether anybody wants it.
-    pub(crate) fn is_wanted(&self) -> bool {
+    pub fn is_wanted(&self) -> bool {
         !self.place.is_null()
     }
 }
@@ -422,7 +425,7 @@ impl Argument for Store<'_> {
 /// An argument that is handed through to the glue unread: `any` mappings, and IOV arrays of
 /// messages that the glue's mechanisms protect.
 #[repr(transparent)]
-pub(crate) struct Through<'a, T> {
+pub struct Through<'a, T> {
     pointer: *mut T,
     caller: PhantomData<&'a mut T>,
 }
@@ -437,7 +440,7 @@ impl<T> Argument for Through<'_, T> {
 
 /// A place for a buffer set, which the glue makes and the caller releases.
 #[repr(transparent)]
-pub(crate) struct OutSet<'a> {
+pub struct OutSet<'a> {
     place: *mut gss_buffer_set_t,
     caller: PhantomData<&'a mut gss_buffer_set_t>,
 }
@@ -459,7 +462,7 @@ impl Argument for OutSet<'_> {
 
 impl OutSet<'_> {
     /// Hand over a set made by the glue.
-    pub(crate) fn put(&mut self, set: owned::BufferSet) {
+    pub fn put(&mut self, set: owned::BufferSet) {
         if !self.place.is_null() {
             // SAFETY: as above.
             unsafe { self.place.write(set.into_raw()) };
@@ -468,7 +471,7 @@ impl OutSet<'_> {
 }
 
 /// The major status for C.
-pub(crate) type Status = Result<Major, Error>;
+pub type Status = Result<Major, Error>;
 
 #[cfg(test)]
 mod tests {

@@ -2,8 +2,8 @@
 //! the trace. The host program's descriptors see nothing of it.
 #![forbid(unsafe_code)]
 
-use crate::error::Error;
-use crate::trace;
+use spnego::error::Error;
+use spnego::trace;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::Once;
@@ -12,7 +12,7 @@ use std::sync::Once;
 ///
 /// # Errors
 /// `Internal` after a panic, which the trace has by then.
-pub(super) fn caught<T>(body: impl FnOnce() -> T) -> Result<T, Error> {
+pub fn caught<T>(body: impl FnOnce() -> T) -> Result<T, Error> {
     catch_unwind(AssertUnwindSafe(body)).map_err(|_| told())
 }
 
@@ -29,7 +29,7 @@ fn told() -> Error {
 
 /// Keep panics off the host's descriptors: Rust's own hook, which is this library's alone, prints
 /// where and why to descriptor 2, whatever that is there.
-pub(super) fn keep_off_descriptors() {
+pub fn keep_off_descriptors() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| std::panic::set_hook(Box::new(note)));
 }
@@ -65,7 +65,7 @@ mod tests {
             assert_eq!(LATEST.take(), None, "told once");
             return;
         }
-        let name = "ffi::panics::tests::a_panic_is_an_error_and_leaves_the_descriptors_alone";
+        let name = "panics::tests::a_panic_is_an_error_and_leaves_the_descriptors_alone";
         let child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", name, "--nocapture"])
             .env(CHILD, "1")

@@ -1,13 +1,13 @@
 //! OIDs that C may keep for ever, and that nobody may free: each value is made once.
 
-use super::owned;
-use crate::oid::Oid;
-use crate::sys::{gss_OID, gss_OID_desc};
+use gssapi::owned;
+use gssapi::sys::{gss_OID, gss_OID_desc};
+use spnego::oid::Oid;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// A static copy of an OID for C; null when [`MOST`] different ones were asked for already.
-pub(crate) fn oid(oid: &Oid) -> gss_OID {
+pub fn oid(oid: &Oid) -> gss_OID {
     for slot in &SLOTS {
         let held = held(slot).unwrap_or_else(|| fill(slot, oid));
         if held.oid == *oid {
@@ -18,7 +18,7 @@ pub(crate) fn oid(oid: &Oid) -> gss_OID {
 }
 
 /// Whether the pointer is one that [`oid`] gave out.
-pub(crate) fn is_ours(pointer: gss_OID) -> bool {
+pub fn is_ours(pointer: gss_OID) -> bool {
     SLOTS
         .iter()
         .map_while(held)
@@ -66,7 +66,7 @@ static SLOTS: [AtomicPtr<Static>; MOST] = [const { AtomicPtr::new(ptr::null_mut(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oid;
+    use spnego::oid;
 
     #[test]
     fn one_value_has_one_address() {

@@ -2,19 +2,19 @@
 //! application's own GSS-API library.
 #![forbid(unsafe_code)]
 
-use super::arg::{In, InOutHandle, Octets, Out, OutHandle, OutOctets, OutOid, Status};
-use super::handle::{Kind, lock};
 use super::public;
-use crate::error::{Error, Minor, major};
-use crate::glue::call;
-use crate::glue::session::{self, AppCred, Holder, Terms};
-use crate::http::client::{self, Route, Verdict};
-use crate::http::header::{Field, Header};
-use crate::http::server::{self, Answer, Bindings, GoodFor, Offer, Settings};
-use crate::http::{Asker, Established, Version, binding};
-use crate::oid;
-use crate::sys::GSS_C_MUTUAL_FLAG;
-use crate::system::Sessions;
+use args::{In, InOutHandle, Octets, Out, OutHandle, OutOctets, OutOid, Status};
+use args::{Kind, lock};
+use gssapi::call;
+use gssapi::session::{self, AppCred, Holder, Terms};
+use gssapi::sys::GSS_C_MUTUAL_FLAG;
+use gssapi::system::Sessions;
+use http::client::{self, Route, Verdict};
+use http::header::{Field, Header};
+use http::server::{self, Answer, Bindings, GoodFor, Offer, Settings};
+use http::{Asker, Established, Version, binding};
+use spnego::error::{Error, Minor, major};
+use spnego::oid;
 use std::ffi::c_int;
 use std::sync::Mutex;
 

@@ -7,14 +7,14 @@
     reason = "cbindgen takes what is pub; only C makes the arguments"
 )]
 
-use super::arg::{Argument, Octets, OutOctets, OutOid};
 use super::guard;
 use super::http::{
     self, Facts, GivenClient, GivenServer, InClient, InServer, OutClient, OutInt, OutServer,
     OutStatus, told,
 };
-use crate::glue::session::AppCred;
-use crate::sys::OM_uint32;
+use args::{Argument, Octets, OutOctets, OutOid};
+use gssapi::session::AppCred;
+use gssapi::sys::OM_uint32;
 
 /// Option, either side: authentication is to a proxy (407), not to an origin server (401).
 pub const GSS_SPNEGO_HTTP_PROXY: u32 = 1;
@@ -47,28 +47,6 @@ pub const GSS_SPNEGO_HTTP_INTERIM: u32 = 3;
 pub const GSS_SPNEGO_HTTP_SERVE: u32 = 0;
 /// Instead of a status: reset the stream with HTTP_1_1_REQUIRED (RFC 9113 section 7).
 pub const GSS_SPNEGO_HTTP_1_1_REQUIRED: u32 = 0xd;
-
-/// State of a context: no mechanism has been agreed on.
-pub const GSS_SPNEGO_STATE_PENDING: u32 = 0;
-/// State of a context: a mechanism has been agreed on, and is not established.
-pub const GSS_SPNEGO_STATE_CHOSEN: u32 = 1;
-/// State of a context: established.
-pub const GSS_SPNEGO_STATE_ESTABLISHED: u32 = 2;
-/// State of a context: the negotiation failed.
-pub const GSS_SPNEGO_STATE_FAILED: u32 = 3;
-
-/// Protection of the list of mechanisms: nobody asked for a mechListMIC.
-pub const GSS_SPNEGO_MIC_NOT_NEEDED: u32 = 0;
-/// Protection of the list of mechanisms: each side has to send a mechListMIC.
-pub const GSS_SPNEGO_MIC_REQUIRED: u32 = 1;
-/// Protection of the list of mechanisms: ours was sent, the peer's is still to come.
-pub const GSS_SPNEGO_MIC_SENT: u32 = 2;
-/// Protection of the list of mechanisms: the peer's was verified, and ours was sent.
-pub const GSS_SPNEGO_MIC_VERIFIED: u32 = 3;
-/// Protection of the list of mechanisms: asked for, and the mechanism has no integrity.
-pub const GSS_SPNEGO_MIC_IMPOSSIBLE: u32 = 4;
-/// Protection of the list of mechanisms: the peer's did not come, or did not verify.
-pub const GSS_SPNEGO_MIC_FAILED: u32 = 5;
 
 /// The client's side of authentication on one connection (on HTTP/2, of one request) to one server
 /// or proxy.

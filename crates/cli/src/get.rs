@@ -15,14 +15,14 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use gss_spnego::advice::Trouble;
-use gss_spnego::http::client::{Client, Error, Route, Verdict as Said};
-use gss_spnego::http::header::{Challenges, Header, Offer};
-use gss_spnego::http::{Asker, Flags, Scheme, Version, binding};
-use gss_spnego::oid;
-use gss_spnego::secret::Secret;
-use gss_spnego::system::{Library, Sessions, User};
+use gssapi::system::{Library, Sessions, User};
+use http::client::{Client, Error, Route, Verdict as Said};
+use http::header::{Challenges, Header, Offer};
+use http::{Asker, Flags, Scheme, Version, binding};
 use serde_json::json;
+use spnego::advice::Trouble;
+use spnego::oid;
+use spnego::secret::Secret;
 
 use crate::http::stream::Stream;
 use crate::http::tls::{self, Trust};

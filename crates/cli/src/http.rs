@@ -9,7 +9,7 @@ use std::io::{self, Read, Write};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use gss_spnego::http::header::Field;
+use http::header::Field;
 use httparse::{EMPTY_HEADER, Status};
 
 use stream::Stream;

@@ -5,14 +5,14 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use gss_spnego::error::Error;
-use gss_spnego::http::{Context, Contexts, Established, Flags, Refusal};
-use gss_spnego::negotiate::Reply;
-use gss_spnego::oid::Oid;
-use gss_spnego::system::{No, Session, Sessions, Told};
-use gss_spnego::wire::framing::InitialToken;
-use gss_spnego::wire::spnego::{NegState, NegTokenInit, NegTokenResp};
+use gssapi::system::{No, Session, Sessions, Told};
+use http::{Context, Contexts, Established, Flags, Refusal};
 use serde_json::{Map, Value, json};
+use spnego::error::Error;
+use spnego::negotiate::Reply;
+use spnego::oid::Oid;
+use spnego::wire::framing::InitialToken;
+use spnego::wire::spnego::{NegState, NegTokenInit, NegTokenResp};
 
 /// What is to be seen of a token.
 pub(crate) struct Summary {
@@ -39,7 +39,7 @@ impl Summary {
             malformed: None,
         };
         let is_init = InitialToken::decode(token)
-            .is_ok_and(|framed| framed.mech == gss_spnego::oid::SPNEGO.content());
+            .is_ok_and(|framed| framed.mech == spnego::oid::SPNEGO.content());
         if is_init {
             summary.kind = "NegTokenInit";
             match NegTokenInit::decode(token) {
@@ -331,8 +331,8 @@ const FLAGS: [(u32, &str); 9] = [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gss_spnego::oid;
-    use gss_spnego::wire::spnego::MechList;
+    use spnego::oid;
+    use spnego::wire::spnego::MechList;
 
     #[test]
     fn a_summary_says_what_is_offered_and_chosen_and_keeps_octets_to_itself() {

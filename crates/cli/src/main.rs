@@ -1,10 +1,12 @@
 //! `spnego`: why a sign-in by Negotiate works or does not. Each subcommand is a file.
+#![deny(unsafe_code)]
 
 mod decode;
 mod doctor;
 mod get;
 mod http;
 mod leg;
+#[allow(unsafe_code, reason = "calls the C library and libkrb5")]
 mod library;
 #[cfg(test)]
 mod manual;

@@ -1,5 +1,5 @@
 //! doc/spnego.1 is what the parser says of itself. `GSS_SPNEGO_ACCEPT_GENERATED=1 cargo test
-//! --features tool --bin spnego` writes it anew.
+//! --package cli` writes it anew.
 #![forbid(unsafe_code)]
 
 use clap::{Command, CommandFactory};
@@ -9,7 +9,7 @@ use crate::Spnego;
 
 #[test]
 fn the_manual_page_is_that_of_the_parser() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/doc/spnego.1");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../doc/spnego.1");
     let page = page();
     if std::env::var("GSS_SPNEGO_ACCEPT_GENERATED").as_deref() == Ok("1") {
         std::fs::write(path, &page).unwrap();

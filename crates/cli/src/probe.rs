@@ -6,11 +6,11 @@ use std::net::{IpAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use gss_spnego::http::{Context, Flags};
-use gss_spnego::oid::{self, Oid};
-use gss_spnego::role::Role;
-use gss_spnego::system::{Library, No, Session, Sessions};
+use gssapi::system::{Library, No, Session, Sessions};
+use http::{Context, Flags};
 use serde_json::{Value, json};
+use spnego::oid::{self, Oid};
+use spnego::role::Role;
 
 use crate::leg::{self, Summary};
 use crate::library;

@@ -10,14 +10,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use gss_spnego::advice::Trouble;
-use gss_spnego::http::header::{Credentials, Header};
-use gss_spnego::http::server::{Answer, Bindings, GoodFor, Offer, Server, Settings};
-use gss_spnego::http::{Asker, Established, Version, binding};
-use gss_spnego::oid;
-use gss_spnego::role::Role;
-use gss_spnego::system::{Library, Sessions, Told};
+use gssapi::system::{Library, Sessions, Told};
+use http::header::{Credentials, Header};
+use http::server::{Answer, Bindings, GoodFor, Offer, Server, Settings};
+use http::{Asker, Established, Version, binding};
 use serde_json::{Value, json};
+use spnego::advice::Trouble;
+use spnego::oid;
+use spnego::role::Role;
 
 use crate::http::stream::Stream;
 use crate::http::tls::Identity;

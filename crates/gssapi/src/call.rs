@@ -5,9 +5,9 @@ use super::Mechglue;
 use super::context::{Established, Standing};
 use super::mech::failed;
 use super::owned::{Buffer, BufferSet, Cred, LentBuffer, LentOid, Name, OidSet, Store, read_oid};
-use crate::error::{Error, Major, major};
-use crate::oid::{self, Oid};
 use crate::sys::*;
+use spnego::error::{Error, Major, major};
+use spnego::oid::{self, Oid};
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
@@ -15,7 +15,7 @@ use std::ptr;
 ///
 /// # Errors
 /// `Mech`, for every status with an error in it.
-pub(crate) fn outcome(
+pub fn outcome(
     glue: &'static Mechglue,
     mech: &Oid,
     status: Major,
@@ -28,7 +28,7 @@ pub(crate) fn outcome(
 }
 
 /// The failure that a status with an error in it means, in the mechanism's words.
-pub(crate) fn failure(glue: &'static Mechglue, mech: &Oid, status: Major, minor: u32) -> Error {
+pub fn failure(glue: &'static Mechglue, mech: &Oid, status: Major, minor: u32) -> Error {
     Error::Mech {
         error: failed(glue, mech, status, minor),
         considered: Vec::new(),
@@ -36,7 +36,7 @@ pub(crate) fn failure(glue: &'static Mechglue, mech: &Oid, status: Major, minor:
 }
 
 /// Have Heimdal take down the words for a failure of ours, by asking us for them.
-pub(crate) fn note_failure(glue: &'static Mechglue, status: Major, minor: u32) {
+pub fn note_failure(glue: &'static Mechglue, status: Major, minor: u32) {
     collect_error(glue, &oid::SPNEGO, status, minor);
 }
 
@@ -61,7 +61,7 @@ pub(super) fn collect_error(glue: &'static Mechglue, mech: &Oid, status: Major, 
 }
 
 /// Whether a status has an error in it, and not only supplementary information.
-pub(crate) const fn is_failure(status: Major) -> bool {
+pub const fn is_failure(status: Major) -> bool {
     status & major::ERRORS != 0
 }
 
@@ -82,7 +82,7 @@ fn nothing_returned() -> Error {
 }
 
 /// GSS_Import_name. A name without a type is the default form of RFC 2743 section 4.
-pub(crate) fn import_name(
+pub fn import_name(
     glue: &'static Mechglue,
     text: &[u8],
     kind: Option<&Oid>,
@@ -103,7 +103,7 @@ pub(crate) fn import_name(
 }
 
 /// GSS_Duplicate_name.
-pub(crate) fn duplicate_name(glue: &'static Mechglue, name: &Name) -> Result<Name, Error> {
+pub fn duplicate_name(glue: &'static Mechglue, name: &Name) -> Result<Name, Error> {
     let (mut minor, mut copy) = (0, ptr::null_mut());
     // SAFETY: the name is alive, the result a local.
     let status = unsafe { glue.gss_duplicate_name(&raw mut minor, name.raw(), &raw mut copy) };
@@ -111,10 +111,7 @@ pub(crate) fn duplicate_name(glue: &'static Mechglue, name: &Name) -> Result<Nam
 }
 
 /// GSS_Display_name: the text and its type.
-pub(crate) fn display_name(
-    glue: &'static Mechglue,
-    name: &Name,
-) -> Result<(Buffer, Option<Oid>), Error> {
+pub fn display_name(glue: &'static Mechglue, name: &Name) -> Result<(Buffer, Option<Oid>), Error> {
     let mut text = Buffer::empty(glue);
     let (mut minor, mut kind) = (0, ptr::null_mut());
     // SAFETY: the name is alive, the outs are locals.
@@ -126,11 +123,7 @@ pub(crate) fn display_name(
 }
 
 /// GSS_Compare_name.
-pub(crate) fn compare_name(
-    glue: &'static Mechglue,
-    one: &Name,
-    other: &Name,
-) -> Result<bool, Error> {
+pub fn compare_name(glue: &'static Mechglue, one: &Name, other: &Name) -> Result<bool, Error> {
     let (mut minor, mut equal) = (0, 0);
     // SAFETY: both names are alive, the result a local.
     let status =
@@ -140,7 +133,7 @@ pub(crate) fn compare_name(
 }
 
 /// gss_localname, for the mechanism that the name itself belongs to.
-pub(crate) fn localname(glue: &'static Mechglue, name: &Name) -> Result<Buffer, Error> {
+pub fn localname(glue: &'static Mechglue, name: &Name) -> Result<Buffer, Error> {
     let mut account = Buffer::empty(glue);
     let mut minor = 0;
     // SAFETY: the name is alive, the result a local; MIT takes a null mech here.
@@ -151,7 +144,7 @@ pub(crate) fn localname(glue: &'static Mechglue, name: &Name) -> Result<Buffer, 
 }
 
 /// gss_authorize_localname.
-pub(crate) fn authorize_localname(
+pub fn authorize_localname(
     glue: &'static Mechglue,
     name: &Name,
     user: &Name,
@@ -163,21 +156,19 @@ pub(crate) fn authorize_localname(
 }
 
 /// What GSS_Inquire_cred tells.
-pub(crate) struct CredFacts {
-    pub(crate) name: Option<Name>,
+pub struct CredFacts {
+    /// The principal.
+    pub name: Option<Name>,
     /// Seconds left.
-    pub(crate) lifetime: u32,
+    pub lifetime: u32,
     /// GSS_C_BOTH, GSS_C_INITIATE or GSS_C_ACCEPT.
-    pub(crate) usage: c_int,
-    pub(crate) mechs: Option<OidSet>,
+    pub usage: c_int,
+    /// The mechanisms that it has elements of.
+    pub mechs: Option<OidSet>,
 }
 
 /// GSS_Inquire_cred. What is not wanted is not asked for: a name costs a Kerberos context.
-pub(crate) fn inquire_cred(
-    cred: &Cred,
-    wants_name: bool,
-    wants_mechs: bool,
-) -> Result<CredFacts, Error> {
+pub fn inquire_cred(cred: &Cred, wants_name: bool, wants_mechs: bool) -> Result<CredFacts, Error> {
     let glue = cred.glue();
     let (mut minor, mut lifetime, mut usage) = (0, 0, 0);
     let (mut name, mut mechs) = (ptr::null_mut(), ptr::null_mut());
@@ -211,7 +202,7 @@ pub(crate) fn inquire_cred(
 }
 
 /// GSS_Export_cred (RFC draft; MIT 1.11).
-pub(crate) fn export_cred(cred: &Cred) -> Result<Buffer, Error> {
+pub fn export_cred(cred: &Cred) -> Result<Buffer, Error> {
     let glue = cred.glue();
     let mut token = Buffer::empty(glue);
     let mut minor = 0;
@@ -222,7 +213,7 @@ pub(crate) fn export_cred(cred: &Cred) -> Result<Buffer, Error> {
 }
 
 /// GSS_Import_cred.
-pub(crate) fn import_cred(glue: &'static Mechglue, token: &[u8]) -> Result<Cred, Error> {
+pub fn import_cred(glue: &'static Mechglue, token: &[u8]) -> Result<Cred, Error> {
     let mut lent = LentBuffer::new(token);
     let (mut minor, mut cred) = (0, ptr::null_mut());
     // SAFETY: the token is lent for the call, the result a local.
@@ -231,7 +222,7 @@ pub(crate) fn import_cred(glue: &'static Mechglue, token: &[u8]) -> Result<Cred,
 }
 
 /// gss_set_cred_option on a credential, which the mechanism may replace by another.
-pub(crate) fn change_cred(cred: &mut Cred, option: &Oid, value: &[u8]) -> Result<Major, Error> {
+pub fn change_cred(cred: &mut Cred, option: &Oid, value: &[u8]) -> Result<Major, Error> {
     let glue = cred.glue();
     let mut handle = cred.raw();
     let (status, minor) = set_cred_option(glue, &mut handle, option, value);
@@ -240,7 +231,7 @@ pub(crate) fn change_cred(cred: &mut Cred, option: &Oid, value: &[u8]) -> Result
 }
 
 /// gss_set_cred_option without a credential: the mechanism may make one.
-pub(crate) fn make_cred(
+pub fn make_cred(
     glue: &'static Mechglue,
     option: &Oid,
     value: &[u8],
@@ -266,7 +257,7 @@ fn set_cred_option(
 }
 
 /// gss_store_cred_into, or gss_store_cred without a store: the usage that was stored.
-pub(crate) fn store_cred(
+pub fn store_cred(
     cred: &Cred,
     usage: c_int,
     mech: &Oid,
@@ -315,19 +306,24 @@ pub(crate) fn store_cred(
 
 /// What GSS_Inquire_context tells of an inner context.
 #[derive(Default)]
-pub(crate) struct ContextFacts {
-    pub(crate) source: Option<Name>,
-    pub(crate) target: Option<Name>,
+pub struct ContextFacts {
+    /// The initiator.
+    pub source: Option<Name>,
+    /// The acceptor.
+    pub target: Option<Name>,
     /// Seconds left.
-    pub(crate) lifetime: u32,
-    pub(crate) mech: Option<Oid>,
-    pub(crate) flags: u32,
-    pub(crate) locally_initiated: bool,
+    pub lifetime: u32,
+    /// The mechanism.
+    pub mech: Option<Oid>,
+    /// In the bits of RFC 2744.
+    pub flags: u32,
+    /// Whether this side is the initiator.
+    pub locally_initiated: bool,
 }
 
 /// GSS_Inquire_context. Names that are not wanted are not asked for: they are dear, and gss-ntlmssp
 /// 1.2 crashes when asked for the target of an acceptor's context.
-pub(crate) fn inquire_context(
+pub fn inquire_context(
     context: &Established,
     wants_source: bool,
     wants_target: bool,
@@ -373,7 +369,7 @@ pub(crate) fn inquire_context(
 }
 
 /// gss_set_sec_context_option on a context that is established; the option may not replace it.
-pub(crate) fn set_context_option(
+pub fn set_context_option(
     context: &Established,
     option: &Oid,
     value: &[u8],
@@ -412,7 +408,7 @@ pub(crate) fn ask_context(context: Standing<'_>, question: &Oid) -> Result<Vec<V
 }
 
 /// GSS_Export_sec_context: the context is given up, also on failure where the mechanism says so.
-pub(crate) fn export_context(context: Established) -> (Result<Buffer, Error>, Option<Established>) {
+pub fn export_context(context: Established) -> (Result<Buffer, Error>, Option<Established>) {
     let glue = context.glue();
     let mut token = Buffer::empty(glue);
     let (mut minor, mut handle) = (0, context.into_raw());
@@ -427,7 +423,7 @@ pub(crate) fn export_context(context: Established) -> (Result<Buffer, Error>, Op
 }
 
 /// GSS_Import_sec_context.
-pub(crate) fn import_context(glue: &'static Mechglue, token: &[u8]) -> Result<Established, Error> {
+pub fn import_context(glue: &'static Mechglue, token: &[u8]) -> Result<Established, Error> {
     let mut lent = LentBuffer::new(token);
     let (mut minor, mut context) = (0, ptr::null_mut());
     // SAFETY: the token is lent for the call, the result a local.
@@ -437,7 +433,7 @@ pub(crate) fn import_context(glue: &'static Mechglue, token: &[u8]) -> Result<Es
 }
 
 /// A set of OIDs made by the glue, which its caller will release.
-pub(crate) fn oid_set(glue: &'static Mechglue, members: &[Oid]) -> Result<OidSet, Error> {
+pub fn oid_set(glue: &'static Mechglue, members: &[Oid]) -> Result<OidSet, Error> {
     let (mut minor, mut set) = (0, ptr::null_mut());
     // SAFETY: the result is a local. Allowed under the glue's locks.
     let status = unsafe { glue.gss_create_empty_oid_set(&raw mut minor, &raw mut set) };
@@ -460,7 +456,7 @@ pub(crate) fn oid_set(glue: &'static Mechglue, members: &[Oid]) -> Result<OidSet
 }
 
 /// A set of buffers made by the glue, which its caller will release.
-pub(crate) fn buffer_set(
+pub fn buffer_set(
     glue: &'static Mechglue,
     members: &[impl AsRef<[u8]>],
 ) -> Result<BufferSet, Error> {

@@ -3,8 +3,8 @@
 
 use super::owned::{LentOid, OidSet};
 use super::{Mechglue, environment, held_briefly};
-use crate::error::major;
-use crate::oid::{self, Oid};
+use spnego::error::major;
+use spnego::oid::{self, Oid};
 use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use std::time::SystemTime;
 ///
 /// Learnt once and kept; the configuration files are looked at again at most once in
 /// [`LOOK_AGAIN_AFTER`], as the glue itself does.
-pub(crate) fn available(glue: &'static Mechglue) -> Arc<[Oid]> {
+pub fn available(glue: &'static Mechglue) -> Arc<[Oid]> {
     let now = environment::seconds();
     let known = match held_briefly(&glue.catalog.0).as_deref() {
         Some(Some(fresh)) if now < fresh.next_look => return Arc::clone(&fresh.mechs),
@@ -39,7 +39,7 @@ pub(crate) fn available(glue: &'static Mechglue) -> Arc<[Oid]> {
 
 /// Whether the glue has a mechanism that nobody configures, asked at each call: for what is negotiated
 /// only where it is named.
-pub(crate) fn has(glue: &'static Mechglue, mech: &Oid) -> bool {
+pub fn has(glue: &'static Mechglue, mech: &Oid) -> bool {
     attributes(glue, mech).is_some()
 }
 

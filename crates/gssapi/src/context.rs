@@ -6,9 +6,9 @@
 
 use super::Mechglue;
 use super::owned::{Bindings, Buffer, Cred, LentBuffer, LentCred, LentOid, Name, owner};
-use crate::error::{Major, major};
-use crate::oid::Oid;
 use crate::sys::*;
+use spnego::error::{Major, major};
+use spnego::oid::Oid;
 use std::mem;
 use std::ptr::{self, NonNull};
 
@@ -36,7 +36,7 @@ pub(crate) enum GlueContext {
 pub(crate) struct Partial(Handle);
 
 /// A context that is established.
-pub(crate) struct Established(Handle);
+pub struct Established(Handle);
 
 /// A context that is known to stand a question by identifier.
 #[derive(Clone, Copy)]
@@ -243,7 +243,7 @@ impl Established {
 
     /// The handle, lent for a call.
     #[inline]
-    pub(crate) fn raw(&self) -> gss_ctx_id_t {
+    pub fn raw(&self) -> gss_ctx_id_t {
         self.0.raw()
     }
 

@@ -13,7 +13,7 @@ unsafe extern "C" {
 
 /// The value of an environment variable; `None` when unset, and always in a program that runs with
 /// more rights than its user (`secure_getenv`).
-pub(crate) fn variable(name: &str) -> Option<OsString> {
+pub fn variable(name: &str) -> Option<OsString> {
     let name = CString::new(name).ok()?;
     // SAFETY: the argument is NUL-terminated.
     let value = unsafe { secure_getenv(name.as_ptr()) };
@@ -28,7 +28,7 @@ pub(crate) fn variable(name: &str) -> Option<OsString> {
 
 /// Seconds of a clock that never goes back, as of the last tick: CLOCK_MONOTONIC_COARSE, read
 /// without a system call.
-pub(crate) fn seconds() -> u64 {
+pub fn seconds() -> u64 {
     let mut now = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
@@ -41,7 +41,7 @@ pub(crate) fn seconds() -> u64 {
 /// Write what is not the host program's business: where nobody reads any more (SIGPIPE), or a file
 /// would be longer than this process may make one (SIGXFSZ), the write fails, and the signal, which
 /// ends a program, does not come.
-pub(crate) fn unsignalled(write: &mut dyn FnMut() -> io::Result<()>) -> io::Result<()> {
+pub fn unsignalled(write: &mut dyn FnMut() -> io::Result<()>) -> io::Result<()> {
     // SAFETY: plain memory, which is filled below.
     let mut ours: libc::sigset_t = unsafe { mem::zeroed() };
     // SAFETY: as above.

@@ -3,10 +3,10 @@
 
 use super::libkrb5::{Context, Library};
 use super::{Mechglue, environment};
-use crate::advice::{Trouble, advised, krb5_error};
-use crate::error::{Cause, MechError, major};
-use crate::oid;
-use crate::role::Role;
+use spnego::advice::{Trouble, advised, krb5_error};
+use spnego::error::{Cause, MechError, major};
+use spnego::oid;
+use spnego::role::Role;
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read};
@@ -20,7 +20,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// What the library would say, and what to do about it.
-pub(crate) fn default_cache(glue: &'static Mechglue) -> Result<(), MechError> {
+pub fn default_cache(glue: &'static Mechglue) -> Result<(), MechError> {
     if glue.is_heimdal() {
         return Ok(());
     }

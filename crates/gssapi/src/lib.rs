@@ -1,23 +1,22 @@
-//! The glue that loaded us, called back through a table that fills itself by `dlsym` on first use.
+//! The system's GSS-API and Kerberos libraries, called from Rust. A glue, the one that loaded us or
+//! the one that a program wants, is called through a table that fills itself by `dlsym` on first use.
 //! Four laws of re-entry: never hand it a null mech, mech set or name type (MIT's localname, which
 //! knows the mech from the name, excepted); never ask it for our own OID; names and mechanism lists
 //! are answered from memory; under its locks (`gss_mech_interposer`, `internal_release_oid`,
 //! `gss_mo_init`) only OID sets are touched.
 
-pub(crate) mod availability;
-pub(crate) mod call;
-pub(crate) mod catalog;
-pub(crate) mod context;
-pub(crate) mod environment;
-pub(crate) mod kerberos;
+pub mod call;
+pub mod catalog;
+pub mod context;
+pub mod environment;
+pub mod kerberos;
 mod libkrb5;
-pub(crate) mod mech;
-pub(crate) mod neighbours;
-pub(crate) mod owned;
-pub(crate) mod session;
-pub(crate) mod source;
-pub(crate) mod statics;
-pub(crate) mod takeover;
+pub mod mech;
+pub mod owned;
+pub mod session;
+pub mod source;
+pub mod sys;
+pub mod system;
 
 use crate::sys::*;
 use std::ffi::{CStr, c_int, c_void};
@@ -26,7 +25,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Mutex, MutexGuard, TryLockError};
 
 /// One mechglue library in this process.
-pub(crate) struct Mechglue {
+pub struct Mechglue {
     soname: &'static CStr,
     library: AtomicPtr<c_void>,
     catalog: catalog::Known,
@@ -35,19 +34,19 @@ pub(crate) struct Mechglue {
 
 impl Mechglue {
     /// MIT krb5's.
-    pub(crate) fn mit() -> &'static Self {
+    pub fn mit() -> &'static Self {
         static MIT: Mechglue = Mechglue::named(c"libgssapi_krb5.so.2");
         &MIT
     }
 
     /// Heimdal's.
-    pub(crate) fn heimdal() -> &'static Self {
+    pub fn heimdal() -> &'static Self {
         static HEIMDAL: Mechglue = Mechglue::named(c"libgssapi.so.3");
         &HEIMDAL
     }
 
     /// Whether this is Heimdal's.
-    pub(crate) fn is_heimdal(&self) -> bool {
+    pub fn is_heimdal(&self) -> bool {
         ptr::eq(self, Self::heimdal())
     }
 
@@ -64,7 +63,7 @@ impl Mechglue {
     ///
     /// The library is in the process already: it called us. Its own functions are found even though
     /// this library exports some of the same names.
-    fn find(&self, name: &CStr) -> *mut c_void {
+    pub fn find(&self, name: &CStr) -> *mut c_void {
         let mut library = self.library.load(Ordering::Acquire);
         if library.is_null() {
             // SAFETY: dlopen reads a NUL-terminated string; RTLD_NOLOAD only finds what is loaded.
@@ -111,7 +110,7 @@ impl Mechglue {
 
 /// A lock that is only ever held for a few instructions, when it is free within a while; a fork at
 /// such a moment leaves it locked in the child for good, where it is not waited for.
-fn held_briefly<T>(lock: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+pub fn held_briefly<T>(lock: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
     for _ in 0..TRIES {
         match lock.try_lock() {
             Ok(held) => return Some(held),
@@ -126,7 +125,7 @@ fn held_briefly<T>(lock: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
 const TRIES: u32 = 1000;
 
 /// What an import answers when the glue has no function of that name: GSS_S_UNAVAILABLE.
-const UNAVAILABLE: u32 = crate::error::major::UNAVAILABLE;
+const UNAVAILABLE: u32 = spnego::error::major::UNAVAILABLE;
 
 /// Every function of the glue that this library calls: a slot, and a method of the same name that
 /// takes the arguments of gssapi.h and is held against its prototype when this is compiled.
@@ -149,7 +148,7 @@ macro_rules! imports {
                 ///
                 /// # Safety
                 /// As gssapi.h asks of callers of that function.
-                pub(crate) unsafe fn $name(&self, minor: *mut u32, $($argument: $type),*) -> u32 {
+                pub unsafe fn $name(&self, minor: *mut u32, $($argument: $type),*) -> u32 {
                     type Prototype = unsafe extern "C" fn(*mut u32, $($type),*) -> u32;
                     const _: Prototype = crate::sys::$name;
                     const NAME: &CStr = match CStr::from_bytes_with_nul(

@@ -3,24 +3,24 @@
 mod acquire;
 mod failure;
 
-pub(crate) use acquire::{Acquire, Acquired, Source, acquire};
+pub use acquire::{Acquire, Acquired, Source, acquire};
 pub(crate) use failure::failed;
 use failure::{advised_failure, judged_by_acceptor};
 
 use super::context::{self, Established, GlueContext, Returned, Standing};
 use super::owned::{Bindings, Buffer, Cred, LentBuffer, LentCred, LentOid, Name};
 use super::{Mechglue, kerberos};
-use crate::error::{Cause, MechError, major};
-use crate::negotiate::{Mech, Step};
-use crate::oid::{self, Oid};
-use crate::role::Role;
 use crate::sys::*;
-use crate::trace;
+use spnego::error::{Cause, MechError, major};
+use spnego::negotiate::{Mech, Step};
+use spnego::oid::{self, Oid};
+use spnego::role::Role;
+use spnego::trace;
 use std::ptr;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// One context of an inner mechanism, established or on its way.
-pub(crate) struct GlueMech {
+pub struct GlueMech {
     mech: Oid,
     context: GlueContext,
     flags: u32,
@@ -33,30 +33,30 @@ pub(crate) struct GlueMech {
 
 /// What an initiator's leg is called with.
 #[derive(Clone, Copy)]
-pub(crate) struct Initiate<'a> {
+pub struct Initiate<'a> {
     /// The credential; `None`: the mechanism's default.
-    pub(crate) cred: Option<&'a Cred>,
+    pub cred: Option<&'a Cred>,
     /// Whom to reach.
-    pub(crate) target: &'a Name,
+    pub target: &'a Name,
     /// Request flags of RFC 2744 section 5.19.
-    pub(crate) flags: u32,
+    pub flags: u32,
     /// Desired lifetime in seconds, 0: the default.
-    pub(crate) lifetime: u32,
+    pub lifetime: u32,
     /// Channel bindings.
-    pub(crate) bindings: Bindings<'a>,
+    pub bindings: Bindings<'a>,
 }
 
 /// What an acceptor's leg is called with.
 #[derive(Clone, Copy)]
-pub(crate) struct Accept<'a> {
+pub struct Accept<'a> {
     /// The credential; `None`: the mechanism's default.
-    pub(crate) cred: Option<&'a Cred>,
+    pub cred: Option<&'a Cred>,
     /// Channel bindings.
-    pub(crate) bindings: Bindings<'a>,
+    pub bindings: Bindings<'a>,
     /// Whether the caller wants to know who the initiator is.
-    pub(crate) wants_source: bool,
+    pub wants_source: bool,
     /// Whether the caller takes a delegated credential.
-    pub(crate) wants_delegated: bool,
+    pub wants_delegated: bool,
 }
 
 impl GlueMech {
@@ -74,7 +74,7 @@ impl GlueMech {
     }
 
     /// Take over a context that is established already.
-    pub(crate) fn imported(mech: &Oid, context: Established, flags: u32) -> Self {
+    pub fn imported(mech: &Oid, context: Established, flags: u32) -> Self {
         let mut imported = Self::new(mech);
         imported.context = GlueContext::Established(context);
         imported.flags = flags;
@@ -84,10 +84,7 @@ impl GlueMech {
     /// Begin as an initiator. MIT's Kerberos gets the target as its own name, made once and kept
     /// for the later legs: the glue would make it anew for each, with a Kerberos context every
     /// time. Heimdal keeps it in the name.
-    pub(crate) fn initiate(
-        mech: &Oid,
-        call: Initiate<'_>,
-    ) -> Result<(Self, Step<Buffer>), MechError> {
+    pub fn initiate(mech: &Oid, call: Initiate<'_>) -> Result<(Self, Step<Buffer>), MechError> {
         let mut started = Self::new(mech);
         if mech.is_krb5() && !call.target.glue().is_heimdal() {
             if call.cred.is_none() {
@@ -100,7 +97,7 @@ impl GlueMech {
     }
 
     /// Begin as an acceptor, with the initiator's first token.
-    pub(crate) fn accept(
+    pub fn accept(
         glue: &'static Mechglue,
         mech: &Oid,
         call: Accept<'_>,
@@ -112,7 +109,7 @@ impl GlueMech {
     }
 
     /// One leg of an initiator; `token` is `None` on the first.
-    pub(crate) fn step_initiator(
+    pub fn step_initiator(
         &mut self,
         call: Initiate<'_>,
         token: Option<&[u8]>,
@@ -139,7 +136,7 @@ impl GlueMech {
     }
 
     /// One leg of an acceptor.
-    pub(crate) fn step_acceptor(
+    pub fn step_acceptor(
         &mut self,
         glue: &'static Mechglue,
         call: Accept<'_>,
@@ -164,7 +161,7 @@ impl GlueMech {
     }
 
     /// Say that the mechListMIC is mandatory, where the mechanism itself does not.
-    pub(crate) fn demand_mic(&mut self) {
+    pub fn demand_mic(&mut self) {
         self.demands_mic = true;
     }
 
@@ -290,38 +287,38 @@ impl GlueMech {
     }
 
     /// The mechanism.
-    pub(crate) fn mech(&self) -> &Oid {
+    pub fn mech(&self) -> &Oid {
         &self.mech
     }
 
     /// The inner context, once it is established.
     #[inline]
-    pub(crate) fn established(&self) -> Option<&Established> {
+    pub fn established(&self) -> Option<&Established> {
         self.context.established()
     }
 
     /// The flags it reported last.
-    pub(crate) fn flags(&self) -> u32 {
+    pub fn flags(&self) -> u32 {
         self.flags
     }
 
     /// Seconds left when its last leg was run.
-    pub(crate) fn lifetime(&self) -> u32 {
+    pub fn lifetime(&self) -> u32 {
         self.lifetime
     }
 
     /// The initiator's name, once.
-    pub(crate) fn take_source(&mut self) -> Option<Name> {
+    pub fn take_source(&mut self) -> Option<Name> {
         self.source.take()
     }
 
     /// The delegated credential, once: a credential of the glue's, for the application as it is.
-    pub(crate) fn take_delegated(&mut self) -> Option<Cred> {
+    pub fn take_delegated(&mut self) -> Option<Cred> {
         self.delegated.take()
     }
 
     /// Give the inner context up, for export.
-    pub(crate) fn into_established(self) -> Option<Established> {
+    pub fn into_established(self) -> Option<Established> {
         match self.context {
             GlueContext::Established(context) => Some(context),
             GlueContext::Partial(_) | GlueContext::None => None,

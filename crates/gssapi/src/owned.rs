@@ -2,15 +2,15 @@
 //! the time of a call.
 
 use super::Mechglue;
-use crate::oid::Oid;
 use crate::sys::*;
+use spnego::oid::Oid;
 use std::ffi::{CStr, c_void};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
 /// A buffer that the glue or a mechanism allocated. On both glues of Linux its memory is
 /// `malloc`'s.
-pub(crate) struct Buffer {
+pub struct Buffer {
     glue: &'static Mechglue,
     descriptor: gss_buffer_desc,
 }
@@ -38,13 +38,13 @@ impl Buffer {
     }
 
     /// The text in it, for people; never fails.
-    pub(crate) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         let octets = self.as_ref();
         String::from_utf8_lossy(octets.strip_suffix(b"\0").unwrap_or(octets)).into_owned()
     }
 
     /// Hand the memory on to C; whoever gets it frees it with `gss_release_buffer`.
-    pub(crate) fn into_descriptor(mut self) -> gss_buffer_desc {
+    pub fn into_descriptor(mut self) -> gss_buffer_desc {
         std::mem::replace(
             &mut self.descriptor,
             gss_buffer_desc {
@@ -85,7 +85,7 @@ impl Drop for Buffer {
 macro_rules! owner {
     ($(#[$doc:meta])* $Owner:ident, $handle:ty, $pointee:ty, $release:expr) => {
         $(#[$doc])*
-        pub(crate) struct $Owner {
+        pub struct $Owner {
             glue: &'static Mechglue,
             handle: NonNull<$pointee>,
         }
@@ -99,24 +99,24 @@ macro_rules! owner {
 
         impl $Owner {
             /// Take over a handle that a call of this glue returned; `None` for the null handle.
-            pub(crate) fn take(glue: &'static Mechglue, handle: $handle) -> Option<Self> {
+            pub fn take(glue: &'static Mechglue, handle: $handle) -> Option<Self> {
                 NonNull::new(handle).map(|handle| Self { glue, handle })
             }
 
             /// The handle, lent for a call.
-            pub(crate) fn raw(&self) -> $handle {
+            pub fn raw(&self) -> $handle {
                 self.handle.as_ptr()
             }
 
             /// The glue it came from.
             #[allow(dead_code, reason = "one form for all owners")]
-            pub(crate) fn glue(&self) -> &'static Mechglue {
+            pub fn glue(&self) -> &'static Mechglue {
                 self.glue
             }
 
             /// Give the handle up: C owns it from now on.
             #[allow(dead_code, reason = "one form for all owners")]
-            pub(crate) fn into_raw(self) -> $handle {
+            pub fn into_raw(self) -> $handle {
                 let handle = self.raw();
                 std::mem::forget(self);
                 handle
@@ -200,7 +200,7 @@ impl BufferSet {
 
 impl OidSet {
     /// The members that can be known.
-    pub(crate) fn members(&self) -> Vec<Oid> {
+    pub fn members(&self) -> Vec<Oid> {
         // SAFETY: the set is alive until drop.
         unsafe { read_oid_set(self.raw()) }
     }
@@ -210,7 +210,7 @@ impl OidSet {
 ///
 /// # Safety
 /// `set` is null or a set as RFC 2744 section 3.12 describes it.
-pub(crate) unsafe fn read_oid_set(set: gss_OID_set) -> Vec<Oid> {
+pub unsafe fn read_oid_set(set: gss_OID_set) -> Vec<Oid> {
     // SAFETY: null or valid, by contract.
     let Some(set) = (unsafe { set.as_ref() }) else {
         return Vec::new();
@@ -234,7 +234,7 @@ pub(crate) unsafe fn read_oid_set(set: gss_OID_set) -> Vec<Oid> {
 ///
 /// # Safety
 /// `oid` is null or an OID as RFC 2744 section 3.3 describes it.
-pub(crate) unsafe fn read_oid(oid: gss_OID) -> Option<Oid> {
+pub unsafe fn read_oid(oid: gss_OID) -> Option<Oid> {
     // SAFETY: null or valid, by contract.
     let oid = unsafe { oid.as_ref() }?;
     if oid.elements.is_null() {
@@ -246,14 +246,14 @@ pub(crate) unsafe fn read_oid(oid: gss_OID) -> Option<Oid> {
 }
 
 /// An OID lent to C for the time of a call.
-pub(crate) struct LentOid<'a> {
+pub struct LentOid<'a> {
     descriptor: gss_OID_desc,
     lender: PhantomData<&'a Oid>,
 }
 
 impl<'a> LentOid<'a> {
     /// Lend it.
-    pub(crate) fn new(oid: &'a Oid) -> Self {
+    pub fn new(oid: &'a Oid) -> Self {
         Self {
             descriptor: describe(oid),
             lender: PhantomData,
@@ -261,7 +261,7 @@ impl<'a> LentOid<'a> {
     }
 
     /// The pointer for C, valid while `self` is.
-    pub(crate) fn raw(&mut self) -> gss_OID {
+    pub fn raw(&mut self) -> gss_OID {
         &raw mut self.descriptor
     }
 }
@@ -293,7 +293,8 @@ impl<'a> LentOidSet<'a> {
     }
 }
 
-pub(super) fn describe(oid: &Oid) -> gss_OID_desc {
+/// A descriptor that points into `oid`, and is good for as long as that stays where it is.
+pub fn describe(oid: &Oid) -> gss_OID_desc {
     let content = oid.content();
     gss_OID_desc {
         length: u32::try_from(content.len()).unwrap_or_default(),
@@ -361,7 +362,7 @@ impl<'a> LentCred<'a> {
 /// Channel bindings of a caller, handed through to the mechanisms behind the glue unread.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
-pub(crate) struct Bindings<'a> {
+pub struct Bindings<'a> {
     pointer: gss_channel_bindings_t,
     caller: PhantomData<&'a ()>,
 }
@@ -376,7 +377,7 @@ impl<'a> Bindings<'a> {
     }
 
     /// For a call.
-    pub(crate) fn raw(self) -> gss_channel_bindings_t {
+    pub fn raw(self) -> gss_channel_bindings_t {
         self.pointer
     }
 }
@@ -384,14 +385,14 @@ impl<'a> Bindings<'a> {
 /// A credential store of a caller, handed through to the mechanisms behind the glue unread.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
-pub(crate) struct Store<'a> {
+pub struct Store<'a> {
     pointer: gss_const_key_value_set_t,
     caller: PhantomData<&'a ()>,
 }
 
 impl<'a> Store<'a> {
     /// What the store has under a name, without the NUL at its end.
-    pub(crate) fn value(self, key: &str) -> Option<&'a [u8]> {
+    pub fn value(self, key: &str) -> Option<&'a [u8]> {
         // SAFETY: null, or the caller's store, valid for the call.
         let store = unsafe { self.pointer.as_ref() }?;
         let count = usize::try_from(store.count).ok()?;
@@ -410,18 +411,18 @@ impl<'a> Store<'a> {
     }
 
     /// No store.
-    pub(crate) const NONE: Self = Self {
+    pub const NONE: Self = Self {
         pointer: ptr::null(),
         caller: PhantomData,
     };
 
     /// For a call.
-    pub(crate) fn raw(self) -> gss_const_key_value_set_t {
+    pub fn raw(self) -> gss_const_key_value_set_t {
         self.pointer
     }
 
     /// Whether the caller named one.
-    pub(crate) fn is_given(self) -> bool {
+    pub fn is_given(self) -> bool {
         !self.pointer.is_null()
     }
 }

@@ -7,11 +7,11 @@ use super::call::{self, ContextFacts, is_failure};
 use super::context::{Accept, GlueContext, Init, OurSpnego, Returned, Standing};
 use super::mech::failed;
 use super::owned::{Bindings, Buffer, Cred, LentBuffer, LentCred, LentOidSet, Name};
-use crate::advice::Trouble;
-use crate::error::{Cause, Error, MechError, major};
-use crate::oid::{self, Oid};
-use crate::role::Role;
 use crate::sys::*;
+use spnego::advice::Trouble;
+use spnego::error::{Cause, Error, MechError, major};
+use spnego::oid::{self, Oid};
+use spnego::role::Role;
 use std::ffi::c_int;
 use std::ptr;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use std::sync::Arc;
 /// the application has to keep it.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
-pub(crate) struct AppCred(gss_cred_id_t);
+pub struct AppCred(gss_cred_id_t);
 
 // SAFETY: RFC 2744 handles belong to a process, not to a thread.
 unsafe impl Send for AppCred {}
@@ -34,7 +34,7 @@ impl AppCred {
 }
 
 /// Whose credential a session uses.
-pub(crate) enum Holder {
+pub enum Holder {
     /// The application's.
     App(AppCred),
     /// This library's.
@@ -52,25 +52,25 @@ impl Holder {
 }
 
 /// What every leg of a session is called with.
-pub(crate) struct Terms {
+pub struct Terms {
     /// The mechanism to ask for; an acceptor's is in the peer's first token.
-    pub(crate) mech: Oid,
+    pub mech: Oid,
     /// The credential.
-    pub(crate) cred: Holder,
+    pub cred: Holder,
     /// Whom to reach, as initiator; `None`: wait to be reached.
-    pub(crate) target: Option<Name>,
+    pub target: Option<Name>,
     /// Request flags of RFC 2744 section 5.19.
-    pub(crate) flags: u32,
+    pub flags: u32,
     /// The application data of the channel bindings.
-    pub(crate) bindings: Option<Vec<u8>>,
+    pub bindings: Option<Vec<u8>>,
 }
 
 /// The glue's no, and what to do about it, where that is known.
-pub(crate) struct Refused {
+pub struct Refused {
     /// In the glue's words.
-    pub(crate) error: MechError,
+    pub error: MechError,
     /// What to do.
-    pub(crate) trouble: Option<Trouble>,
+    pub trouble: Option<Trouble>,
 }
 
 impl Refused {
@@ -114,7 +114,7 @@ pub(crate) struct Session {
 ///
 /// # Errors
 /// When there is none on this machine.
-pub(crate) fn library() -> Result<&'static Mechglue, Error> {
+pub fn library() -> Result<&'static Mechglue, Error> {
     loaded(Mechglue::mit()).ok_or(Error::Unavailable(
         "libgssapi_krb5.so.2 cannot be loaded; install MIT krb5",
     ))
@@ -138,7 +138,7 @@ fn loaded(glue: &'static Mechglue) -> Option<&'static Mechglue> {
 ///
 /// # Errors
 /// The glue's.
-pub(crate) fn acquire(
+pub fn acquire(
     glue: &'static Mechglue,
     mech: &Oid,
     role: Role,

@@ -6,17 +6,17 @@ use super::libkrb5::{Context, Library};
 
 /// The default ticket cache, as the Kerberos library of this process names it:
 /// `FILE:/tmp/krb5cc_0`.
-pub(crate) fn ticket_cache() -> String {
+pub fn ticket_cache() -> String {
     found(|context| context.ticket_cache(), "KRB5CCNAME")
 }
 
 /// The default key table, likewise.
-pub(crate) fn key_table() -> String {
+pub fn key_table() -> String {
     found(|context| context.key_table(), "KRB5_KTNAME")
 }
 
 /// The users of NTLM.
-pub(crate) fn ntlm_users() -> String {
+pub fn ntlm_users() -> String {
     environment::variable("NTLM_USER_FILE").map_or_else(
         || "not named (NTLM_USER_FILE is not set)".to_owned(),
         |file| format!("{} (NTLM_USER_FILE)", file.to_string_lossy()),

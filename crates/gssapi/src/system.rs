@@ -1,18 +1,19 @@
 //! The system's GSS-API library, as a program in Rust asks it: security contexts of its SPNEGO, or
-//! of one of its mechanisms alone, for [`crate::http`] and for whoever wants to know what works.
+//! of one of its mechanisms alone, for HTTP and for whoever wants to know what works.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
 
-use crate::advice::Trouble;
-use crate::error::{Error, Major, major};
-use crate::glue::session::{self, AppCred, Holder, Refused, Terms};
-use crate::glue::{Mechglue, call};
-use crate::http::{Context, Contexts, Established, Flags, Refusal};
-use crate::negotiate::{MicState, NO_RULE, Reply};
-use crate::oid::{self, Oid, inquiry};
-use crate::role::Role;
-use crate::secret::Secret;
+use crate::session::{self, AppCred, Holder, Refused, Terms};
+use crate::{Mechglue, call};
+use spnego::advice::Trouble;
+use spnego::context::{Context, Contexts, Established, Flags, Refusal};
+use spnego::error::{Error, Major, major};
+use spnego::negotiate::{MicState, Reply};
+use spnego::oid::{self, Oid, inquiry};
+use spnego::policy::NO_RULE;
+use spnego::role::Role;
+use spnego::secret::Secret;
 
 /// Whose GSS-API library.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,7 +193,8 @@ impl Sessions {
         Ok(Self::new(library.glue()?, terms))
     }
 
-    pub(crate) fn new(glue: &'static Mechglue, terms: Terms) -> Self {
+    /// Contexts of this library on these terms.
+    pub fn new(glue: &'static Mechglue, terms: Terms) -> Self {
         Self {
             glue,
             terms: Arc::new(terms),

@@ -4,8 +4,8 @@
 
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
-use crate::oid::Oid;
-use crate::wire::{Malformed, Reader, tag};
+use spnego::oid::Oid;
+use spnego::wire::{Malformed, Reader, tag};
 
 /// The application data of the channel bindings: the type's name, a colon, and the hash of the
 /// certificate (its DER octets, all of them) under the hash function of the signature on it;

@@ -8,8 +8,8 @@ use super::header::{self, Challenges, Field, Header, Malformed, Offer};
 use super::{
     Asker, Context, Contexts, Established, LEGS_MAX, NEEDS_HTTP_1_1, Refusal, Scheme, Version,
 };
-use crate::oid;
-use crate::trace;
+use spnego::oid;
+use spnego::trace;
 
 /// The client's side of authentication on one connection (on HTTP/2, of one request), to one
 /// [`Asker`].

@@ -7,7 +7,7 @@ use super::header::{Field, Header};
 use super::script::{Leg, Script, krb5_acceptor, krb5_initiator, ntlm_acceptor, ntlm_initiator};
 use super::server::{Answer, Bindings, GoodFor, Offer, Server, Settings};
 use super::{Asker, Contexts, Version};
-use crate::oid::{self, Oid};
+use spnego::oid::{self, Oid};
 
 /// A connection, and everything that went over it.
 struct Connection<C: Contexts, S: Contexts> {

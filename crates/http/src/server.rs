@@ -7,7 +7,7 @@ use super::{
     Asker, Context, Contexts, Established, Flags, LEGS_MAX, NEEDS_HTTP_1_1, Refusal, Scheme,
     Version,
 };
-use crate::trace;
+use spnego::trace;
 
 /// The server's side of authentication on one connection (on HTTP/2, of one request).
 pub struct Server<S: Contexts> {
@@ -319,7 +319,7 @@ mod tests {
     use super::super::header;
     use super::super::script::{Leg, Script, fails, krb5_acceptor, ntlm_acceptor};
     use super::*;
-    use crate::oid::{self, Oid};
+    use spnego::oid::{self, Oid};
 
     const SETTINGS: Settings = Settings {
         asker: Asker::Server,

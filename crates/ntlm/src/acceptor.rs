@@ -11,8 +11,8 @@ use super::message::{
 };
 use super::response::{Key, exchanged, hmac, keyed, nt_proof, ntowf_v2, session_base_key};
 use super::{Accept, Agreement, Fresh, defective, refused, wrong_bindings};
-use crate::advice::{Trouble, advised};
-use crate::error::MechError;
+use spnego::advice::{Trouble, advised};
+use spnego::error::MechError;
 
 /// An acceptor whose CHALLENGE_MESSAGE is on its way.
 pub(super) struct Challenged {
@@ -87,7 +87,7 @@ impl Challenged {
             return Err(refused(advised(words.to_owned(), Some(&trouble))));
         }
         let bound = match call.bindings {
-            Some(bindings) => bound(&claim.info, &bindings.hash())?,
+            Some(bindings) => bound(&claim.info, &super::bindings::hash(&bindings))?,
             None => false,
         };
         Ok(Verdict {

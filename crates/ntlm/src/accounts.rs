@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::response::{Key, copied, nt_hash, upper};
-use crate::secret::Secret;
+use spnego::secret::Secret;
 
 /// A user as NTLM knows one: `DOMAIN\user`, `user`, or `user@domain`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use super::message::{
 };
 use super::response::{Key, copied, exchanged, hmac, keyed, nt_proof, ntowf_v2, session_base_key};
 use super::{Agreement, Fresh, Initiate, context_flag, defective, refused, unusable};
-use crate::error::MechError;
+use spnego::error::MechError;
 
 /// An initiator whose NEGOTIATE_MESSAGE is on its way.
 pub(super) struct Offered {
@@ -144,7 +144,11 @@ fn client_response(info: &TargetInfo<'_>, call: &Initiate<'_>, fresh: &Fresh) ->
         push_pair(&mut out, av::FLAGS, &av_flags.to_le_bytes())?;
     }
     if let Some(bindings) = call.bindings {
-        push_pair(&mut out, av::CHANNEL_BINDINGS, &bindings.hash())?;
+        push_pair(
+            &mut out,
+            av::CHANNEL_BINDINGS,
+            &super::bindings::hash(&bindings),
+        )?;
     }
     push_pair(&mut out, av::TARGET_NAME, &target)?;
     push_pair(&mut out, av::END, &[])?;

@@ -5,13 +5,13 @@
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::advice::{Trouble, advised};
-use crate::error::{Cause, Major, MechError, major};
-use crate::negotiate::{Mech, Step};
-use crate::oid::NTLMSSP;
-use crate::role::Role;
-use crate::secret::Secret;
-use crate::trace;
+use spnego::advice::{Trouble, advised};
+use spnego::error::{Cause, Major, MechError, major};
+use spnego::negotiate::{Mech, Step};
+use spnego::oid::NTLMSSP;
+use spnego::role::Role;
+use spnego::secret::Secret;
+use spnego::trace;
 
 mod acceptor;
 mod accounts;
@@ -29,7 +29,6 @@ mod tests;
 
 use acceptor::{Challenged, Verdict};
 pub use accounts::{Accounts, Credential, Problem, UserName};
-pub use bindings::ChannelBindings;
 pub use host::Host;
 use initiator::Offered;
 use message::flag;
@@ -37,6 +36,7 @@ pub use passing::Passing;
 use response::{Key, hmac, keyed};
 use session::Session;
 pub use session::{MessageError, Part};
+pub use spnego::channel::ChannelBindings;
 
 /// An initiator's call: the same on each leg.
 #[derive(Clone, Copy, Debug)]

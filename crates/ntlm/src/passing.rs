@@ -8,7 +8,7 @@ use super::defective;
 use super::message::{
     AV_FLAG_MIC, Authenticate, CLIENT_CHALLENGE, Challenge, Negotiate, TargetInfo, flag,
 };
-use crate::error::MechError;
+use spnego::error::MechError;
 
 /// What has passed in one context of another implementation.
 #[derive(Debug, Default)]

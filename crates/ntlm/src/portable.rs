@@ -12,8 +12,8 @@ use super::rc4::Rc4;
 use super::response::copied;
 use super::session::{MessageError, Session};
 use super::{Established, Ntlm, Stage};
-use crate::role::Role;
-use crate::secret::Secret;
+use spnego::role::Role;
+use spnego::secret::Secret;
 
 impl Ntlm {
     /// GSS_Export_sec_context, at any stage but failure. The context is gone then, so that no two

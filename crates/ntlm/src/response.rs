@@ -15,7 +15,7 @@ use md5::{Digest, Md5};
 
 use super::message::utf16;
 use super::rc4::Rc4;
-use crate::secret::Secret;
+use spnego::secret::Secret;
 
 /// A key of NTLM.
 pub(super) type Key = Secret<[u8; 16]>;

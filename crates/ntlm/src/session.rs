@@ -12,9 +12,9 @@ use subtle::ConstantTimeEq;
 use super::message::flag;
 use super::rc4::Rc4;
 use super::response::{HmacMd5, Key, derived, hmac, keyed};
-use crate::error::{Major, major};
-use crate::role::Role;
-use crate::secret::Secret;
+use spnego::error::{Major, major};
+use spnego::role::Role;
+use spnego::secret::Secret;
 
 /// A piece of a message that is protected in place.
 #[derive(Debug)]

@@ -30,12 +30,13 @@ impl Oid {
         Some(Self(held))
     }
 
+    /// The identifier with these content octets, which are known when this is compiled.
     #[expect(
         clippy::indexing_slicing,
         clippy::as_conversions,
         reason = "evaluated when the library is compiled, and refused there when too long"
     )]
-    pub(crate) const fn known<const N: usize>(content: [u8; N]) -> Self {
+    pub const fn known<const N: usize>(content: [u8; N]) -> Self {
         let mut held = [0; Self::LONGEST + 1];
         let mut at = 0;
         while at < N {
@@ -52,7 +53,7 @@ impl Oid {
     }
 
     /// How many content octets there are.
-    pub(crate) const fn length(&self) -> u8 {
+    pub const fn length(&self) -> u8 {
         let [.., length] = self.0;
         length
     }
@@ -260,7 +261,7 @@ mod tests {
 
     #[test]
     fn questions_are_those_of_the_header() {
-        let header = include_str!("../include/gss_spnego.h");
+        let header = include_str!("../../../include/gss_spnego.h");
         for (name, question) in [
             ("OFFERED", inquiry::OFFERED),
             ("MECH", inquiry::MECH),

@@ -365,6 +365,8 @@ fn excerpt(text: &str, longest: usize) -> String {
     format!("{}{more}", escaped.escape_debug())
 }
 
+/// What is told when the configuration has no rules, or none of them is in force.
+pub const NO_RULE: &str = "default";
 /// Where the configuration is, unless [`CONFIG_VARIABLE`] names another place.
 pub const CONFIG_FILE: &str = "/etc/gss/spnego.conf";
 /// The variable that names another configuration file; empty for none.

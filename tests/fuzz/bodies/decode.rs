@@ -2,7 +2,7 @@
 //! within the token and within bounds.
 
 #[allow(dead_code, reason = "the tool prints what is only counted here")]
-#[path = "../../../src/bin/spnego/decode/dissect/mod.rs"]
+#[path = "../../../crates/cli/src/decode/dissect/mod.rs"]
 mod dissect;
 
 use dissect::field::{Field, Level};

@@ -3,7 +3,7 @@
 //!
 //! The first octet of the input is the number of sizes that follow it; the rest is a message.
 
-use gss_spnego::negotiate::fragment::{Assembled, Assembler, Fragmenter};
+use spnego::negotiate::fragment::{Assembled, Assembler, Fragmenter};
 
 /// Take the message apart by the sizes and put it together, then send it in pieces of the first.
 pub(crate) fn body(octets: &[u8]) {

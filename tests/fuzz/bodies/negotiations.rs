@@ -4,14 +4,14 @@
 //! each token in turn. No side may panic, complete early or twice, exceed the size of a piece, send
 //! what is not a token, or let itself be talked out of a better mechanism.
 
-use gss_spnego::error::{Cause, Failure};
-use gss_spnego::negotiate::conversation::Conversation;
-use gss_spnego::negotiate::fragment::Assembler;
-use gss_spnego::negotiate::script::{Script, Scripted, Side};
-use gss_spnego::negotiate::{Acceptor, Initiator, Reply};
-use gss_spnego::oid::{IAKERB, KRB5, KRB5_MS, NTLMSSP, Oid};
-use gss_spnego::role::Role;
-use gss_spnego::wire::spnego::{NegState, NegTokenInit, NegTokenResp};
+use spnego::error::{Cause, Failure};
+use spnego::negotiate::conversation::Conversation;
+use spnego::negotiate::fragment::Assembler;
+use spnego::negotiate::script::{Script, Scripted, Side};
+use spnego::negotiate::{Acceptor, Initiator, Reply};
+use spnego::oid::{IAKERB, KRB5, KRB5_MS, NTLMSSP, Oid};
+use spnego::role::Role;
+use spnego::wire::spnego::{NegState, NegTokenInit, NegTokenResp};
 
 /// Negotiate as the input says, once undisturbed and once disturbed.
 pub(crate) fn body(octets: &[u8]) {
@@ -149,7 +149,7 @@ struct Party<R> {
     output: Vec<u8>,
 }
 
-impl<R: gss_spnego::negotiate::conversation::Speaker<Mech = Scripted>> Party<R> {
+impl<R: spnego::negotiate::conversation::Speaker<Mech = Scripted>> Party<R> {
     fn new(role: R, side: Side) -> Self {
         Self {
             conversation: Some(Conversation::new(role)),

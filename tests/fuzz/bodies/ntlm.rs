@@ -2,11 +2,11 @@
 //! message for an established context, as an exported context, and as a file of users: refused, or
 //! taken as what they are; nobody is let in who does not know the password.
 
-use gss_spnego::negotiate::{Mech, Step};
-use gss_spnego::ntlm::{
+use ntlm::{
     Accept, Accounts, Credential, Host, Initiate, Ntlm, Passing, UserName, announces_mic,
     context_flag,
 };
+use spnego::negotiate::{Mech, Step};
 
 /// The first octet says what the others are.
 pub(crate) fn body(input: &[u8]) {

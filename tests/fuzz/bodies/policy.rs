@@ -1,9 +1,9 @@
 //! Any octets as a configuration file: reading ends, says what is wrong by place and in bounds, and
 //! whatever is not right in it allows nothing that it did not allow before.
 
-use gss_spnego::oid::{IAKERB, KRB5, NTLMSSP};
-use gss_spnego::policy::{MOST_PROBLEMS, Policy, read_text};
-use gss_spnego::role::Role;
+use spnego::oid::{IAKERB, KRB5, NTLMSSP};
+use spnego::policy::{MOST_PROBLEMS, Policy, read_text};
+use spnego::role::Role;
 
 /// Read the octets, ask for every kind of context, then read them with a broken rule in front.
 pub(crate) fn body(octets: &[u8]) {
@@ -49,7 +49,7 @@ fn check(policy: &Policy, octets: &[u8]) {
     }
 }
 
-const MECHS: [gss_spnego::oid::Oid; 3] = [KRB5, NTLMSSP, IAKERB];
+const MECHS: [spnego::oid::Oid; 3] = [KRB5, NTLMSSP, IAKERB];
 type Asked = (Role, Option<&'static str>, Option<&'static str>);
 const CONTEXTS: [Asked; 5] = [
     (

@@ -1,7 +1,7 @@
 //! Any octets as a token: each decoder refuses them or yields a message that, encoded again, is
 //! the same message.
 
-use gss_spnego::wire::spnego::{NegTokenInit, NegTokenResp};
+use spnego::wire::spnego::{NegTokenInit, NegTokenResp};
 
 /// Decode `octets` as every message there is.
 pub(crate) fn body(octets: &[u8]) {

@@ -5,8 +5,8 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use gss_spnego::advice::Trouble;
-use gss_spnego::role::Role;
+use spnego::advice::Trouble;
+use spnego::role::Role;
 
 use super::child::{self, Answer, End};
 use super::kerberos::Kerberos;
@@ -133,8 +133,8 @@ fn told(glue: &Glue, answer: &Answer, report: &mut Report) {
 /// Most programs are MIT's; who has only those of Heimdal sees its findings all the same.
 fn level_of(glue: &Glue) -> Level {
     match glue.library {
-        gss_spnego::system::Library::Mit => Level::Fault,
-        gss_spnego::system::Library::Heimdal => Level::Warning,
+        gssapi::system::Library::Mit => Level::Fault,
+        gssapi::system::Library::Heimdal => Level::Warning,
     }
 }
 

@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use gss_spnego::wire::{Malformed, Reader};
+use spnego::wire::{Malformed, Reader};
 
 use super::ticket::{context, integer, sequence};
 

@@ -5,8 +5,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use gss_spnego::advice::Trouble;
-use gss_spnego::role::Role;
+use spnego::advice::Trouble;
+use spnego::role::Role;
 
 use super::child::{self, Answer, End};
 use super::files::{self, Cache, Key};

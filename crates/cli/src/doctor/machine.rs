@@ -7,7 +7,7 @@ mod lines;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use gss_spnego::system::Library;
+use gssapi::system::Library;
 
 use super::child::{self, Answer, End};
 use super::files;

@@ -5,12 +5,12 @@ use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use gss_spnego::advice::Trouble;
-use gss_spnego::oid;
-use gss_spnego::policy::{
+use spnego::advice::Trouble;
+use spnego::oid;
+use spnego::policy::{
     CONFIG_FILE, CONFIG_VARIABLE, Downgrade, MechPolicy, NtlmProvider, Policy, Terms,
 };
-use gss_spnego::role::Role;
+use spnego::role::Role;
 
 use super::machine::Machine;
 use super::{About, Case, Level, Report, Target, files};

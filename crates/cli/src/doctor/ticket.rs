@@ -1,11 +1,11 @@
 //! What everybody may read of a Kerberos ticket: whom it is for, by which key it is encrypted.
 #![forbid(unsafe_code)]
 
-use gss_spnego::oid::Oid;
-use gss_spnego::wire::framing::InitialToken;
-use gss_spnego::wire::spnego::NegTokenInit;
-use gss_spnego::wire::{Malformed, Reader};
 use serde_json::{Value, json};
+use spnego::oid::Oid;
+use spnego::wire::framing::InitialToken;
+use spnego::wire::spnego::NegTokenInit;
+use spnego::wire::{Malformed, Reader};
 
 /// The clear part of a ticket (RFC 4120 section 5.3).
 #[derive(Clone, Debug, PartialEq, Eq)]

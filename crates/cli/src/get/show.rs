@@ -3,8 +3,8 @@
 
 use std::io::Write;
 
-use gss_spnego::http::header::{Challenges, Header, Offer};
-use gss_spnego::http::{Asker, Scheme};
+use http::header::{Challenges, Header, Offer};
+use http::{Asker, Scheme};
 use serde_json::{Value, json};
 
 use crate::http::Response;

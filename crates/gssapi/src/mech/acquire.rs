@@ -1,34 +1,34 @@
 //! Acquiring a credential of the glue's for inner mechanisms.
 
 use super::failure::advised_failure;
-use crate::error::{MechError, major};
-use crate::glue::Mechglue;
-use crate::glue::owned::{Cred, LentBuffer, LentOid, LentOidSet, Name, OidSet, Store};
-use crate::oid::{self, Oid};
-use crate::role::Role;
+use crate::Mechglue;
+use crate::owned::{Cred, LentBuffer, LentOid, LentOidSet, Name, OidSet, Store};
 use crate::sys::*;
+use spnego::error::{MechError, major};
+use spnego::oid::{self, Oid};
+use spnego::role::Role;
 use std::ffi::c_int;
 use std::ptr;
 
 /// What a credential is acquired with, beside the mechanisms.
 #[derive(Clone, Copy)]
-pub(crate) struct Acquire<'a> {
+pub struct Acquire<'a> {
     /// The principal; `None`: the default.
-    pub(crate) name: Option<&'a Name>,
+    pub name: Option<&'a Name>,
     /// Desired lifetime in seconds.
-    pub(crate) lifetime: u32,
+    pub lifetime: u32,
     /// GSS_C_BOTH, GSS_C_INITIATE or GSS_C_ACCEPT.
-    pub(crate) usage: c_int,
+    pub usage: c_int,
     /// How its secret is come by.
-    pub(crate) source: Source<'a>,
+    pub source: Source<'a>,
     /// Whether to ask how long it lasts. MIT's Kerberos then chooses a cache at once, which
     /// otherwise waits for the target.
-    pub(crate) asks_lifetime: bool,
+    pub asks_lifetime: bool,
 }
 
 /// Where a credential's secret comes from.
 #[derive(Clone, Copy)]
-pub(crate) enum Source<'a> {
+pub enum Source<'a> {
     /// The mechanism's caches and key tables, or those of a store.
     Store(Store<'a>),
     /// A password.
@@ -37,18 +37,21 @@ pub(crate) enum Source<'a> {
     Impersonator(&'a Cred),
 }
 
-/// A credential that was acquired: for which mechanisms, for how long (seconds; 0 if not asked).
-pub(crate) struct Acquired {
-    pub(crate) cred: Cred,
-    pub(crate) mechs: Vec<Oid>,
-    pub(crate) lifetime: u32,
+/// A credential that was acquired.
+pub struct Acquired {
+    /// The credential.
+    pub cred: Cred,
+    /// For which mechanisms.
+    pub mechs: Vec<Oid>,
+    /// For how many seconds; 0 if not asked.
+    pub lifetime: u32,
 }
 
 /// Acquire one credential for some mechanisms; those that have none are left out by the glue.
 ///
 /// # Errors
 /// The glue's, when no mechanism has one; named after the first.
-pub(crate) fn acquire(
+pub fn acquire(
     glue: &'static Mechglue,
     mechs: &[Oid],
     how: Acquire<'_>,

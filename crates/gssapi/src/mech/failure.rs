@@ -1,11 +1,11 @@
 //! What a failure of an inner mechanism means, its own words for it, and what to do about it.
 
-use crate::advice::{Trouble, advised, krb5_error};
-use crate::error::{Cause, Major, MechError, major};
-use crate::glue::owned::{Buffer, LentOid};
-use crate::glue::{Mechglue, call, kerberos};
-use crate::oid::Oid;
-use crate::role::Role;
+use crate::owned::{Buffer, LentOid};
+use crate::{Mechglue, call, kerberos};
+use spnego::advice::{Trouble, advised, krb5_error};
+use spnego::error::{Cause, Major, MechError, major};
+use spnego::oid::Oid;
+use spnego::role::Role;
 use std::ffi::c_int;
 
 /// A mechanism's failure, with its own words for it, taken down at once: they are kept by thread
@@ -184,7 +184,7 @@ const LONGEST_SENTENCE: usize = 500;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oid;
+    use spnego::oid;
 
     #[test]
     fn a_tickets_encryption_type_is_found_in_the_librarys_words() {

@@ -6,7 +6,7 @@ use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
 use super::Malformed;
-use crate::http::Scheme;
+use crate::Scheme;
 
 /// One challenge, or one set of credentials: they share a grammar.
 pub(super) struct Challenge<'a> {

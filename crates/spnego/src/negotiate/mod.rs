@@ -17,7 +17,6 @@ mod tests;
 
 pub use acceptor::Acceptor;
 pub use initiator::Initiator;
-pub(crate) use record::NO_RULE;
 pub use record::{MicState, Record};
 pub use running::Running;
 

@@ -8,6 +8,7 @@ use std::time::Instant;
 use crate::error::{Error, Failure, MechError};
 use crate::negotiate::Reply;
 use crate::oid::{self, Oid};
+use crate::policy::NO_RULE;
 use crate::role::Role;
 use crate::trace;
 use crate::trace::{By, Context, Scope, Sums};
@@ -258,9 +259,6 @@ impl Record {
 fn octets(token: &[u8]) -> u32 {
     u32::try_from(token.len()).unwrap_or(u32::MAX)
 }
-
-/// What is told when the configuration has no rules, or none of them is in force.
-pub(crate) const NO_RULE: &str = "default";
 
 #[cold]
 fn no_list() -> Error {

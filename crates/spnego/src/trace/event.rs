@@ -5,8 +5,8 @@
 use std::fmt::Display;
 
 use super::line::Line;
-use crate::negotiate::NO_RULE;
 use crate::oid::Oid;
+use crate::policy::NO_RULE;
 
 /// Who does something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -492,7 +492,7 @@ mod tests {
 
     /// The words of one kind of entry in the manual's section on events.
     fn listed(kind: &str) -> BTreeSet<String> {
-        let manual = include_str!("../../doc/gss-spnego.8");
+        let manual = include_str!("../../../../doc/gss-spnego.8");
         let (_, section) = manual.split_once("\n.Ss Events as JSON\n").unwrap();
         let (section, _) = section.split_once("\n.Sh ").unwrap();
         let head = format!(".It {kind} ");

@@ -10,14 +10,16 @@ use std::fmt;
 use crate::error::Error;
 
 /// Tags of X.690 as SPNEGO uses them.
-pub(crate) mod tag {
+pub mod tag {
     pub(crate) const OCTET_STRING: u8 = 0x04;
-    pub(crate) const OID: u8 = 0x06;
+    /// OBJECT IDENTIFIER.
+    pub const OID: u8 = 0x06;
     pub(crate) const ENUMERATED: u8 = 0x0a;
     pub(crate) const GENERAL_STRING: u8 = 0x1b;
-    pub(crate) const SEQUENCE: u8 = 0x30;
+    /// SEQUENCE.
+    pub const SEQUENCE: u8 = 0x30;
     /// The constructed context tag `[number]`.
-    pub(crate) const fn context(number: u8) -> u8 {
+    pub const fn context(number: u8) -> u8 {
         0xa0 | (number & 0x1f)
     }
 }

@@ -2,8 +2,8 @@
 //! token is held against those before it.
 #![forbid(unsafe_code)]
 
-use gss_spnego::negotiate::fragment::LARGEST_MESSAGE;
-use gss_spnego::oid::Oid;
+use ::spnego::negotiate::fragment::LARGEST_MESSAGE;
+use ::spnego::oid::Oid;
 
 use super::field::{Field, Level, Octets, Remark};
 use super::input::{Found, Way};

@@ -18,9 +18,9 @@ mod ntlm_flags;
 mod ntlm_response;
 mod spnego;
 
+use ::spnego::oid::{self, Oid};
 use der::{Element, tag};
 use field::{Field, Octets, Value};
-use gss_spnego::oid::{self, Oid};
 
 /// What a token is in a few words, and what other legs are held against.
 #[derive(Debug, Default)]

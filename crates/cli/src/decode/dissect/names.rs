@@ -1,7 +1,7 @@
 //! The names of numbers: identifiers, encryption types, error codes, and moments in time.
 #![forbid(unsafe_code)]
 
-use gss_spnego::oid::Oid;
+use spnego::oid::Oid;
 
 use super::field::{Octets, Value, hex};
 

@@ -4,8 +4,8 @@
 use super::der::{self, Element, Extension, Numbered, tag};
 use super::field::{Field, Octets, Value};
 use super::{Facts, mic, names};
-use gss_spnego::oid::{self, Oid};
-use gss_spnego::wire::framing;
+use spnego::oid::{self, Oid};
+use spnego::wire::framing;
 
 /// What the legs of one negotiation are held against each other by.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use gss_spnego::oid::{self, Oid};
+use spnego::oid::{self, Oid};
 
 use super::{Configured, Level, files};
 
