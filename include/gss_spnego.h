@@ -274,6 +274,10 @@ enum gss_spnego_minor
    */
   GSS_SPNEGO_MINOR_FORBIDDEN = 536875018,
   /*
+   NTLMSSP failed, which the program uses without SPNEGO.
+   */
+  GSS_SPNEGO_MINOR_NTLMSSP = 536875019,
+  /*
    HTTP: neither Negotiate nor Nego2 is offered.
    */
   GSS_SPNEGO_MINOR_HTTP_NOT_OFFERED = 536879105,

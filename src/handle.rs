@@ -4,13 +4,14 @@ use super::context::Context;
 use super::credential::{Credential, NO_CREDENTIAL, ONLY_OURS, Shared};
 use super::inner::Inner;
 use super::name::{NO_NAME, Name};
-use args::{In, Kind, panics, read};
+use args::{In, Kind, Plain, panics, read};
 use gssapi::context::Established;
 use gssapi::sys::*;
 use gssapi::{Mechglue, owned};
 use spnego::error::Error;
+use spnego::negotiate::Record;
 use spnego::oid::{self, Oid};
-use std::sync::RwLockReadGuard;
+use std::sync::{Mutex, RwLockReadGuard};
 
 impl Kind for Context {
     type C = gss_ctx_id_struct;
@@ -23,6 +24,26 @@ impl Kind for Shared {
 impl Kind for Name {
     type C = gss_name_struct;
     const TAG: u64 = u64::from_le_bytes(*b"spnegnam");
+}
+
+impl Plain for Context {
+    const BARE_TAG: u64 = u64::from_le_bytes(*b"ntlmsctx");
+    /// What is traced of it.
+    type Beside = Mutex<Record>;
+}
+impl Plain for Shared {
+    const BARE_TAG: u64 = u64::from_le_bytes(*b"ntlmscrd");
+    /// The service that it is to accept for, where the caller named one.
+    type Beside = Mutex<Option<String>>;
+}
+impl Plain for Name {
+    const BARE_TAG: u64 = u64::from_le_bytes(*b"ntlmsnam");
+    type Beside = ();
+
+    fn for_pass(&self) -> *mut Self::C {
+        let name = self.for_glue(Mechglue::mit());
+        name.map_or(std::ptr::null_mut(), owned::Name::raw)
+    }
 }
 
 /// A handle whose inner one can be lent to the glue for a call.

@@ -5,7 +5,9 @@ use super::credential::{self, NO_CREDENTIAL, Shared};
 use super::name::{NO_NAME, Name};
 use super::{mechanism, report};
 use args::read;
-use args::{In, InOut, InOutHandle, Octets, OidIn, Out, OutHandle, OutOctets, OutOidSet, Status};
+use args::{
+    In, InOut, InOutHandle, MechIn, Octets, OidIn, Out, OutHandle, OutOctets, OutOidSet, Status,
+};
 use gssapi::mech::Source;
 use gssapi::sys::GSS_C_MECH_CODE;
 use gssapi::{Mechglue, call};
@@ -34,7 +36,7 @@ pub(super) fn acquire_cred_ext(
     kind: OidIn<'_>,
     secret: Octets<'_>,
     lifetime: u32,
-    _: OidIn<'_>,
+    _: MechIn<'_>,
     usage: c_int,
     cred: OutHandle<'_, Shared>,
 ) -> Status {
@@ -91,7 +93,7 @@ pub(super) fn import_cred(
 pub(super) fn canonicalize_name(
     glue: &'static Mechglue,
     name: In<'_, Name>,
-    _: OidIn<'_>,
+    _: MechIn<'_>,
     mut canonical: OutHandle<'_, Name>,
 ) -> Status {
     canonical.put(name.given()?.ok_or(NO_NAME)?.duplicate(glue)?);
@@ -101,7 +103,7 @@ pub(super) fn canonicalize_name(
 /// Asked for with the list of mechanisms locked: a failure has no words.
 pub(super) fn inquire_names_for_mech(
     glue: &'static Mechglue,
-    mech: OidIn<'_>,
+    mech: MechIn<'_>,
     kinds: OutOidSet<'_>,
 ) -> Status {
     mechanism::inquire_names_for_mech(glue, mech, kinds).or(Ok(major::FAILURE))
@@ -122,7 +124,7 @@ pub(super) fn display_status(
     _: &'static Mechglue,
     code: u32,
     kind: c_int,
-    _: OidIn<'_>,
+    _: MechIn<'_>,
     mut position: InOut<'_, u32>,
     mut text: OutOctets<'_>,
 ) -> Status {

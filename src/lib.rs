@@ -6,6 +6,8 @@
 
 mod apart;
 mod availability;
+#[allow(unsafe_code, reason = "hands calls for NTLMSSP on to the glue")]
+mod bare;
 mod context;
 mod credential;
 mod guard;

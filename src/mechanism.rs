@@ -2,9 +2,9 @@
 #![forbid(unsafe_code)]
 
 use super::report;
-use args::{InOut, Octets, OidIn, OutOctets, OutOid, OutOidSet, Status};
+use args::{Argument, InOut, MechIn, Octets, OutOctets, OutOid, OutOidSet, Status};
 use gssapi::sys::GSS_C_MECH_CODE;
-use gssapi::{Mechglue, call};
+use gssapi::{Mechglue, behind, call};
 use spnego::error::{Minor, major};
 use spnego::oid::{self, Oid};
 use std::ffi::c_int;
@@ -17,7 +17,7 @@ pub(super) fn indicate_mechs(glue: &'static Mechglue, mut mechs: OutOidSet<'_>) 
 /// The name types that any of the mechanisms behind takes.
 pub(super) fn inquire_names_for_mech(
     glue: &'static Mechglue,
-    _: OidIn<'_>,
+    _: MechIn<'_>,
     mut kinds: OutOidSet<'_>,
 ) -> Status {
     kinds.put(call::oid_set(glue, &NAME_TYPES)?);
@@ -29,7 +29,7 @@ pub(super) fn inquire_names_for_mech(
 /// the glue adds itself.
 pub(super) fn inquire_attrs_for_mech(
     glue: &'static Mechglue,
-    _: OidIn<'_>,
+    _: MechIn<'_>,
     mut attributes: OutOidSet<'_>,
     _: OutOidSet<'_>,
 ) -> Status {
@@ -43,7 +43,7 @@ pub(super) fn inquire_attrs_for_mech(
 /// out of GS2.
 pub(super) fn inquire_saslname_for_mech(
     _: &'static Mechglue,
-    mech: OidIn<'_>,
+    mech: MechIn<'_>,
     mut sasl_name: OutOctets<'_>,
     mut mech_name: OutOctets<'_>,
     mut description: OutOctets<'_>,
@@ -71,10 +71,10 @@ pub(super) fn inquire_mech_for_saslname(
 
 /// The sentences of a minor code, one for each call: `message_context` is the position of the next.
 pub(super) fn display_status(
-    _: &'static Mechglue,
+    glue: &'static Mechglue,
     code: u32,
     kind: c_int,
-    _: OidIn<'_>,
+    mech: MechIn<'_>,
     mut position: InOut<'_, u32>,
     mut text: OutOctets<'_>,
 ) -> Status {
@@ -83,6 +83,16 @@ pub(super) fn display_status(
         return Ok(BAD_STATUS);
     }
     let at = position.read().unwrap_or_default();
+    if mech.is_bare() {
+        let mut next = at;
+        let said = behind::words(glue, code, &mut next);
+        position.put(if said.is_some() { next } else { 0 });
+        match said {
+            Some(said) => text.put_buffer(said),
+            None => text.put_text(format!("NTLMSSP's error code {code:#x}")),
+        }
+        return Ok(major::COMPLETE);
+    }
     let (sentence, more) = match (code, Minor::from_code(code)) {
         (0, _) => ("no error".to_owned(), false),
         (_, Some(minor)) => report::sentence(minor, usize::try_from(at).unwrap_or_default()),

@@ -2,7 +2,7 @@
 //! target of every call into us and throws it away again.
 #![forbid(unsafe_code)]
 
-use args::{In, Octets, OidIn, Out, OutHandle, OutOctets, OutOid, Status};
+use args::{In, MechIn, Octets, OidIn, Out, OutHandle, OutOctets, OutOid, Status};
 use gssapi::{Mechglue, call, owned};
 use ntlm::UserName;
 use spnego::error::{Error, major};
@@ -247,7 +247,7 @@ pub(super) fn import_name(
 
 pub(super) fn import_name_by_mech(
     glue: &'static Mechglue,
-    _: OidIn<'_>,
+    _: MechIn<'_>,
     text: Octets<'_>,
     kind: OidIn<'_>,
     name: OutHandle<'_, Name>,
@@ -353,7 +353,7 @@ pub(super) fn compare_name(
 pub(super) fn localname(
     glue: &'static Mechglue,
     name: In<'_, Name>,
-    _: OidIn<'_>,
+    _: MechIn<'_>,
     mut account: OutOctets<'_>,
 ) -> Status {
     let name = name.given()?.ok_or(NO_NAME)?;

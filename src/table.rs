@@ -7,18 +7,18 @@ use super::context::Context;
 use super::credential::Shared;
 use super::handle::{Lend, Lent, Refuse};
 use super::name::Name;
-use super::{context, credential, heimdal, inquiry, mechanism, message, name};
+use super::{bare, context, credential, heimdal, inquiry, mechanism, message, name};
 use crate::guard::{answer, guard};
 use crate::takeover;
 use args::panics;
 use args::statics;
 use args::{
-    Argument, In, InOut, InOutHandle, Iov, More, Octets, OidIn, OidSetIn, Out, OutHandle,
-    OutOctets, OutOid, OutOidSet, OutSet, Status, Through,
+    Argument, In, InOut, InOutHandle, Iov, MechIn, MechsIn, More, Octets, OidIn, OidSetIn, Out,
+    OutHandle, OutOctets, OutOid, OutOidSet, OutSet, Status, Through,
 };
 use gssapi::owned::{Bindings, LentOid, Store};
 use gssapi::sys::{gss_OID, gss_OID_set, gss_any, gss_buffer_desc};
-use gssapi::{Mechglue, call, catalog, environment};
+use gssapi::{Mechglue, behind, call, catalog, environment};
 use spnego::error::{Error, major};
 use spnego::oid;
 use spnego::policy;
@@ -39,18 +39,22 @@ macro_rules! prototype {
 
 macro_rules! surface {
     ($([$($face:ident $export:ident),+]$arguments:tt
-        $(as $header:ident)? => $how:ident $body:tt;)*) => {
+        $(as $header:ident)? => $how:ident $body:tt $(bare $bare:tt)?;)*) => {
         $(
             surface!(@prototype $arguments $($header)?);
-            $(surface!(@export $face $export $arguments $how $body);)+
+            surface!(@faces [$($face $export),+] $arguments [$($header)?] $how $body [$($bare)?]);
         )*
     };
     (@prototype ($($argument:ident: $type:ty),* $(,)?) $($header:ident)?) => {
         const _: Option<unsafe extern "C" fn(*mut u32, $(<$type as Argument>::C),*) -> u32> =
             prototype!($($header)?);
     };
+    (@faces [$($face:ident $export:ident),+] $arguments:tt $header:tt $how:ident $body:tt
+        $bare:tt) => {
+        $(surface!(@export $face $export $arguments $header $how $body $bare);)+
+    };
     (@export $face:ident $export:ident ($($argument:ident: $type:ty),* $(,)?)
-        $how:ident {$($body:ident)::+}) => {
+        $header:tt $how:ident {$($body:ident)::+} $bare:tt) => {
         // SAFETY: the name is this library's to export; a glue finds it by dlsym in this
         // library alone.
         #[unsafe(no_mangle)]
@@ -59,49 +63,58 @@ macro_rules! surface {
             mut minor: Out<'_, u32>,
             $(mut $argument: $type),*
         ) -> u32 {
-            surface!(@$how minor, Mechglue::$face(), $($body)::+, $($argument),*)
+            surface!(@$how $face $header $bare minor, $($body)::+, $($argument),*)
         }
     };
-    (@body $place:ident, $glue:expr, $($body:ident)::+, $($argument:ident),*) => {{
+    (@body $face:ident $header:tt $bare:tt $place:ident, $($body:ident)::+,
+        $($argument:ident),*) => {{
+        surface!(@bare $face $header $bare $place, $($argument),*);
         $(Argument::clear(&mut $argument);)*
-        let glue = $glue;
+        let glue = Mechglue::$face();
         answer(glue, $place, move || $($body)::+(glue, $($argument),*))
     }};
-    (@forward $place:ident, $glue:expr, $function:ident, $handle:ident $(, $argument:ident)*) => {{
-        let glue = $glue;
-        surface!(@lend $place, glue, $function, $handle, ($($argument),*),
-            refused(glue, $place, move || $handle.refusal(glue)))
+    (@forward $face:ident $header:tt $bare:tt $place:ident, $function:ident, $handle:ident
+        $(, $argument:ident)*) => {{
+        let glue = Mechglue::$face();
+        surface!(@lend $place, glue, $function, $handle, ($($argument),*), {
+            surface!(@bare $face $header $bare $place, $handle $(, $argument)*);
+            $(Argument::clear(&mut $argument);)*
+            refused(glue, $place, move || $handle.refusal(glue))
+        })
     }};
-    (@message $place:ident, $glue:expr, $function:ident, $handle:ident $(, $argument:ident)*) => {{
-        let glue = $glue;
-        surface!(@lend $place, glue, $function, $handle, ($($argument),*),
-            aside(glue, $place, move || message::$function(glue, $handle $(, $argument)*)))
+    (@message $face:ident $header:tt $bare:tt $place:ident, $function:ident, $handle:ident
+        $(, $argument:ident)*) => {{
+        let glue = Mechglue::$face();
+        surface!(@lend $place, glue, $function, $handle, ($($argument),*), {
+            surface!(@bare $face $header $bare $place, $handle $(, $argument)*);
+            $(Argument::clear(&mut $argument);)*
+            aside(glue, $place, move || message::$function(glue, $handle $(, $argument)*))
+        })
     }};
     // A question that is ours to answer, or else one for the mechanism, as a message or forwarded.
-    (@ask_context $place:ident, $glue:expr, $function:ident, $handle:ident, $object:ident,
-        $data:ident) => {{
-        if inquiry::is_ours(&$object) {
+    (@ask_context $face:ident $header:tt $bare:tt $place:ident, $function:ident, $handle:ident,
+        $object:ident, $data:ident) => {{
+        if inquiry::is_ours(&$object) && !$handle.is_bare() {
             Argument::clear(&mut $data);
-            let glue = $glue;
+            let glue = Mechglue::$face();
             return aside(glue, $place, move || inquiry::$function(glue, $handle, $object, $data));
         }
-        surface!(@message $place, $glue, $function, $handle, $object, $data)
+        surface!(@message $face $header $bare $place, $function, $handle, $object, $data)
     }};
-    (@ask_cred $place:ident, $glue:expr, $function:ident, $handle:ident, $object:ident,
-        $data:ident) => {{
-        if inquiry::is_ours(&$object) {
+    (@ask_cred $face:ident $header:tt $bare:tt $place:ident, $function:ident, $handle:ident,
+        $object:ident, $data:ident) => {{
+        if inquiry::is_ours(&$object) && !$handle.is_bare() {
             Argument::clear(&mut $data);
-            let glue = $glue;
+            let glue = Mechglue::$face();
             return aside(glue, $place, move || inquiry::$function(glue, $handle, $object, $data));
         }
-        surface!(@forward $place, $glue, $function, $handle, $object, $data)
+        surface!(@forward $face $header $bare $place, $function, $handle, $object, $data)
     }};
     // The way of every message: nothing here may panic before the glue has answered, so there is
     // nothing to guard until it reports a failure. The glue's function clears the outs itself.
     (@lend $place:ident, $glue:ident, $function:ident, $handle:ident,
-        ($($argument:ident),*), $otherwise:expr) => {{
+        ($($argument:ident),*), $otherwise:block) => {{
         let Some(lent) = $handle.lend($glue) else {
-            $(Argument::clear(&mut $argument);)*
             return $otherwise;
         };
         // SAFETY: the inner handle is alive while `lent` is; the other arguments are the caller's
@@ -122,6 +135,24 @@ macro_rules! surface {
         }
         status
     }};
+    // A call of MIT's glue for NTLMSSP goes on to the function of the same name behind us, or to
+    // one of our own that is named.
+    (@bare heimdal $header:tt $bare:tt $($rest:tt)*) => {};
+    (@bare mit [] [] $($rest:tt)*) => {};
+    (@bare mit [$header:ident] [] $place:ident, $($argument:ident),*) => {
+        if false $(|| Argument::is_bare(&$argument))* {
+            $(Argument::clear(&mut $argument);)*
+            let glue = Mechglue::mit();
+            return aside(glue, $place, move || bare::pass!(glue, $header, $($argument),*));
+        }
+    };
+    (@bare mit $header:tt [{$($body:ident)::+}] $place:ident, $($argument:ident),*) => {
+        if false $(|| Argument::is_bare(&$argument))* {
+            $(Argument::clear(&mut $argument);)*
+            let glue = Mechglue::mit();
+            return aside(glue, $place, move || $($body)::+(glue, $($argument),*));
+        }
+    };
 }
 
 /// The end of a row that forwards and fails.
@@ -143,32 +174,32 @@ type Any<'a> = Through<'a, *mut gss_any>;
 surface! {
     // Credentials.
     [mit gssi_acquire_cred, heimdal gss_acquire_cred](
-        name: In<'_, Name>, lifetime: u32, mechs: OidSetIn<'_>, usage: c_int,
+        name: In<'_, Name>, lifetime: u32, mechs: MechsIn<'_>, usage: c_int,
         cred: OutHandle<'_, Shared>, actual: OutOidSet<'_>, time_rec: Out<'_, u32>,
-    ) as gss_acquire_cred => body {credential::acquire_cred};
+    ) as gss_acquire_cred => body {credential::acquire_cred} bare {bare::acquire_cred};
     [mit gssi_acquire_cred_from](
-        name: In<'_, Name>, lifetime: u32, mechs: OidSetIn<'_>, usage: c_int, store: Store<'_>,
+        name: In<'_, Name>, lifetime: u32, mechs: MechsIn<'_>, usage: c_int, store: Store<'_>,
         cred: OutHandle<'_, Shared>, actual: OutOidSet<'_>, time_rec: Out<'_, u32>,
-    ) as gss_acquire_cred_from => body {credential::acquire_cred_from};
+    ) as gss_acquire_cred_from => body {credential::acquire_cred_from} bare {bare::acquire_cred_from};
     [mit gssi_acquire_cred_with_password](
-        name: In<'_, Name>, password: Octets<'_>, lifetime: u32, mechs: OidSetIn<'_>,
+        name: In<'_, Name>, password: Octets<'_>, lifetime: u32, mechs: MechsIn<'_>,
         usage: c_int, cred: OutHandle<'_, Shared>, actual: OutOidSet<'_>,
         time_rec: Out<'_, u32>,
-    ) as gss_acquire_cred_with_password => body {credential::acquire_cred_with_password};
+    ) as gss_acquire_cred_with_password => body {credential::acquire_cred_with_password} bare {bare::acquire_cred_with_password};
     [mit gssi_acquire_cred_impersonate_name](
         impersonator: In<'_, Shared>, name: In<'_, Name>, lifetime: u32,
-        mechs: OidSetIn<'_>, usage: c_int, cred: OutHandle<'_, Shared>,
+        mechs: MechsIn<'_>, usage: c_int, cred: OutHandle<'_, Shared>,
         actual: OutOidSet<'_>, time_rec: Out<'_, u32>,
     ) as gss_acquire_cred_impersonate_name => body {credential::acquire_cred_impersonate_name};
     [mit gssi_add_cred, heimdal gss_add_cred](
-        input: In<'_, Shared>, name: In<'_, Name>, mech: OidIn<'_>, usage: c_int,
+        input: In<'_, Shared>, name: In<'_, Name>, mech: MechIn<'_>, usage: c_int,
         initiator_lifetime: u32, acceptor_lifetime: u32, output: OutHandle<'_, Shared>,
         actual: OutOidSet<'_>, initiator_time_rec: Out<'_, u32>,
         acceptor_time_rec: Out<'_, u32>,
     ) as gss_add_cred => body {credential::add_cred};
     [mit gssi_add_cred_impersonate_name](
         input: In<'_, Shared>, impersonator: In<'_, Shared>, name: In<'_, Name>,
-        mech: OidIn<'_>, usage: c_int, initiator_lifetime: u32, acceptor_lifetime: u32,
+        mech: MechIn<'_>, usage: c_int, initiator_lifetime: u32, acceptor_lifetime: u32,
         output: OutHandle<'_, Shared>, actual: OutOidSet<'_>,
         initiator_time_rec: Out<'_, u32>, acceptor_time_rec: Out<'_, u32>,
     ) as gss_add_cred_impersonate_name => body {credential::add_cred_impersonate_name};
@@ -179,7 +210,7 @@ surface! {
         usage: Out<'_, c_int>, mechs: OutOidSet<'_>,
     ) as gss_inquire_cred => body {credential::inquire_cred};
     [mit gssi_inquire_cred_by_mech, heimdal gss_inquire_cred_by_mech](
-        cred: In<'_, Shared>, mech: OidIn<'_>, name: OutHandle<'_, Name>,
+        cred: In<'_, Shared>, mech: MechIn<'_>, name: OutHandle<'_, Name>,
         initiator_lifetime: Out<'_, u32>, acceptor_lifetime: Out<'_, u32>,
         usage: Out<'_, c_int>,
     ) as gss_inquire_cred_by_mech => body {credential::inquire_cred_by_mech};
@@ -190,31 +221,31 @@ surface! {
         cred: InOutHandle<'_, Shared>, option: OidIn<'_>, value: Octets<'_>,
     ) as gss_set_cred_option => body {credential::set_cred_option};
     [mit gssi_export_cred](cred: In<'_, Shared>, token: OutOctets<'_>) as gss_export_cred
-        => body {credential::export_cred};
+        => body {credential::export_cred} bare {bare::export_cred};
     [mit gssi_import_cred](token: Octets<'_>, cred: OutHandle<'_, Shared>) as gss_import_cred
         => body {credential::import_cred};
     [mit gssi_import_cred_by_mech](
-        mech: OidIn<'_>, token: Octets<'_>, cred: OutHandle<'_, Shared>,
-    ) => body {credential::import_cred_by_mech};
+        mech: MechIn<'_>, token: Octets<'_>, cred: OutHandle<'_, Shared>,
+    ) => body {credential::import_cred_by_mech} bare {bare::import_cred_by_mech};
     [mit gssi_store_cred, heimdal gss_store_cred](
-        cred: In<'_, Shared>, usage: c_int, mech: OidIn<'_>, overwrite: u32,
+        cred: In<'_, Shared>, usage: c_int, mech: MechIn<'_>, overwrite: u32,
         make_default: u32, stored: OutOidSet<'_>, stored_usage: Out<'_, c_int>,
     ) as gss_store_cred => body {credential::store_cred};
     [mit gssi_store_cred_into](
-        cred: In<'_, Shared>, usage: c_int, mech: OidIn<'_>, overwrite: u32,
+        cred: In<'_, Shared>, usage: c_int, mech: MechIn<'_>, overwrite: u32,
         make_default: u32, store: Store<'_>, stored: OutOidSet<'_>,
         stored_usage: Out<'_, c_int>,
     ) as gss_store_cred_into => body {credential::store_cred_into};
     [mit gssi_set_neg_mechs](cred: In<'_, Shared>, mechs: OidSetIn<'_>) as gss_set_neg_mechs
-        => body {credential::set_neg_mechs};
+        => body {credential::set_neg_mechs} bare {bare::set_neg_mechs};
 
     // Names.
     [mit gssi_import_name, heimdal gss_import_name](
         text: Octets<'_>, kind: OidIn<'_>, name: OutHandle<'_, Name>,
     ) as gss_import_name => body {name::import_name};
     [mit gssi_import_name_by_mech](
-        mech: OidIn<'_>, text: Octets<'_>, kind: OidIn<'_>, name: OutHandle<'_, Name>,
-    ) => body {name::import_name_by_mech};
+        mech: MechIn<'_>, text: Octets<'_>, kind: OidIn<'_>, name: OutHandle<'_, Name>,
+    ) => body {name::import_name_by_mech} bare {bare::import_name_by_mech};
     [mit gssi_release_name, heimdal gss_release_name](
         name: InOutHandle<'_, Name>,
     ) as gss_release_name
@@ -260,25 +291,25 @@ surface! {
     [mit gssi_release_any_name_mapping](name: In<'_, Name>, kind: Octets<'_>, any: Any<'_>)
         as gss_release_any_name_mapping => forward {gss_release_any_name_mapping};
     [mit gssi_localname, heimdal gss_localname](
-        name: In<'_, Name>, mech: OidIn<'_>, account: OutOctets<'_>,
-    ) => body {name::localname};
+        name: In<'_, Name>, mech: MechIn<'_>, account: OutOctets<'_>,
+    ) => body {name::localname} bare {bare::localname};
     [mit gssi_authorize_localname, heimdal gssspi_authorize_localname](
         name: In<'_, Name>, user: Octets<'_>, kind: OidIn<'_>,
-    ) => body {name::authorize_localname};
+    ) => body {name::authorize_localname} bare {bare::authorize_localname};
 
     // Security contexts.
     [mit gssi_init_sec_context, heimdal gss_init_sec_context](
         cred: In<'_, Shared>, context: InOutHandle<'_, Context>, target: In<'_, Name>,
-        mech: OidIn<'_>, flags: u32, lifetime: u32, bindings: Bindings<'_>, token: Octets<'_>,
+        mech: MechIn<'_>, flags: u32, lifetime: u32, bindings: Bindings<'_>, token: Octets<'_>,
         actual: OutOid<'_>, output: OutOctets<'_>, ret_flags: Out<'_, u32>,
         time_rec: Out<'_, u32>,
-    ) as gss_init_sec_context => body {context::init_sec_context};
+    ) as gss_init_sec_context => body {context::init_sec_context} bare {bare::init_sec_context};
     [mit gssi_accept_sec_context, heimdal gss_accept_sec_context](
         context: InOutHandle<'_, Context>, cred: In<'_, Shared>, token: Octets<'_>,
         bindings: Bindings<'_>, source: OutHandle<'_, Name>, actual: OutOid<'_>,
         output: OutOctets<'_>, ret_flags: Out<'_, u32>, time_rec: Out<'_, u32>,
         delegated: OutHandle<'_, Shared>,
-    ) as gss_accept_sec_context => body {context::accept_sec_context};
+    ) as gss_accept_sec_context => body {context::accept_sec_context} bare {bare::accept_sec_context};
     [mit gssi_delete_sec_context, heimdal gss_delete_sec_context](
         context: InOutHandle<'_, Context>, token: OutOctets<'_>,
     )
@@ -305,14 +336,14 @@ surface! {
     [mit gssi_export_sec_context, heimdal gss_export_sec_context](
         context: InOutHandle<'_, Context>, token: OutOctets<'_>,
     )
-        as gss_export_sec_context => body {context::export_sec_context};
+        as gss_export_sec_context => body {context::export_sec_context} bare {bare::export_sec_context};
     [mit gssi_import_sec_context, heimdal gss_import_sec_context](
         token: Octets<'_>, context: OutHandle<'_, Context>,
     )
         as gss_import_sec_context => body {context::import_sec_context};
     [mit gssi_import_sec_context_by_mech](
-        mech: OidIn<'_>, token: Octets<'_>, context: OutHandle<'_, Context>,
-    ) => body {context::import_sec_context_by_mech};
+        mech: MechIn<'_>, token: Octets<'_>, context: OutHandle<'_, Context>,
+    ) => body {context::import_sec_context_by_mech} bare {bare::import_sec_context_by_mech};
     [mit gssi_complete_auth_token](context: In<'_, Context>, message: Octets<'_>)
         as gss_complete_auth_token => message {gss_complete_auth_token};
 
@@ -371,41 +402,41 @@ surface! {
         mechs: OutOidSet<'_>,
     ) as gss_indicate_mechs
         => body {mechanism::indicate_mechs};
-    [mit gssi_inquire_names_for_mech](mech: OidIn<'_>, kinds: OutOidSet<'_>)
+    [mit gssi_inquire_names_for_mech](mech: MechIn<'_>, kinds: OutOidSet<'_>)
         as gss_inquire_names_for_mech => body {mechanism::inquire_names_for_mech};
     [mit gssi_inquire_attrs_for_mech](
-        mech: OidIn<'_>, attributes: OutOidSet<'_>, known: OutOidSet<'_>,
-    ) => body {mechanism::inquire_attrs_for_mech};
+        mech: MechIn<'_>, attributes: OutOidSet<'_>, known: OutOidSet<'_>,
+    ) => body {mechanism::inquire_attrs_for_mech} bare {bare::inquire_attrs_for_mech};
     [mit gssi_inquire_saslname_for_mech](
-        mech: OidIn<'_>, sasl_name: OutOctets<'_>, mech_name: OutOctets<'_>,
+        mech: MechIn<'_>, sasl_name: OutOctets<'_>, mech_name: OutOctets<'_>,
         description: OutOctets<'_>,
     ) => body {mechanism::inquire_saslname_for_mech};
     [mit gssi_inquire_mech_for_saslname](sasl_name: Octets<'_>, mech: OutOid<'_>)
         => body {mechanism::inquire_mech_for_saslname};
     [mit gssi_display_status](
-        code: u32, kind: c_int, mech: OidIn<'_>, position: InOut<'_, u32>, text: OutOctets<'_>,
-    ) as gss_display_status => body {mechanism::display_status};
+        code: u32, kind: c_int, mech: MechIn<'_>, position: InOut<'_, u32>, text: OutOctets<'_>,
+    ) as gss_display_status => body {mechanism::display_status} bare {mechanism::display_status};
 
     // Heimdal's manners.
     [heimdal gss_release_cred](cred: InOutHandle<'_, Shared>) as gss_release_cred
         => body {heimdal::release_cred};
     [heimdal gss_acquire_cred_ext](
         name: In<'_, Name>, kind: OidIn<'_>, secret: Octets<'_>, lifetime: u32,
-        mech: OidIn<'_>, usage: c_int, cred: OutHandle<'_, Shared>,
+        mech: MechIn<'_>, usage: c_int, cred: OutHandle<'_, Shared>,
     ) => body {heimdal::acquire_cred_ext};
     [heimdal gss_export_cred](cred: In<'_, Shared>, token: OutOctets<'_>) as gss_export_cred
         => body {heimdal::export_cred};
     [heimdal gss_import_cred](token: Octets<'_>, cred: OutHandle<'_, Shared>)
         as gss_import_cred => body {heimdal::import_cred};
     [heimdal gss_canonicalize_name](
-        name: In<'_, Name>, mech: OidIn<'_>, canonical: OutHandle<'_, Name>,
+        name: In<'_, Name>, mech: MechIn<'_>, canonical: OutHandle<'_, Name>,
     ) as gss_canonicalize_name => body {heimdal::canonicalize_name};
-    [heimdal gss_inquire_names_for_mech](mech: OidIn<'_>, kinds: OutOidSet<'_>)
+    [heimdal gss_inquire_names_for_mech](mech: MechIn<'_>, kinds: OutOidSet<'_>)
         as gss_inquire_names_for_mech => body {heimdal::inquire_names_for_mech};
     [heimdal gss_inquire_mechs_for_name](name: In<'_, Name>, mechs: OutOidSet<'_>)
         as gss_inquire_mechs_for_name => body {heimdal::inquire_mechs_for_name};
     [heimdal gss_display_status](
-        code: u32, kind: c_int, mech: OidIn<'_>, position: InOut<'_, u32>, text: OutOctets<'_>,
+        code: u32, kind: c_int, mech: MechIn<'_>, position: InOut<'_, u32>, text: OutOctets<'_>,
     ) as gss_display_status => body {heimdal::display_status};
 }
 
@@ -451,13 +482,13 @@ pub(crate) unsafe extern "C" fn gss_mo_init(
 
 /// MIT asks, with its list of mechanisms locked, which mechanisms to put us in front of.
 ///
-/// Returns the set of SPNEGO alone, which the glue releases; null when the glue is not MIT's or
-/// there is no memory, then it leaves us out.
+/// Returns the set of SPNEGO and NTLMSSP, which the glue releases; it passes over what it does not
+/// have. Null when the glue is not MIT's or there is no memory, then it leaves us out.
 // SAFETY: the name is this library's to export.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn gss_mech_interposer(_: gss_OID) -> gss_OID_set {
     configure();
-    panics::caught(|| call::oid_set(Mechglue::mit(), &[oid::SPNEGO]))
+    panics::caught(|| call::oid_set(Mechglue::mit(), &[oid::SPNEGO, oid::NTLMSSP]))
         .ok()
         .and_then(Result::ok)
         .map_or(ptr::null_mut(), gssapi::owned::OidSet::into_raw)
@@ -487,19 +518,25 @@ pub(crate) unsafe extern "C" fn gssi_internal_release_oid(
     major::COMPLETE
 }
 
-/// A private call: the first mechanism behind us that knows the object answers.
+/// A private call: NTLMSSP answers one that is for it, else the first mechanism behind us that knows
+/// the object.
 // SAFETY: the name is this library's to export.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C" fn gssi_mech_invoke(
     minor: Out<'_, u32>,
-    _: OidIn<'_>,
+    mut mech: MechIn<'_>,
     mut object: OidIn<'_>,
     mut value: Through<'_, gss_buffer_desc>,
 ) -> u32 {
     let glue = Mechglue::mit();
+    if mech.is_bare() {
+        return guard(minor, move || {
+            bare::pass!(glue, gssspi_mech_invoke, mech, object, value)
+        });
+    }
     guard(minor, move || {
         for inner in catalog::available(glue).iter() {
-            let (mut lent, mut minor) = (LentOid::new(inner), 0);
+            let (mut lent, mut minor) = (LentOid::new(behind::address(glue, inner)), 0);
             // SAFETY: the mech is lent for the call; object and value are the caller's own.
             let status = unsafe {
                 glue.gssspi_mech_invoke(&raw mut minor, lent.raw(), object.lower(), value.lower())

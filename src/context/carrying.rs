@@ -6,7 +6,7 @@ use crate::inner::{Held, Inner, Token};
 use crate::own;
 use crate::own::{HalfDone, Own};
 use args::lock;
-use args::{InOutHandle, Octets, OidIn, OutHandle, OutOctets, Status};
+use args::{InOutHandle, MechIn, Octets, OutHandle, OutOctets, Status};
 use gssapi::mech::GlueMech;
 use gssapi::{Mechglue, call};
 use spnego::error::{Error, major};
@@ -159,7 +159,7 @@ pub(crate) fn import_sec_context(
 
 pub(crate) fn import_sec_context_by_mech(
     glue: &'static Mechglue,
-    _: OidIn<'_>,
+    _: MechIn<'_>,
     token: Octets<'_>,
     context: OutHandle<'_, Context>,
 ) -> Status {

@@ -5,12 +5,13 @@
 use super::{
     Context, ESTABLISHED, FAILED, Failed, NOT_BEFORE_THE_END, Negotiating, Negotiation, Progress,
 };
+use crate::bare;
 use crate::credential::Shared;
 use crate::inner::{Call, Held, Inner, Side};
 use crate::name::Name;
 use crate::neighbours;
 use crate::telling;
-use args::{In, InOutHandle, Octets, OidIn, Out, OutHandle, OutOctets, OutOid, Status};
+use args::{In, InOutHandle, MechIn, Octets, Out, OutHandle, OutOctets, OutOid, Status};
 use args::{lock, read};
 use gssapi::Mechglue;
 use gssapi::owned::Bindings;
@@ -156,7 +157,7 @@ pub(crate) fn init_sec_context(
     cred: In<'_, Shared>,
     mut context: InOutHandle<'_, Context>,
     target: In<'_, Name>,
-    _: OidIn<'_>,
+    _: MechIn<'_>,
     flags: u32,
     lifetime: u32,
     bindings: Bindings<'_>,
@@ -250,6 +251,12 @@ pub(crate) fn accept_sec_context(
     time_rec: Out<'_, u32>,
     mut delegated: OutHandle<'_, Shared>,
 ) -> Status {
+    if !glue.is_heimdal() && context.given()?.is_none() && bare::is_token(&token) {
+        return bare::accept_sec_context(
+            glue, context, cred, token, bindings, source, mech, output, ret_flags, time_rec,
+            delegated,
+        );
+    }
     let mut outs = Outs {
         glue,
         audience: Audience::Any,

@@ -6,7 +6,7 @@ use super::{NO_CREDENTIAL, Shared, roles};
 use crate::name::Name;
 use crate::telling;
 use args::read;
-use args::{In, Octets, OidIn, OidSetIn, Out, OutHandle, OutOidSet, Status};
+use args::{In, MechIn, MechsIn, Octets, Out, OutHandle, OutOidSet, Status};
 use gssapi::mech::{Acquire, Source};
 use gssapi::owned::Store;
 use gssapi::{Mechglue, call};
@@ -64,7 +64,7 @@ pub(crate) fn acquire_cred(
     glue: &'static Mechglue,
     name: In<'_, Name>,
     lifetime: u32,
-    _: OidSetIn<'_>,
+    _: MechsIn<'_>,
     usage: c_int,
     cred: OutHandle<'_, Shared>,
     actual: OutOidSet<'_>,
@@ -87,7 +87,7 @@ pub(crate) fn acquire_cred_from(
     glue: &'static Mechglue,
     name: In<'_, Name>,
     lifetime: u32,
-    _: OidSetIn<'_>,
+    _: MechsIn<'_>,
     usage: c_int,
     store: Store<'_>,
     cred: OutHandle<'_, Shared>,
@@ -112,7 +112,7 @@ pub(crate) fn acquire_cred_with_password(
     name: In<'_, Name>,
     password: Octets<'_>,
     lifetime: u32,
-    _: OidSetIn<'_>,
+    _: MechsIn<'_>,
     usage: c_int,
     cred: OutHandle<'_, Shared>,
     actual: OutOidSet<'_>,
@@ -136,7 +136,7 @@ pub(crate) fn acquire_cred_impersonate_name(
     impersonator: In<'_, Shared>,
     name: In<'_, Name>,
     lifetime: u32,
-    _: OidSetIn<'_>,
+    _: MechsIn<'_>,
     usage: c_int,
     cred: OutHandle<'_, Shared>,
     actual: OutOidSet<'_>,
@@ -163,7 +163,7 @@ pub(crate) fn add_cred(
     glue: &'static Mechglue,
     input: In<'_, Shared>,
     name: In<'_, Name>,
-    _: OidIn<'_>,
+    _: MechIn<'_>,
     usage: c_int,
     initiator_lifetime: u32,
     acceptor_lifetime: u32,
@@ -195,7 +195,7 @@ pub(crate) fn add_cred_impersonate_name(
     input: In<'_, Shared>,
     impersonator: In<'_, Shared>,
     name: In<'_, Name>,
-    _: OidIn<'_>,
+    _: MechIn<'_>,
     usage: c_int,
     initiator_lifetime: u32,
     acceptor_lifetime: u32,

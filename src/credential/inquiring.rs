@@ -7,7 +7,7 @@ use crate::context::INDEFINITE;
 use crate::name::Name;
 use crate::own::{self, Users};
 use args::read;
-use args::{In, OidIn, Out, OutHandle, OutOidSet, Status};
+use args::{In, MechIn, Out, OutHandle, OutOidSet, Status};
 use gssapi::mech::{Acquire, Source};
 use gssapi::owned::{self, Store};
 use gssapi::{Mechglue, call};
@@ -50,7 +50,7 @@ pub(crate) fn inquire_cred(
 pub(crate) fn inquire_cred_by_mech(
     glue: &'static Mechglue,
     cred: In<'_, Shared>,
-    _: OidIn<'_>,
+    _: MechIn<'_>,
     name: OutHandle<'_, Name>,
     mut initiator_lifetime: Out<'_, u32>,
     mut acceptor_lifetime: Out<'_, u32>,

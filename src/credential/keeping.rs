@@ -3,7 +3,7 @@
 
 use super::{Credential, NO_CREDENTIAL, Shared};
 use args::read;
-use args::{In, Octets, OidIn, Out, OutHandle, OutOctets, OutOidSet, Status};
+use args::{In, MechIn, Octets, Out, OutHandle, OutOctets, OutOidSet, Status};
 use gssapi::mech::{self, Acquire, Source};
 use gssapi::owned::{Cred, Name, Store};
 use gssapi::sys::GSS_C_INITIATE;
@@ -37,7 +37,7 @@ pub(crate) fn import_cred(
 
 pub(crate) fn import_cred_by_mech(
     glue: &'static Mechglue,
-    _: OidIn<'_>,
+    _: MechIn<'_>,
     token: Octets<'_>,
     cred: OutHandle<'_, Shared>,
 ) -> Status {
@@ -49,7 +49,7 @@ pub(crate) fn store_cred(
     glue: &'static Mechglue,
     cred: In<'_, Shared>,
     usage: c_int,
-    mech: OidIn<'_>,
+    mech: MechIn<'_>,
     overwrite: u32,
     make_default: u32,
     stored: OutOidSet<'_>,
@@ -80,7 +80,7 @@ pub(crate) fn store_cred_into(
     glue: &'static Mechglue,
     cred: In<'_, Shared>,
     usage: c_int,
-    _: OidIn<'_>,
+    _: MechIn<'_>,
     overwrite: u32,
     make_default: u32,
     store: Store<'_>,

@@ -119,7 +119,7 @@ static void codes(void)
 static void a_failures_words(void)
 {
     struct handshake handshake = {.target = imported("nobody@localhost", "hostbased"),
-                                  .mech = mech_oid("spnego")};
+                                  .mech = mech_oid(option("mech", "spnego"))};
     OM_uint32 major, minor, more = 0;
     gss_buffer_desc first = GSS_C_EMPTY_BUFFER, again = GSS_C_EMPTY_BUFFER;
 
@@ -127,11 +127,11 @@ static void a_failures_words(void)
     shake_hands(&handshake);
     show("init: %s", major_text(handshake.initiator_major));
     major = gss_display_status(&minor, handshake.initiator_minor, GSS_C_MECH_CODE,
-                               mech_oid("spnego"), &more, &first);
+                               mech_oid(option("mech", "spnego")), &more, &first);
     show("words: %s %s", major_text(major), first.length > 0 ? "some" : "none");
     more = 0;
     major = gss_display_status(&minor, handshake.initiator_minor, GSS_C_MECH_CODE,
-                               mech_oid("spnego"), &more, &again);
+                               mech_oid(option("mech", "spnego")), &more, &again);
     show("again: %s %s", major_text(major), same_buffer(&first, &again) ? "the same" : "others");
     gss_release_buffer(&minor, &first);
     gss_release_buffer(&minor, &again);
@@ -148,7 +148,7 @@ int main(int argc, char **argv)
     SHOW("indicate_mechs", gss_indicate_mechs(&minor, &mechs));
     show_mechs("  mechs", mechs);
     gss_release_oid_set(&minor, &mechs);
-    about("spnego");
+    about(option("mech", "spnego"));
     about("krb5");
     about("unused");
     with_attribute("negotiating", GSS_C_MA_MECH_NEGO, NULL);

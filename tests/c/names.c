@@ -79,7 +79,7 @@ static void local(gss_name_t name)
     OM_uint32 major, minor;
 
     for (int i = 0; i < 2; i++) {
-        gss_OID mech = i == 0 ? GSS_C_NO_OID : mech_oid("spnego");
+        gss_OID mech = i == 0 ? GSS_C_NO_OID : mech_oid(option("mech", "spnego"));
 
         SHOW("localname", gss_localname(&minor, name, mech, &text));
         show_buffer("local", major, &text);
@@ -174,7 +174,7 @@ static void kind(const char *text, const char *type)
         show_mechs("  mechs", mechs);
     gss_release_oid_set(&minor, &mechs);
     every_function(name);
-    canonical(name, "spnego");
+    canonical(name, option("mech", "spnego"));
     canonical(name, "krb5");
     gss_release_name(&minor, &name);
 }
@@ -197,7 +197,7 @@ static void compare_with_user(gss_name_t source)
 static void of_contexts(void)
 {
     struct handshake handshake = {.target = imported("HTTP@localhost", "hostbased"),
-                                  .mech = mech_oid("spnego"), .flags = GSS_C_MUTUAL_FLAG};
+                                  .mech = mech_oid(option("mech", "spnego")), .flags = GSS_C_MUTUAL_FLAG};
     gss_name_t names[3] = {GSS_C_NO_NAME, GSS_C_NO_NAME, GSS_C_NO_NAME};
     int count = strcmp(option("ask_target", "yes"), "yes") == 0 ? 3 : 2;
     const char *labels[] = {"accept's source", "the context's source", "the context's target"};
@@ -214,7 +214,7 @@ static void of_contexts(void)
     for (int i = 0; i < count; i++) {
         show("== %s", labels[i]);
         every_function(names[i]);
-        canonical(names[i], "spnego");
+        canonical(names[i], option("mech", "spnego"));
         gss_release_name(&minor, &names[i]);
     }
     end_handshake(&handshake);

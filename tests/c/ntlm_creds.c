@@ -14,7 +14,7 @@ static void inquire(gss_cred_id_t cred)
     gss_cred_usage_t usage = -1;
 
     show_cred("inquire_cred", cred);
-    SHOW("inquire_cred_by_mech", gss_inquire_cred_by_mech(&minor, cred, mech_oid("spnego"), &name,
+    SHOW("inquire_cred_by_mech", gss_inquire_cred_by_mech(&minor, cred, mech_oid(option("mech", "spnego")), &name,
                                                           &initiate, &accept, &usage));
     if (!GSS_ERROR(major)) {
         show_name("  name", name);
@@ -27,7 +27,7 @@ static void inquire(gss_cred_id_t cred)
 static void use(gss_cred_id_t cred, gss_cred_usage_t usage)
 {
     struct handshake handshake = {.target = imported("HTTP@localhost", "hostbased"),
-                                  .mech = mech_oid("spnego"),
+                                  .mech = mech_oid(option("mech", "spnego")),
                                   .flags = GSS_C_MUTUAL_FLAG | GSS_C_CONF_FLAG | GSS_C_INTEG_FLAG};
     OM_uint32 minor;
     int established;
@@ -62,7 +62,7 @@ static void acquired(OM_uint32 major, OM_uint32 minor, gss_cred_id_t cred, gss_c
 /* `store` may be empty: then it is the default credential. */
 static void from(const char *title, const char *store, const char *user, gss_cred_usage_t usage)
 {
-    gss_OID_set mechs = mech_set("spnego");
+    gss_OID_set mechs = mech_set(option("mech", "spnego"));
     gss_name_t name = imported(user, "user");
     gss_cred_id_t cred = GSS_C_NO_CREDENTIAL;
     OM_uint32 major, minor, ignored;
@@ -80,7 +80,7 @@ static void from(const char *title, const char *store, const char *user, gss_cre
 
 static void with_password(const char *user, const char *password)
 {
-    gss_OID_set mechs = mech_set("spnego");
+    gss_OID_set mechs = mech_set(option("mech", "spnego"));
     gss_name_t name = imported(user, "user");
     gss_buffer_desc secret = text_buffer(password);
     gss_cred_id_t cred = GSS_C_NO_CREDENTIAL;

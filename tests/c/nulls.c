@@ -72,7 +72,7 @@ static void initiating(gss_name_t target)
     OM_uint32 major, minor;
     gss_ctx_id_t context = GSS_C_NO_CONTEXT;
     gss_buffer_desc out = GSS_C_EMPTY_BUFFER;
-    gss_OID mech = mech_oid("spnego");
+    gss_OID mech = mech_oid(option("mech", "spnego"));
 
     show("== init_sec_context");
     SHOW("no target", gss_init_sec_context(&minor, NULL, &context, GSS_C_NO_NAME, mech, 0, 0, NULL,
@@ -159,7 +159,7 @@ static void credentials(void)
 {
     OM_uint32 major, minor;
     gss_cred_id_t cred = GSS_C_NO_CREDENTIAL;
-    gss_OID_set spnego = mech_set("spnego"), none = mech_set("");
+    gss_OID_set spnego = mech_set(option("mech", "spnego")), none = mech_set("");
     gss_buffer_set_t set = GSS_C_NO_BUFFER_SET;
     gss_name_t name = imported("user@SPNEGO.TEST", "principal");
 
@@ -196,7 +196,7 @@ static void credentials(void)
 
 int main(int argc, char **argv)
 {
-    struct handshake handshake = {.mech = mech_oid("spnego"), .flags = GSS_C_MUTUAL_FLAG};
+    struct handshake handshake = {.mech = mech_oid(option("mech", "spnego")), .flags = GSS_C_MUTUAL_FLAG};
     OM_uint32 minor;
 
     take_options(argc, argv);

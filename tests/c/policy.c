@@ -1,5 +1,5 @@
 /* What the policy in force makes of first legs: each line on standard input is an order, and is
- * answered on standard output at once.
+ * answered on standard output at once. The one argument, if any, is the mechanism, without SPNEGO.
  *
  *   TARGET            the first leg of an initiator to it, in a context of its own
  *   begin TARGET      the same, in a context that is kept
@@ -22,7 +22,7 @@
 
 enum { LEGS = 100, MOST_THREADS = 16 };
 
-static gss_OID_desc spnego = {6, "\x2b\x06\x01\x05\x05\x02"};
+static gss_OID mech;
 
 static OM_uint32 leg(const char *target, gss_ctx_id_t *context, gss_buffer_t input,
                      gss_buffer_t token, OM_uint32 *minor)
@@ -30,7 +30,7 @@ static OM_uint32 leg(const char *target, gss_ctx_id_t *context, gss_buffer_t inp
     gss_name_t name = imported(target, "hostbased");
     OM_uint32 ignored, major;
 
-    major = gss_init_sec_context(minor, GSS_C_NO_CREDENTIAL, context, name, &spnego, 0, 0, NULL,
+    major = gss_init_sec_context(minor, GSS_C_NO_CREDENTIAL, context, name, mech, 0, 0, NULL,
                                  input, NULL, token, NULL, NULL);
     gss_release_name(&ignored, &name);
     return major;
@@ -42,7 +42,7 @@ static void try(const char *target)
     gss_buffer_desc token = GSS_C_EMPTY_BUFFER;
     OM_uint32 minor = 0, ignored, major = leg(target, &context, GSS_C_NO_BUFFER, &token, &minor);
 
-    show_status(target, major, minor, &spnego);
+    show_status(target, major, minor, mech);
     if (!GSS_ERROR(major))
         show_token("  sends", &token);
     gss_release_buffer(&ignored, &token);
@@ -108,7 +108,7 @@ static void limit_files(int count)
         stop("setrlimit");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     gss_ctx_id_t kept = GSS_C_NO_CONTEXT;
     char order[1024], target[1024];
@@ -116,6 +116,7 @@ int main(void)
     int count;
 
     report = stdout;
+    mech = mech_oid(argc > 1 ? argv[1] : "spnego");
     while (fgets(order, sizeof(order), stdin) != NULL) {
         gss_buffer_desc token = GSS_C_EMPTY_BUFFER;
 
@@ -136,13 +137,13 @@ int main(void)
             in_threads(count, target);
         } else if (sscanf(order, "begin %1023s", target) == 1) {
             major = leg(target, &kept, GSS_C_NO_BUFFER, &token, &minor);
-            show_status("begin", major, minor, &spnego);
+            show_status("begin", major, minor, mech);
         } else if (strcmp(order, "held") == 0) {
             /* A NegTokenResp that says accept-completed to the mechanism whose token was sent. */
             gss_buffer_desc answer = {9, "\xa1\x07\x30\x05\xa0\x03\x0a\x01\x00"};
 
             major = leg(target, &kept, &answer, &token, &minor);
-            show_status("held", major, minor, &spnego);
+            show_status("held", major, minor, mech);
         } else {
             try(order);
         }

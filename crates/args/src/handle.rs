@@ -1,11 +1,12 @@
 //! The places where C keeps handles of ours.
 
 use super::Argument;
-use gssapi::sys::gss_cred_id_struct;
+use gssapi::sys::{gss_cred_id_struct, gss_ctx_id_struct, gss_name_struct};
 use gssapi::{Mechglue, owned};
 use spnego::error::Error;
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// A kind of handle: what C calls it, and its tag. A program may use a handle in any thread.
@@ -92,6 +93,111 @@ pub fn write<T>(value: &RwLock<T>) -> Result<RwLockWriteGuard<'_, T>, Error> {
 /// What is left after a panic in a call that was changing it.
 pub const POISONED: Error = Error::Internal("the handle was left unusable by an earlier failure");
 
+/// A kind whose handles may also be NTLMSSP's, where MIT's glue has put us in front of it.
+pub trait Plain: Kind<C: Released> {
+    /// Tells the boxes of those.
+    const BARE_TAG: u64;
+    /// What is kept beside one.
+    type Beside: Default + Send + Sync;
+
+    /// A handle of ours as the glue behind us has it: where it mixes both, since it knows what we hand
+    /// out by our own identifier, be it for SPNEGO or for NTLMSSP.
+    fn for_pass(&self) -> *mut Self::C {
+        ptr::null_mut()
+    }
+}
+
+/// An opaque struct of gssapi.h, and how a glue takes a handle of it back.
+pub trait Released {
+    /// Give the glue's handle back, and leave the null handle.
+    ///
+    /// # Safety
+    /// The place has a handle of this glue's, or the null handle.
+    unsafe fn release(glue: &'static Mechglue, place: *mut *mut Self);
+}
+
+impl Released for gss_ctx_id_struct {
+    unsafe fn release(glue: &'static Mechglue, place: *mut *mut Self) {
+        // SAFETY: by contract; no deletion token is wanted.
+        unsafe { glue.gss_delete_sec_context(&mut 0, place, ptr::null_mut()) };
+    }
+}
+impl Released for gss_cred_id_struct {
+    unsafe fn release(glue: &'static Mechglue, place: *mut *mut Self) {
+        // SAFETY: by contract.
+        unsafe { glue.gss_release_cred(&mut 0, place) };
+    }
+}
+impl Released for gss_name_struct {
+    unsafe fn release(glue: &'static Mechglue, place: *mut *mut Self) {
+        // SAFETY: by contract.
+        unsafe { glue.gss_release_name(&mut 0, place) };
+    }
+}
+
+/// A handle of the glue's behind us, for NTLMSSP, as C holds it.
+pub struct Bare<T: Plain> {
+    handle: AtomicPtr<T::C>,
+    /// What is kept beside it.
+    pub beside: T::Beside,
+}
+
+impl<T: Plain> Kind for Bare<T> {
+    type C = T::C;
+    const TAG: u64 = T::BARE_TAG;
+}
+
+impl<T: Plain> Bare<T> {
+    fn of_glue(handle: *mut T::C) -> Self {
+        Self {
+            handle: AtomicPtr::new(handle),
+            beside: T::Beside::default(),
+        }
+    }
+
+    fn raw(&self) -> *mut T::C {
+        self.handle.load(Ordering::Acquire)
+    }
+
+    /// Give the glue's handle back.
+    fn release(&self, glue: &'static Mechglue) {
+        // SAFETY: a call of this glue has put it there, and it is given back once.
+        unsafe { T::C::release(glue, self.handle.as_ptr()) };
+    }
+}
+
+impl<T: Plain<C = gss_ctx_id_struct>> Bare<T> {
+    /// Whether it is established.
+    pub fn is_open(&self, glue: &'static Mechglue) -> bool {
+        let mut open = 0;
+        // SAFETY: the context is alive in its box, the result is a local, nothing else is asked.
+        unsafe {
+            glue.gss_inquire_context(
+                &mut 0,
+                self.raw(),
+                ptr::null_mut(),
+                ptr::null_mut(),
+                ptr::null_mut(),
+                ptr::null_mut(),
+                ptr::null_mut(),
+                ptr::null_mut(),
+                &raw mut open,
+            )
+        };
+        open != 0
+    }
+}
+
+impl<T: Plain<C = gss_name_struct>> Bare<T> {
+    /// A copy of the glue's name.
+    pub fn copy(&self, glue: &'static Mechglue) -> Option<owned::Name> {
+        let mut copy = ptr::null_mut();
+        // SAFETY: the name is alive in its box, the result is a local.
+        unsafe { glue.gss_duplicate_name(&mut 0, self.raw(), &raw mut copy) };
+        owned::Name::take(glue, copy)
+    }
+}
+
 /// A handle of ours that C lends for the call; may be null.
 #[repr(transparent)]
 pub struct In<'a, T: Kind> {
@@ -99,11 +205,75 @@ pub struct In<'a, T: Kind> {
     caller: PhantomData<&'a Handle<T>>,
 }
 
-impl<T: Kind> Argument for In<'_, T> {
+impl<T: Plain> Argument for In<'_, T> {
     type C = *mut T::C;
 
     fn lower(&mut self) -> Self::C {
         self.handle
+    }
+
+    #[inline]
+    fn is_bare(&self) -> bool {
+        self.bare().is_some()
+    }
+
+    /// Of what is none of ours nothing can be known: none is handed on.
+    fn pass(&mut self) -> Self::C {
+        match (self.bare(), self.quick()) {
+            (Some(bare), _) => bare.raw(),
+            (None, Some(ours)) => ours.for_pass(),
+            (None, None) => ptr::null_mut(),
+        }
+    }
+}
+
+/// A handle of the glue's behind us that is none of the caller's arguments.
+pub struct OfGlue<'a, C> {
+    handle: *mut C,
+    owner: PhantomData<&'a C>,
+}
+
+impl<C> Argument for OfGlue<'_, C> {
+    type C = *mut C;
+
+    fn lower(&mut self) -> Self::C {
+        self.handle
+    }
+}
+
+impl<'a> OfGlue<'a, gss_cred_id_struct> {
+    /// A credential, or none.
+    pub fn cred(cred: Option<&'a owned::Cred>) -> Self {
+        Self {
+            handle: cred.map_or(ptr::null_mut(), owned::Cred::raw),
+            owner: PhantomData,
+        }
+    }
+}
+
+impl<'a> OfGlue<'a, gss_name_struct> {
+    /// A name.
+    pub fn name(name: &'a owned::Name) -> Self {
+        Self {
+            handle: name.raw(),
+            owner: PhantomData,
+        }
+    }
+}
+
+impl<T: Kind> In<'_, T> {
+    /// Whether it is the null handle.
+    pub fn is_null(&self) -> bool {
+        self.handle.is_null()
+    }
+}
+
+impl<T: Plain> In<'_, T> {
+    /// The handle, if it is NTLMSSP's.
+    #[inline]
+    pub fn bare(&self) -> Option<&Bare<T>> {
+        // SAFETY: as in `quick`.
+        unsafe { Handle::value(self.handle) }
     }
 }
 
@@ -137,7 +307,7 @@ pub struct OutHandle<'a, T: Kind> {
     caller: PhantomData<&'a mut Handle<T>>,
 }
 
-impl<T: Kind> Argument for OutHandle<'_, T> {
+impl<T: Plain> Argument for OutHandle<'_, T> {
     type C = *mut *mut T::C;
 
     fn lower(&mut self) -> Self::C {
@@ -145,10 +315,34 @@ impl<T: Kind> Argument for OutHandle<'_, T> {
     }
 
     fn clear(&mut self) {
-        if !self.place.is_null() {
-            // SAFETY: null, or the caller's place for a handle.
-            unsafe { self.place.write(ptr::null_mut()) };
+        self.empty();
+    }
+
+    fn passed(&mut self) {
+        // SAFETY: null, or the caller's place for a handle, which was cleared before the call.
+        match unsafe { self.place.as_mut() } {
+            Some(made) if !made.is_null() => *made = Handle::give(Bare::<T>::of_glue(*made)),
+            _ => {}
         }
+    }
+}
+
+impl<T: Plain> OutHandle<'_, T> {
+    /// The handle of NTLMSSP's that a call has put there.
+    pub fn bare(&self) -> Option<&Bare<T>> {
+        // SAFETY: null, or the caller's place for a handle.
+        let place = unsafe { self.place.as_ref() }?;
+        // SAFETY: null, or put there by `passed`.
+        unsafe { Handle::value(*place) }
+    }
+
+    /// Take back the handle of NTLMSSP's that a call has put there.
+    pub fn withdraw(&mut self, glue: &'static Mechglue) {
+        let mut held = InOutHandle::<T> {
+            place: self.place,
+            caller: PhantomData,
+        };
+        held.withdraw(glue);
     }
 }
 
@@ -158,6 +352,14 @@ impl<T: Kind> OutHandle<'_, T> {
         if !self.place.is_null() {
             // SAFETY: as above.
             unsafe { self.place.write(Handle::give(value)) };
+        }
+    }
+
+    /// Leave the null handle.
+    pub fn empty(&mut self) {
+        if !self.place.is_null() {
+            // SAFETY: null, or the caller's place for a handle.
+            unsafe { self.place.write(ptr::null_mut()) };
         }
     }
 
@@ -186,11 +388,67 @@ pub struct InOutHandle<'a, T: Kind> {
     caller: PhantomData<&'a mut Handle<T>>,
 }
 
-impl<T: Kind> Argument for InOutHandle<'_, T> {
+impl<T: Plain> Argument for InOutHandle<'_, T> {
     type C = *mut *mut T::C;
 
     fn lower(&mut self) -> Self::C {
         self.place
+    }
+
+    #[inline]
+    fn is_bare(&self) -> bool {
+        self.bare().is_some()
+    }
+
+    /// The place where the box has the glue's handle: of a null handle, one in a new box.
+    fn pass(&mut self) -> Self::C {
+        // SAFETY: null, or the caller's place.
+        match unsafe { self.place.as_mut() } {
+            Some(place) if place.is_null() => {
+                *place = Handle::give(Bare::<T>::of_glue(ptr::null_mut()));
+            }
+            _ => {}
+        }
+        self.bare().map_or(self.place, |bare| bare.handle.as_ptr())
+    }
+
+    /// A box whose handle is gone goes too.
+    fn passed(&mut self) {
+        if self.bare().is_some_and(|bare| bare.raw().is_null()) {
+            // SAFETY: `bare` has found the place to be there, with a handle in it.
+            let handle = unsafe { self.place.replace(ptr::null_mut()) };
+            if let Some(handle) = NonNull::new(handle) {
+                // SAFETY: `bare` has checked that `Handle::give` made it; the caller's place was
+                // the only one that led to it, and is null now.
+                drop(unsafe { Handle::<Bare<T>>::take_back(handle) });
+            }
+        }
+    }
+}
+
+impl<T: Plain> InOutHandle<'_, T> {
+    /// The handle there, if it is NTLMSSP's.
+    #[inline]
+    pub fn bare(&self) -> Option<&Bare<T>> {
+        // SAFETY: null, or the caller's place, valid for the call.
+        let place = unsafe { self.place.as_ref() }?;
+        // SAFETY: as in `given`.
+        unsafe { Handle::value(*place) }
+    }
+
+    /// Whether there is no handle there, or one of NTLMSSP's.
+    pub fn may_pass(&self) -> bool {
+        // SAFETY: null, or the caller's place, valid for the call.
+        let place = unsafe { self.place.as_ref() };
+        place.is_some_and(|place| place.is_null() || self.is_bare())
+    }
+
+    /// Give NTLMSSP's handle back to the glue, and leave the null handle.
+    pub fn withdraw(&mut self, glue: &'static Mechglue) {
+        if let Some(bare) = self.bare() {
+            bare.release(glue);
+            self.passed();
+        }
     }
 }
 

@@ -8,17 +8,21 @@ mod malloc;
 pub mod panics;
 pub mod statics;
 
-pub use handle::{Handle, In, InOutHandle, Kind, OutHandle, POISONED, lock, read, write};
+pub use handle::{
+    Bare, Handle, In, InOutHandle, Kind, OfGlue, OutHandle, POISONED, Plain, lock, read, write,
+};
 pub use iov::{Entry, Iov, octets_of};
 pub use malloc::Malloc;
 
+use gssapi::Mechglue;
 use gssapi::owned::{self, Bindings, Buffer, Store};
 use gssapi::sys::*;
 use spnego::channel::ChannelBindings;
 use spnego::error::{Error, Major};
-use spnego::oid::Oid;
+use spnego::oid::{self, Oid};
 use std::ffi::{c_int, c_void};
 use std::marker::PhantomData;
+use std::ops::Deref;
 use std::ptr;
 
 /// A type that stands in the place of a C argument: same size, same register.
@@ -34,6 +38,19 @@ pub trait Argument: Sized {
 
     /// After a failure: leave what the glue's loops rely on.
     fn failed(&mut self) {}
+
+    /// Whether this makes the call one for NTLMSSP, which goes on to it.
+    fn is_bare(&self) -> bool {
+        false
+    }
+
+    /// The argument as the glue has it that such a call goes on to.
+    fn pass(&mut self) -> Self::C {
+        self.lower()
+    }
+
+    /// After such a call: what the glue has put there, as C is to have it from us.
+    fn passed(&mut self) {}
 }
 
 impl Argument for u32 {
@@ -178,6 +195,14 @@ impl Argument for Octets<'_> {
 }
 
 impl<'a> Octets<'a> {
+    /// Octets of ours, for a call that goes on.
+    pub fn lent(lent: &'a mut owned::LentBuffer<'_>) -> Self {
+        Self {
+            descriptor: lent.raw(),
+            caller: PhantomData,
+        }
+    }
+
     /// The octets; none for the null buffer, and for a descriptor without a value.
     pub fn bytes(&self) -> &'a [u8] {
         self.given().unwrap_or_default()
@@ -252,6 +277,22 @@ impl OutOctets<'_> {
         self.write(gss_buffer_desc { length, value });
     }
 
+    /// Take back what the glue has put there.
+    pub fn withdraw(&mut self, glue: &'static Mechglue) {
+        let mut minor = 0;
+        // SAFETY: null, or the caller's descriptor, which this glue has filled.
+        unsafe { glue.gss_release_buffer(&raw mut minor, self.descriptor) };
+    }
+
+    /// What the glue has put there.
+    pub fn filled(&self) -> &[u8] {
+        let filled = Octets {
+            descriptor: self.descriptor,
+            caller: PhantomData,
+        };
+        filled.bytes()
+    }
+
     /// Hand over a buffer that the glue filled.
     pub fn put_buffer(&mut self, buffer: Buffer) {
         if !self.descriptor.is_null() {
@@ -296,7 +337,49 @@ impl Argument for OidIn<'_> {
     }
 }
 
+/// The mechanism of the caller's that a call is for.
+#[repr(transparent)]
+pub struct MechIn<'a>(OidIn<'a>);
+
+impl<'a> Deref for MechIn<'a> {
+    type Target = OidIn<'a>;
+
+    fn deref(&self) -> &OidIn<'a> {
+        &self.0
+    }
+}
+
+impl Argument for MechIn<'_> {
+    type C = gss_OID;
+
+    fn lower(&mut self) -> Self::C {
+        self.0.pointer
+    }
+
+    #[inline]
+    fn is_bare(&self) -> bool {
+        // SAFETY: RFC 2744 3.3: null, or an OID valid for the call.
+        let length = unsafe { self.0.pointer.as_ref() }.map_or(0, |oid| oid.length);
+        length == u32::from(oid::NTLMSSP.length()) && self.value() == Some(oid::NTLMSSP)
+    }
+
+    fn pass(&mut self) -> Self::C {
+        if self.is_bare() {
+            return statics::oid(&oid::NTLMSSP_BEHIND);
+        }
+        self.0.pointer
+    }
+}
+
 impl OidIn<'_> {
+    /// The null OID.
+    pub fn none() -> Self {
+        Self {
+            pointer: ptr::null_mut(),
+            caller: PhantomData,
+        }
+    }
+
     /// Its value; `None` for the null OID and for one too long to be known.
     pub fn value(&self) -> Option<Oid> {
         // SAFETY: RFC 2744 3.3: null, or an OID valid for the call.
@@ -351,6 +434,38 @@ impl Argument for OidSetIn<'_> {
 
     fn lower(&mut self) -> Self::C {
         self.set
+    }
+}
+
+/// The mechanisms of the caller's that a call is for.
+#[repr(transparent)]
+pub struct MechsIn<'a>(OidSetIn<'a>);
+
+impl Argument for MechsIn<'_> {
+    type C = gss_OID_set;
+
+    fn lower(&mut self) -> Self::C {
+        self.0.set
+    }
+
+    /// A glue asks for one mechanism at a time.
+    fn is_bare(&self) -> bool {
+        // SAFETY: RFC 2744 3.12: null, or a set valid for the call.
+        let Some(set) = (unsafe { self.0.set.as_ref() }) else {
+            return false;
+        };
+        let only = OidIn {
+            pointer: set.elements,
+            caller: PhantomData,
+        };
+        set.count == 1 && MechIn(only).is_bare()
+    }
+
+    fn pass(&mut self) -> Self::C {
+        if self.is_bare() {
+            return statics::set_of_ntlm();
+        }
+        self.0.set
     }
 }
 

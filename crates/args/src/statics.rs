@@ -1,9 +1,10 @@
 //! OIDs that C may keep for ever, and that nobody may free: each value is made once.
 
 use gssapi::owned;
-use gssapi::sys::{gss_OID, gss_OID_desc};
-use spnego::oid::Oid;
+use gssapi::sys::{gss_OID, gss_OID_desc, gss_OID_set, gss_OID_set_desc};
+use spnego::oid::{self, Oid};
 use std::ptr;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// A static copy of an OID for C; null when [`MOST`] different ones were asked for already.
@@ -16,6 +17,25 @@ pub fn oid(oid: &Oid) -> gss_OID {
     }
     ptr::null_mut()
 }
+
+/// The set of [`oid::NTLMSSP_BEHIND`] alone.
+pub fn set_of_ntlm() -> gss_OID_set {
+    static SET: OnceLock<Set> = OnceLock::new();
+    let set = SET.get_or_init(|| {
+        Set(gss_OID_set_desc {
+            count: 1,
+            elements: oid(&oid::NTLMSSP_BEHIND),
+        })
+    });
+    (&raw const set.0).cast_mut()
+}
+
+struct Set(gss_OID_set_desc);
+
+// SAFETY: its member is static, and nobody writes.
+unsafe impl Send for Set {}
+// SAFETY: as above.
+unsafe impl Sync for Set {}
 
 /// Whether the pointer is one that [`oid`] gave out.
 pub fn is_ours(pointer: gss_OID) -> bool {

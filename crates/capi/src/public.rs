@@ -77,7 +77,7 @@ pub unsafe extern "C" fn gss_spnego_http_client_new(
     mut client: OutClient<'_>,
     mut reason: OutOctets<'_>,
 ) -> OM_uint32 {
-    client.clear();
+    client.empty();
     reason.clear();
     guard(minor, || {
         told(
@@ -195,7 +195,7 @@ pub unsafe extern "C" fn gss_spnego_http_server_new(
     mut server: OutServer<'_>,
     mut reason: OutOctets<'_>,
 ) -> OM_uint32 {
-    server.clear();
+    server.empty();
     reason.clear();
     guard(minor, || {
         told(

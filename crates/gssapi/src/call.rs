@@ -1,10 +1,10 @@
 //! Calls of the glue on names, credentials and contexts, as safe functions: owners in, owners out.
 //! A failure is taken down in the glue's own words.
 
-use super::Mechglue;
 use super::context::{Established, Standing};
 use super::mech::failed;
 use super::owned::{Buffer, BufferSet, Cred, LentBuffer, LentOid, Name, OidSet, Store, read_oid};
+use super::{Mechglue, behind};
 use crate::sys::*;
 use spnego::error::{Error, Major, major};
 use spnego::oid::{self, Oid};
@@ -266,7 +266,7 @@ pub fn store_cred(
     store: Store<'_>,
 ) -> Result<c_int, Error> {
     let glue = cred.glue();
-    let mut lent = LentOid::new(mech);
+    let mut lent = LentOid::new(behind::address(glue, mech));
     let (mut minor, mut mechs, mut stored_usage) = (0, ptr::null_mut(), 0);
     let (overwrite, make_default) = (u32::from(overwrite), u32::from(make_default));
     let status = if store.is_given() {

@@ -43,6 +43,19 @@ pub fn has(glue: &'static Mechglue, mech: &Oid) -> bool {
     attributes(glue, mech).is_some()
 }
 
+/// The shared object that is configured for a mechanism, where its line names it by its path.
+pub(super) fn library(glue: &Mechglue, mech: &Oid) -> Option<PathBuf> {
+    let texts = sources(glue)
+        .into_iter()
+        .filter_map(|file| fs::read_to_string(file).ok());
+    let line_of = |text: String| {
+        let mut lines = text.lines();
+        let line = lines.find(|line| configured(line) == Some(*mech))?;
+        Some(PathBuf::from(line.split_whitespace().nth(2)?))
+    };
+    texts.filter_map(line_of).next()
+}
+
 /// What was learnt of one glue's mechanisms.
 pub(super) struct Known(Mutex<Option<Catalog>>);
 

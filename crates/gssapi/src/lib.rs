@@ -5,6 +5,7 @@
 //! are answered from memory; under its locks (`gss_mech_interposer`, `internal_release_oid`,
 //! `gss_mo_init`) only OID sets are touched.
 
+pub mod behind;
 pub mod call;
 pub mod catalog;
 pub mod context;
@@ -178,7 +179,10 @@ imports! {
     gss_acquire_cred_with_password(a: gss_name_t, b: gss_buffer_t, c: u32, d: gss_OID_set, e: gss_cred_usage_t, f: *mut gss_cred_id_t, g: *mut gss_OID_set, h: *mut u32);
     gss_acquire_cred_impersonate_name(a: gss_cred_id_t, b: gss_name_t, c: u32, d: gss_OID_set, e: gss_cred_usage_t, f: *mut gss_cred_id_t, g: *mut gss_OID_set, h: *mut u32);
     gss_add_cred(a: gss_cred_id_t, b: gss_name_t, c: gss_OID, d: gss_cred_usage_t, e: u32, f: u32, g: *mut gss_cred_id_t, h: *mut gss_OID_set, i: *mut u32, j: *mut u32);
+    gss_add_cred_impersonate_name(a: gss_cred_id_t, b: gss_cred_id_t, c: gss_name_t, d: gss_OID, e: gss_cred_usage_t, f: u32, g: u32, h: *mut gss_cred_id_t, i: *mut gss_OID_set, j: *mut u32, k: *mut u32);
+    gss_set_neg_mechs(a: gss_cred_id_t, b: gss_OID_set);
     gss_release_cred(a: *mut gss_cred_id_t);
+    gss_inquire_cred_by_mech(a: gss_cred_id_t, b: gss_OID, c: *mut gss_name_t, d: *mut u32, e: *mut u32, f: *mut gss_cred_usage_t);
     gss_inquire_cred(a: gss_cred_id_t, b: *mut gss_name_t, c: *mut u32, d: *mut gss_cred_usage_t, e: *mut gss_OID_set);
     gss_inquire_cred_by_oid(a: gss_cred_id_t, b: gss_OID, c: *mut gss_buffer_set_t);
     gss_set_cred_option(a: *mut gss_cred_id_t, b: gss_OID, c: gss_buffer_t);
@@ -191,6 +195,7 @@ imports! {
     gss_display_name_ext(a: gss_name_t, b: gss_OID, c: gss_buffer_t);
     gss_compare_name(a: gss_name_t, b: gss_name_t, c: *mut c_int);
     gss_duplicate_name(a: gss_name_t, b: *mut gss_name_t);
+    gss_export_name(a: gss_name_t, b: gss_buffer_t);
     gss_canonicalize_name(a: gss_name_t, b: gss_OID, c: *mut gss_name_t);
     gss_export_name_composite(a: gss_name_t, b: gss_buffer_t);
     gss_inquire_name(a: gss_name_t, b: *mut c_int, c: *mut gss_OID, d: *mut gss_buffer_set_t);
@@ -227,6 +232,8 @@ imports! {
     gss_verify_mic_iov(a: gss_ctx_id_t, b: *mut gss_qop_t, c: *mut gss_iov_buffer_desc, d: c_int);
     gss_get_mic_iov_length(a: gss_ctx_id_t, b: gss_qop_t, c: *mut gss_iov_buffer_desc, d: c_int);
     gss_pseudo_random(a: gss_ctx_id_t, b: c_int, c: gss_buffer_t, d: isize, e: gss_buffer_t);
+    gss_indicate_mechs(a: *mut gss_OID_set);
+    gss_inquire_names_for_mech(a: gss_OID, b: *mut gss_OID_set);
     gss_inquire_attrs_for_mech(a: gss_const_OID, b: *mut gss_OID_set, c: *mut gss_OID_set);
     gss_display_status(a: u32, b: c_int, c: gss_OID, d: *mut u32, e: gss_buffer_t);
     gssspi_mech_invoke(a: gss_OID, b: gss_OID, c: gss_buffer_t);

@@ -5,11 +5,12 @@ mod failure;
 
 pub use acquire::{Acquire, Acquired, Source, acquire};
 pub(crate) use failure::failed;
+pub use failure::words;
 use failure::{advised_failure, judged_by_acceptor};
 
 use super::context::{self, Established, GlueContext, Returned, Standing};
 use super::owned::{Bindings, Buffer, Cred, LentBuffer, LentCred, LentOid, Name};
-use super::{Mechglue, kerberos};
+use super::{Mechglue, behind, kerberos};
 use crate::sys::*;
 use spnego::error::{Cause, MechError, major};
 use spnego::negotiate::{Mech, Step};
@@ -119,7 +120,7 @@ impl GlueMech {
         let init = context::Init {
             cred: LentCred::new(call.cred),
             target,
-            mech: &self.mech,
+            mech: behind::address(glue, &self.mech),
             flags: call.flags,
             lifetime: call.lifetime,
             bindings: call.bindings,

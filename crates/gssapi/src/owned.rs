@@ -275,13 +275,14 @@ pub(crate) struct LentOidSet<'a> {
 
 impl<'a> LentOidSet<'a> {
     /// Lend them.
-    pub(crate) fn new(oids: &'a [Oid]) -> Self {
+    pub(crate) fn new(oids: impl IntoIterator<Item = &'a Oid>) -> Self {
+        let elements: Vec<_> = oids.into_iter().map(describe).collect();
         Self {
-            elements: oids.iter().map(describe).collect(),
             set: gss_OID_set_desc {
-                count: oids.len(),
+                count: elements.len(),
                 elements: ptr::null_mut(),
             },
+            elements,
             lender: PhantomData,
         }
     }
@@ -303,14 +304,14 @@ pub fn describe(oid: &Oid) -> gss_OID_desc {
 }
 
 /// Octets lent to C as an input buffer for the time of a call.
-pub(crate) struct LentBuffer<'a> {
+pub struct LentBuffer<'a> {
     descriptor: gss_buffer_desc,
     lender: PhantomData<&'a [u8]>,
 }
 
 impl<'a> LentBuffer<'a> {
     /// Lend them.
-    pub(crate) fn new(octets: &'a [u8]) -> Self {
+    pub fn new(octets: &'a [u8]) -> Self {
         Self {
             descriptor: gss_buffer_desc {
                 length: octets.len(),
@@ -321,7 +322,7 @@ impl<'a> LentBuffer<'a> {
     }
 
     /// The pointer for C, valid while `self` is.
-    pub(crate) fn raw(&mut self) -> gss_buffer_t {
+    pub fn raw(&mut self) -> gss_buffer_t {
         &raw mut self.descriptor
     }
 }

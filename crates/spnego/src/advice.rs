@@ -94,6 +94,8 @@ pub enum Trouble {
     NothingInCommon,
     /// The configuration of this library forbids it.
     Policy,
+    /// A mechanism is used without a negotiation, which the configuration does not have.
+    NotNegotiated,
     /// The mechanism is not installed.
     NotInstalled,
 }
@@ -357,6 +359,10 @@ impl fmt::Display for Trouble {
             }
             Self::Policy => {
                 "correct the configuration there, if this is not meant (man gss-spnego; spnego doctor)"
+            }
+            Self::NotNegotiated => {
+                "have the program or its peer use SPNEGO, or correct the configuration there, if \
+                 this is not meant (man gss-spnego)"
             }
             Self::NotInstalled => "install the mechanism, or its line in /etc/gss/mech.d",
         })

@@ -67,6 +67,8 @@ pub enum Minor {
     Internal = 0x2000_1009,
     /// The configuration forbids what was negotiated.
     Forbidden = 0x2000_100a,
+    /// NTLMSSP failed, which the program uses without SPNEGO.
+    Ntlmssp = 0x2000_100b,
     /// HTTP: neither Negotiate nor Nego2 is offered.
     HttpNotOffered = 0x2000_2001,
     /// HTTP: a header field is malformed.
@@ -139,6 +141,13 @@ pub enum Error {
     },
     /// The configuration forbids what was negotiated: what, and who says so.
     Forbidden(String),
+    /// NTLMSSP failed, which the program uses without SPNEGO: what it says itself.
+    Ntlmssp {
+        /// The major status it returned.
+        major: Major,
+        /// Its own sentences.
+        said: Vec<String>,
+    },
     /// The call needs an established context, and this one is not, or failed.
     NoContext(&'static str),
     /// Neither the mechanism nor this library has that service.
@@ -205,6 +214,7 @@ impl Error {
                 .map_or(major::NO_CRED, |first| first.major),
             Self::Mech { error, .. } => error.major,
             Self::Forbidden(_) => major::UNAUTHORIZED,
+            Self::Ntlmssp { major, .. } => *major,
             Self::NoContext(_) => major::NO_CONTEXT,
             Self::Missing(_) => major::CALL_INACCESSIBLE_READ,
             Self::Unavailable(_) => major::UNAVAILABLE,
@@ -232,6 +242,7 @@ impl Error {
             Self::NoCred { .. } => Minor::NoCreds,
             Self::Mech { .. } => Minor::MechFailed,
             Self::Forbidden(_) => Minor::Forbidden,
+            Self::Ntlmssp { .. } => Minor::Ntlmssp,
             Self::NoContext(_) => Minor::ContextUnusable,
             Self::Unavailable(_) | Self::Missing(_) | Self::CallerMisused(_) => {
                 Minor::CallerMisused
@@ -269,6 +280,7 @@ impl Error {
                 .map(MechError::sentence)
                 .collect(),
             Self::Forbidden(what) => vec![what.clone()],
+            Self::Ntlmssp { said, .. } => said.clone(),
             Self::NoContext(what)
             | Self::Unavailable(what)
             | Self::Missing(what)
@@ -338,6 +350,7 @@ impl Minor {
             Self::Configuration => "the configuration of gss-spnego is wrong",
             Self::Internal => "internal error of gss-spnego",
             Self::Forbidden => "the configuration of gss-spnego forbids what was negotiated",
+            Self::Ntlmssp => "NTLM failed",
             Self::HttpNotOffered => "neither Negotiate nor Nego2 is offered",
             Self::HttpMalformed => "an HTTP header field is malformed",
             Self::HttpUnverified => "the response does not prove where it comes from",
@@ -359,7 +372,7 @@ impl Minor {
         Self::ALL.into_iter().find(|minor| minor.code() == code)
     }
 
-    const ALL: [Self; 20] = [
+    const ALL: [Self; 21] = [
         Self::NoMechs,
         Self::NoCreds,
         Self::NoMechFromAcceptor,
@@ -375,6 +388,7 @@ impl Minor {
         Self::Configuration,
         Self::Internal,
         Self::Forbidden,
+        Self::Ntlmssp,
         Self::HttpNotOffered,
         Self::HttpMalformed,
         Self::HttpUnverified,

@@ -92,6 +92,11 @@ pub const KRB5_U2U: Oid = Oid::known([0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 1, 2, 
 pub const IAKERB: Oid = Oid::known([0x2b, 6, 1, 5, 2, 5]);
 /// NTLM, MS-NLMP: 1.3.6.1.4.1.311.2.2.10.
 pub const NTLMSSP: Oid = Oid::known([0x2b, 6, 1, 4, 1, 0x82, 0x37, 2, 2, 0x0a]);
+/// NTLM as MIT's glue has it behind this plugin, which stands in front of it: the octets of [`OURS`],
+/// then those of [`NTLMSSP`].
+pub const NTLMSSP_BEHIND: Oid = Oid::known([
+    0x69, 0x8e, 0xfa, 0x86, 0xc7, 0x1c, 0x2b, 6, 1, 4, 1, 0x82, 0x37, 2, 2, 0x0a,
+]);
 /// NEGOEX: 1.3.6.1.4.1.311.2.2.30.
 pub const NEGOEX: Oid = Oid::known([0x2b, 6, 1, 4, 1, 0x82, 0x37, 2, 2, 0x1e]);
 /// Negotiate Late Fallback, MS-SPNG 3.1.5.4 of April 2026: 1.3.6.1.4.1.311.2.2.40. No mechanism:

@@ -1,9 +1,9 @@
 //! Acquiring a credential of the glue's for inner mechanisms.
 
 use super::failure::advised_failure;
-use crate::Mechglue;
 use crate::owned::{Cred, LentBuffer, LentOid, LentOidSet, Name, OidSet, Store};
 use crate::sys::*;
+use crate::{Mechglue, behind};
 use spnego::error::{MechError, major};
 use spnego::oid::{self, Oid};
 use spnego::role::Role;
@@ -56,7 +56,7 @@ pub fn acquire(
     mechs: &[Oid],
     how: Acquire<'_>,
 ) -> Result<Acquired, MechError> {
-    let mut lent = LentOidSet::new(mechs);
+    let mut lent = LentOidSet::new(mechs.iter().map(|mech| behind::address(glue, mech)));
     let (mut minor, mut lifetime) = (0, 0);
     let (mut cred, mut actual) = (ptr::null_mut(), ptr::null_mut());
     let name = how.name.map_or(ptr::null_mut(), Name::raw);

@@ -106,6 +106,11 @@ fn words_of_no_error() -> String {
     words.trim_end_matches(" (os error 0)").to_owned()
 }
 
+/// What a mechanism says of a code of its own, as the glue knows it.
+pub fn words(glue: &'static Mechglue, mech: &Oid, minor: u32) -> Vec<String> {
+    sentences(glue, mech, minor, OF_MECH)
+}
+
 /// What the glue says of a code: the major status, or a mechanism's own.
 fn sentences(glue: &'static Mechglue, mech: &Oid, code: u32, kind: c_int) -> Vec<String> {
     let mut lent = LentOid::new(mech);

@@ -170,6 +170,12 @@ impl Record {
         self.sent = self.sent.saturating_add(octets(token.unwrap_or_default()));
     }
 
+    /// A call of a mechanism that is used without a negotiation.
+    pub fn counts(&mut self, received: &[u8], sent: &[u8]) {
+        self.arrives(received);
+        self.sent = self.sent.saturating_add(octets(sent));
+    }
+
     /// The initiator's list, which is what the mechListMIC covers.
     ///
     /// # Errors

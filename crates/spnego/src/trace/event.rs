@@ -35,6 +35,8 @@ pub enum Event<'a> {
         flags: u32,
         rule: &'a str,
     },
+    /// A context begins of a mechanism that is used without SPNEGO.
+    BegunBare { mech: &'a Oid, rule: &'a str },
     /// A message arrived, whole or put together.
     Received { kind: &'static str, octets: usize },
     /// A message leaves, whole or to be cut.
@@ -161,10 +163,11 @@ impl Event<'_> {
                     line.say(", target ").text("target", target);
                     line.say(", asks for ").list("flags", flag_names(flags));
                 }
-                // A rule's name says that it is one.
-                let is_named = rule != NO_RULE;
-                line.say(if is_named { ", " } else { ", rule " });
-                line.text("rule", rule)
+                of_rule(line, rule)
+            }
+            Self::BegunBare { mech, rule } => {
+                line.say("begins without SPNEGO, by ").mech("mech", mech);
+                of_rule(line, rule)
             }
             Self::Received { kind, octets } => message(line.say("received "), kind, octets),
             Self::Sent { kind, octets } => message(line.say("sends "), kind, octets),
@@ -290,6 +293,7 @@ impl Event<'_> {
             Self::ReadAgain => "read-again",
             Self::RulesPassedOver => "rules-passed-over",
             Self::Began { .. } => "begin",
+            Self::BegunBare { .. } => "begin-bare",
             Self::Received { .. } => "receive",
             Self::Sent { .. } => "send",
             Self::PieceReceived { .. } => "receive-fragment",
@@ -345,6 +349,13 @@ impl Sums {
         line.say(", sent ").number("sent", self.sent);
         line.say(", microseconds ").number("micros", self.micros)
     }
+}
+
+/// A rule's name says that it is one.
+fn of_rule<'l>(line: &'l mut Line, rule: &str) -> &'l mut Line {
+    let is_named = rule != NO_RULE;
+    line.say(if is_named { ", " } else { ", rule " });
+    line.text("rule", rule)
 }
 
 fn message<'l>(line: &'l mut Line, kind: &str, octets: usize) -> &'l mut Line {
@@ -422,6 +433,10 @@ mod tests {
                 target: Some("HTTP@www"),
                 flags,
                 rule: "rule 1 (line 2 of conf)",
+            },
+            Event::BegunBare {
+                mech,
+                rule: "default",
             },
             Event::Received { kind, octets },
             Event::Sent { kind, octets },
