@@ -12,11 +12,10 @@ use gssapi::mech::{self, Acquire, Source};
 use gssapi::owned::{Bindings, Cred, LentBuffer, Store};
 use gssapi::sys::{GSS_C_ACCEPT, GSS_C_CHANNEL_BOUND_FLAG, GSS_C_INITIATE, GSS_C_MUTUAL_FLAG};
 use gssapi::{Mechglue, call};
-use spnego::advice::{Trouble, advised};
 use spnego::error::{Error, Major, MechError, major};
 use spnego::negotiate::Record;
 use spnego::oid::{self, Oid};
-use spnego::policy::{self, InForce, Setting};
+use spnego::policy::Alone;
 use spnego::role::Role;
 use spnego::trace::{self, Event, Scope};
 use std::ffi::c_int;
@@ -56,65 +55,17 @@ pub(super) fn is_token(token: &Octets<'_>) -> bool {
     token.bytes().starts_with(b"NTLMSSP\0")
 }
 
-/// The policy for one call.
-struct Ruling {
-    in_force: InForce,
-    role: Role,
-}
-
-impl Ruling {
-    fn find(role: Role, service: impl FnOnce() -> Option<String>) -> Self {
-        Self {
-            in_force: policy::for_context(role, service),
-            role,
-        }
+/// Whether the mechanism may begin, or go on: a context of NTLMSSP keeps no policy, since a newer one
+/// may forbid it.
+fn may_go_on(
+    ruling: &Alone,
+    context: &InOutHandle<'_, Context>,
+    bindings: Bindings<'_>,
+) -> Result<(), Error> {
+    if !context.may_pass() {
+        return Err(NOT_THROUGH_US);
     }
-
-    /// Whether the mechanism may begin, or go on: a context of NTLMSSP keeps no policy, since a newer
-    /// one may forbid it.
-    fn may_go_on(
-        &self,
-        context: &InOutHandle<'_, Context>,
-        bindings: Bindings<'_>,
-    ) -> Result<(), Error> {
-        if !context.may_pass() {
-            return Err(NOT_THROUGH_US);
-        }
-        let allowed = self.in_force.allows_bare(self.role, &oid::NTLMSSP);
-        allowed.map_err(|why| forbidden(&why))?;
-        let required = self.in_force.terms().rules.require.channel_bindings;
-        if required && self.role == Role::Initiator && channel(bindings).is_none() {
-            return Err(self.lacks(
-                "the program gives no channel bindings, which are required by",
-                &Trouble::NoChannelBindings,
-            ));
-        }
-        Ok(())
-    }
-
-    /// Whether what was established is what is required of it.
-    fn approve(&self, flags: u32) -> Result<(), Error> {
-        let required = self.in_force.terms().rules.require;
-        if required.mutual && flags & GSS_C_MUTUAL_FLAG == 0 {
-            let what = "mutual authentication is required by";
-            return Err(self.lacks(what, &Trouble::Policy));
-        }
-        let is_bound = self.role == Role::Initiator || flags & GSS_C_CHANNEL_BOUND_FLAG != 0;
-        if required.channel_bindings && !is_bound {
-            let what = "the initiator has not shown channel bindings, which are required by";
-            return Err(self.lacks(what, &Trouble::NoChannelBindings));
-        }
-        Ok(())
-    }
-
-    fn lacks(&self, what: &str, trouble: &Trouble) -> Error {
-        let by = self.in_force.terms().said_by(Setting::Require);
-        forbidden(&advised(format!("{what} {by}"), Some(trouble)))
-    }
-}
-
-fn forbidden(why: &str) -> Error {
-    Error::Forbidden(format!("{:?}: {why}", oid::NTLMSSP))
+    ruling.may_go_on(channel(bindings).is_some())
 }
 
 /// What is traced of one call, and of the context that it is for.
@@ -124,7 +75,7 @@ struct Traced {
 }
 
 impl Traced {
-    fn begin(ruling: &Ruling, context: &InOutHandle<'_, Context>) -> Option<Self> {
+    fn begin(ruling: &Alone, context: &InOutHandle<'_, Context>) -> Option<Self> {
         if !trace::on() {
             return None;
         }
@@ -132,9 +83,9 @@ impl Traced {
         let known = known.and_then(|bare| lock(&bare.beside).ok().map(|record| record.clone()));
         let is_first = known.is_none();
         let mut record = known.unwrap_or_default();
-        let scope = record.scope(ruling.role);
+        let scope = record.scope(ruling.role());
         if is_first {
-            let rule = ruling.in_force.rule().map(ToString::to_string);
+            let rule = ruling.rule().map(ToString::to_string);
             trace::tell(&Event::BegunBare {
                 mech: &oid::NTLMSSP,
                 rule: rule.as_deref().unwrap_or(record.rule()),
@@ -199,16 +150,16 @@ pub(super) fn init_sec_context(
     mut ret_flags: Out<'_, u32>,
     mut time_rec: Out<'_, u32>,
 ) -> Status {
-    let ruling = Ruling::find(Role::Initiator, || {
+    let ruling = Alone::find(Role::Initiator, oid::NTLMSSP, || {
         Name::of_glue(target.bare()?.copy(glue)?)
             .as_service(glue)
             .ok()
     });
     let traced = Traced::begin(&ruling, &context);
     let mut reported = 0;
-    let allowed = ruling.may_go_on(&context, bindings);
+    let allowed = may_go_on(&ruling, &context, bindings);
     let outcome = allowed.and_then(|()| {
-        let required = ruling.in_force.terms().rules.require.mutual;
+        let required = ruling.requires_mutual();
         let mut flags = flags | if required { GSS_C_MUTUAL_FLAG } else { 0 };
         let mut reports = Out::to(&mut reported);
         pass!(
@@ -252,10 +203,12 @@ pub(super) fn accept_sec_context(
     mut time_rec: Out<'_, u32>,
     mut delegated: OutHandle<'_, Shared>,
 ) -> Status {
-    let ruling = Ruling::find(Role::Acceptor, || lock(&cred.bare()?.beside).ok()?.clone());
+    let ruling = Alone::find(Role::Acceptor, oid::NTLMSSP, || {
+        lock(&cred.bare()?.beside).ok()?.clone()
+    });
     let traced = Traced::begin(&ruling, &context);
     let mut reported = 0;
-    let allowed = ruling.may_go_on(&context, bindings);
+    let allowed = may_go_on(&ruling, &context, bindings);
     let outcome = allowed.and_then(|()| {
         // The glue goes by the credential to where a token is for the mechanism behind us.
         let mut reports = Out::to(&mut reported);
@@ -324,7 +277,7 @@ fn default(glue: &'static Mechglue) -> Result<Cred, Error> {
 /// What a call has come to, by the policy too: what is not approved does not leave.
 fn settle(
     glue: &'static Mechglue,
-    ruling: &Ruling,
+    ruling: &Alone,
     outcome: Status,
     flags: u32,
     context: &mut InOutHandle<'_, Context>,
@@ -333,7 +286,9 @@ fn settle(
     if outcome != Ok(major::COMPLETE) {
         return outcome;
     }
-    ruling.approve(flags).inspect_err(|_| {
+    let mutual = flags & GSS_C_MUTUAL_FLAG != 0;
+    let bound = flags & GSS_C_CHANNEL_BOUND_FLAG != 0;
+    ruling.approve(mutual, bound).inspect_err(|_| {
         context.withdraw(glue);
         output.withdraw(glue);
     })?;

@@ -12,15 +12,15 @@ mod support;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use ntlm::{Credential, Host, Initiate, Ntlm, UserName, context_flag};
 use spnego::negotiate::Step;
 use support::{
-    Apache, Environment, Harness, MechConfig, Output, Realm, Side, Site, assert_same, ntlm_users,
-    part_of, scratch_file, web_can_be_tested,
+    Environment, Harness, MechConfig, Output, Realm, Side, Site, assert_same, ntlm_users, part_of,
+    realm, scratch_file, web_can_be_tested,
 };
 
 // ---- programs ----
@@ -315,8 +315,8 @@ fn a_file_that_changes_binds_programs_that_run() {
 
 // ---- Apache ----
 
-/// Sign in to it by NTLM without SPNEGO under Negotiate: the statuses of the answers.
-fn sign_in(apache: &Apache) -> Vec<u16> {
+/// Sign in by NTLM without SPNEGO under Negotiate: the statuses of the answers.
+fn sign_in(port: u16) -> Vec<u16> {
     let credential = Credential::from_password(UserName::parse("SPNEGO\\user"), "sesame");
     let host = Host::named("client.example.org", None, None);
     let call = Initiate {
@@ -326,7 +326,7 @@ fn sign_in(apache: &Apache) -> Vec<u16> {
         host: &host,
         context_flags: context_flag::INTEGRITY,
     };
-    let mut stream = BufReader::new(TcpStream::connect(("127.0.0.1", apache.port)).unwrap());
+    let mut stream = BufReader::new(TcpStream::connect(("127.0.0.1", port)).unwrap());
     let (mut ntlm, step) = Ntlm::initiate(&call).unwrap();
     let Step::Continue(negotiate) = step else {
         panic!("an answer is awaited");
@@ -389,7 +389,7 @@ fn apache_obeys() {
             .env("GSS_MECH_CONFIG", mechs.display())
     };
     let apache = site().start();
-    assert_eq!(sign_in(&apache), [401, 200], "{}", apache.log());
+    assert_eq!(sign_in(apache.port), [401, 200], "{}", apache.log());
     for (text, words) in [
         (
             "ntlm = 'off'\nmechs = ['krb5']",
@@ -404,12 +404,182 @@ fn apache_obeys() {
         ),
     ] {
         let apache = site().policy(text).start();
-        assert_eq!(sign_in(&apache), [401], "{text}: {}", apache.log());
+        assert_eq!(sign_in(apache.port), [401], "{text}: {}", apache.log());
         let log = apache.log();
         assert!(
             log.contains("ntlmssp: ") && log.contains(words),
             "{text}: {log}"
         );
+    }
+}
+
+// ---- servers of our own ----
+
+/// A server that says on which port it listens, and later why it lets nobody in.
+struct Server {
+    process: Child,
+    said: BufReader<ChildStdout>,
+    port: u16,
+}
+
+impl Server {
+    fn start(command: &mut Command) -> Self {
+        let command = command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        let mut said = BufReader::new(process.stdout.take().unwrap());
+        let mut line = String::new();
+        said.read_line(&mut line).unwrap();
+        let digits = |c: char| !c.is_ascii_digit();
+        let port = line.trim_end().rsplit(digits).next().unwrap();
+        Self {
+            process,
+            said,
+            port: port.parse().unwrap(),
+        }
+    }
+
+    /// `spnego serve`, and the server of the C library's tests.
+    fn each(environment: &Environment) -> [(&'static str, Self); 2] {
+        let library = Harness::library();
+        let objects = [library.to_str().unwrap(), "-lgssapi_krb5"];
+        let c = Harness::linked("http_server", &["http_server", "http_message"], &objects);
+        let serve = ["serve", "--listen", "127.0.0.1:0"];
+        [
+            (
+                "serve",
+                Self::start(Command::new(support::tool()).args(serve).envs(environment)),
+            ),
+            (
+                "the C library",
+                Self::start(
+                    Command::new(c.path())
+                        .args(["-n", "-N", "-v"])
+                        .envs(environment),
+                ),
+            ),
+        ]
+    }
+
+    /// The status for a first token, and what it says from then to its end.
+    fn ask(mut self, token: &[u8]) -> (u16, String) {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let mut stream = BufReader::new(stream);
+        let (status, _) = request(&mut stream, token);
+        drop(stream);
+        let _ = self.process.kill();
+        let mut rest = String::new();
+        self.said.read_to_string(&mut rest).unwrap();
+        (status, rest)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The first token of a mechanism alone.
+fn first_token(mech: &str, environment: &Environment) -> Vec<u8> {
+    let mut child = Command::new(Harness::named("policy").path())
+        .arg(mech)
+        .envs(environment)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut orders = child.stdin.take().unwrap();
+    writeln!(orders, "token HTTP@localhost").unwrap();
+    drop(orders);
+    let said = child.wait_with_output().unwrap();
+    let said = String::from_utf8(said.stdout).unwrap();
+    support::unhex(said.lines().nth(1).unwrap())
+}
+
+#[test]
+fn our_own_servers_bind_kerberos_too() {
+    let realm = realm!();
+    for side in [Side::Ours, Side::BuiltIn] {
+        let mut environment = realm.environment();
+        let config = MechConfig::new(side).with_ntlm().write();
+        environment.insert("GSS_MECH_CONFIG".into(), config.display().to_string());
+        // One token for all of them.
+        environment.insert("KRB5RCACHENAME".into(), "none:".into());
+        let krb5 = first_token("krb5", &environment);
+        let ntlm = [
+            &b"NTLMSSP\0\x01\0\0\0"[..],
+            &[0x97, 0x82, 0x08, 0xe2],
+            &[0; 24],
+        ]
+        .concat();
+        for (text, token, status, words) in [
+            ("", &krb5, 200, ""),
+            ("ntlm = 'off'", &krb5, 200, ""),
+            (
+                "mechs = ['ntlmssp']",
+                &krb5,
+                401,
+                "krb5: not allowed by mechs (line 1 of ",
+            ),
+            (
+                "mechs = []",
+                &krb5,
+                401,
+                "krb5: not allowed by mechs (line 1 of ",
+            ),
+            (
+                "require = ['mic']",
+                &krb5,
+                401,
+                "krb5: not allowed without SPNEGO, which alone has the mechListMIC",
+            ),
+            (
+                "require = ['mutual']",
+                &krb5,
+                401,
+                "krb5: mutual authentication is required by require (line 1 of ",
+            ),
+            (
+                "require = ['channel_bindings']",
+                &krb5,
+                401,
+                "krb5: the initiator has not shown channel bindings, which are required by",
+            ),
+            (
+                "mechs = ['ntlmssp', 'krb5']\ndowngrade = 'refuse'",
+                &krb5,
+                401,
+                "krb5: not allowed without SPNEGO, which protects the choice of it over ntlmssp",
+            ),
+            (
+                "[[rule]]\nprogram = ['spnego', 'http_server']\nmechs = ['ntlmssp']",
+                &krb5,
+                401,
+                "krb5: not allowed by rule 1 (line 1 of ",
+            ),
+            (
+                "mechs = ['krb5']",
+                &ntlm,
+                401,
+                "ntlmssp: not allowed by mechs (line 1 of ",
+            ),
+            (
+                "ntlm = 'off'",
+                &ntlm,
+                401,
+                "ntlmssp: not allowed by ntlm (line 1 of ",
+            ),
+        ] {
+            let file = scratch_file("spnego.conf");
+            std::fs::write(&file, text).unwrap();
+            environment.insert("GSS_SPNEGO_CONFIG".into(), file.display().to_string());
+            for (which, server) in Server::each(&environment) {
+                let (answered, said) = server.ask(token);
+                assert_eq!(answered, status, "{side:?}, {which}, {text}: {said}");
+                assert!(said.contains(words), "{side:?}, {which}, {text}: {said}");
+            }
+        }
     }
 }
 

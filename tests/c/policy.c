@@ -2,6 +2,7 @@
  * answered on standard output at once. The one argument, if any, is the mechanism, without SPNEGO.
  *
  *   TARGET            the first leg of an initiator to it, in a context of its own
+ *   token TARGET      the same, and the token in hexadecimal digits
  *   begin TARGET      the same, in a context that is kept
  *   held              whether the context that is kept still takes a second leg by the rules it began
  *                     with: it is fed an answer that completes it, and what comes of it is shown
@@ -135,6 +136,15 @@ int main(int argc, char **argv)
             limit_files(count);
         } else if (sscanf(order, "threads %d %1023s", &count, target) == 2) {
             in_threads(count, target);
+        } else if (sscanf(order, "token %1023s", target) == 1) {
+            gss_ctx_id_t context = GSS_C_NO_CONTEXT;
+
+            major = leg(target, &context, GSS_C_NO_BUFFER, &token, &minor);
+            show_status(target, major, minor, mech);
+            for (size_t i = 0; i < token.length; i++)
+                fprintf(report, "%02x", ((unsigned char *)token.value)[i]);
+            fprintf(report, "\n");
+            gss_delete_sec_context(&ignored, &context, NULL);
         } else if (sscanf(order, "begin %1023s", target) == 1) {
             major = leg(target, &kept, GSS_C_NO_BUFFER, &token, &minor);
             show_status("begin", major, minor, mech);

@@ -3,7 +3,9 @@
 
 use super::context::{Established, Standing};
 use super::mech::failed;
-use super::owned::{Buffer, BufferSet, Cred, LentBuffer, LentOid, Name, OidSet, Store, read_oid};
+use super::owned::{
+    Buffer, BufferSet, Cred, LentBuffer, LentCred, LentOid, Name, OidSet, Store, read_oid,
+};
 use super::{Mechglue, behind};
 use crate::sys::*;
 use spnego::error::{Error, Major, major};
@@ -169,7 +171,21 @@ pub struct CredFacts {
 
 /// GSS_Inquire_cred. What is not wanted is not asked for: a name costs a Kerberos context.
 pub fn inquire_cred(cred: &Cred, wants_name: bool, wants_mechs: bool) -> Result<CredFacts, Error> {
-    let glue = cred.glue();
+    inquire_lent(
+        cred.glue(),
+        LentCred::new(Some(cred)),
+        wants_name,
+        wants_mechs,
+    )
+}
+
+/// The same of a credential that need not be ours.
+pub(crate) fn inquire_lent(
+    glue: &'static Mechglue,
+    cred: LentCred<'_>,
+    wants_name: bool,
+    wants_mechs: bool,
+) -> Result<CredFacts, Error> {
     let (mut minor, mut lifetime, mut usage) = (0, 0, 0);
     let (mut name, mut mechs) = (ptr::null_mut(), ptr::null_mut());
     // SAFETY: the credential is alive, the outs are locals or null.

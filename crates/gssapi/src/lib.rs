@@ -5,6 +5,7 @@
 //! are answered from memory; under its locks (`gss_mech_interposer`, `internal_release_oid`,
 //! `gss_mo_init`) only OID sets are touched.
 
+mod alone;
 pub mod behind;
 pub mod call;
 pub mod catalog;

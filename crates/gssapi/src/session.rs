@@ -282,6 +282,35 @@ impl Session {
         }
     }
 
+    /// Whether it waits to be begun by a peer.
+    pub(crate) fn accepts(&self) -> bool {
+        self.role() == Role::Acceptor
+    }
+
+    /// The flags that were reported last.
+    pub(crate) fn flags(&self) -> u32 {
+        self.flags
+    }
+
+    /// The service of an acceptor's credential, if it has one. gss-ntlmssp crashes when it is asked for
+    /// a name that is not there (1.2.0): what it stands first in is not asked.
+    pub(crate) fn service(&self) -> Option<String> {
+        let cred = self.terms.cred.lend();
+        if cred.raw().is_null() {
+            return None;
+        }
+        let mechs = call::inquire_lent(self.glue, cred, false, true)
+            .ok()?
+            .mechs?;
+        if mechs.members().first() == Some(&oid::NTLMSSP) {
+            return None;
+        }
+        let name = call::inquire_lent(self.glue, cred, true, false)
+            .ok()?
+            .name?;
+        Some(call::display_name(self.glue, &name).ok()?.0.text())
+    }
+
     fn role(&self) -> Role {
         match self.terms.target {
             Some(_) => Role::Initiator,

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use crate::alone::{self, FirstToken};
 use crate::session::{self, AppCred, Holder, Refused, Terms};
 use crate::{Mechglue, call};
 use spnego::advice::Trouble;
@@ -195,6 +196,9 @@ impl Sessions {
 
     /// Contexts of this library on these terms.
     pub fn new(glue: &'static Mechglue, terms: Terms) -> Self {
+        if terms.target.is_none() {
+            alone::configure();
+        }
         Self {
             glue,
             terms: Arc::new(terms),
@@ -203,7 +207,10 @@ impl Sessions {
 
     /// A context that has seen no token.
     pub fn session(&self) -> Session {
-        Session(session::Session::new(self.glue, Arc::clone(&self.terms)))
+        Session(
+            session::Session::new(self.glue, Arc::clone(&self.terms)),
+            FirstToken::Awaited,
+        )
     }
 }
 
@@ -215,8 +222,9 @@ impl Contexts for Sessions {
     }
 }
 
-/// One security context of the library.
-pub struct Session(session::Session);
+/// One security context of the library. Of an acceptor that a mechanism alone has begun, nothing of
+/// ours may stand in it, so the policy has its say here.
+pub struct Session(session::Session, FirstToken);
 
 impl Session {
     /// One leg, as [`Context::step`], with what to do about a failure.
@@ -224,7 +232,13 @@ impl Session {
     /// # Errors
     /// The library's no. The context is of no use afterwards.
     pub fn leg(&mut self, token: Option<&[u8]>) -> Result<Reply, No> {
+        if self.0.accepts() {
+            self.1.judge(token.unwrap_or_default(), &self.0)?;
+        }
         let (output, complete) = self.0.step(token)?;
+        if complete {
+            self.1.approve(&self.0)?;
+        }
         let token = (!output.is_empty()).then(|| output.as_ref().to_vec());
         Ok(Reply { token, complete })
     }

@@ -3,6 +3,7 @@
 //! wrong is told, and where passing over it would allow more than was meant, nothing is allowed.
 #![forbid(unsafe_code)]
 
+mod alone;
 mod condition;
 mod mechs;
 mod reading;
@@ -20,6 +21,7 @@ use crate::oid::{self, Oid};
 use crate::role::Role;
 use condition::Condition;
 
+pub use alone::Alone;
 pub use condition::is_address;
 pub use mechs::{MechPolicy, mechs_named};
 pub use watch::{

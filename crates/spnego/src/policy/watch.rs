@@ -11,9 +11,9 @@ use std::sync::{Arc, OnceLock, RwLock, TryLockError};
 
 use super::condition::is_address;
 use super::reading::{Reading, Source};
-use super::{Downgrade, NtlmProvider, Policy, Rule, Setting, Terms};
+use super::{Policy, Rule, Setting, Terms};
 use crate::advice::{Trouble, advised};
-use crate::oid::{self, Oid};
+use crate::oid::Oid;
 use crate::role::Role;
 use crate::trace;
 
@@ -216,51 +216,6 @@ impl InForce {
         terms
             .allows(mech)
             .map_err(|words| advised(words, Some(&Trouble::Policy)))
-    }
-}
-
-impl InForce {
-    /// Whether `mech` may be used by itself in this context, without a negotiation: what is allowed
-    /// in one, as far as it does not rest on what only a negotiation has. The mechanism is then that
-    /// of the GSS-API library.
-    ///
-    /// # Errors
-    /// Why not, as a sentence that names who says so.
-    pub fn allows_bare(&self, role: Role, mech: &Oid) -> Result<(), String> {
-        self.allows(mech)?;
-        let terms = self.terms();
-        let no = |setting, why: String| {
-            let words = format!("{why} {}", terms.said_by(setting));
-            Err(advised(words, Some(&Trouble::NotNegotiated)))
-        };
-        if *mech == oid::NTLMSSP && terms.ntlm == NtlmProvider::Own {
-            let why =
-                "not allowed without SPNEGO, where it is the system's NTLM and not our own, by";
-            return no(Setting::Ntlm, why.to_owned());
-        }
-        if terms.rules.require.mic {
-            let why =
-                "not allowed without SPNEGO, which alone has the mechListMIC that is required by";
-            return no(Setting::Require, why.to_owned());
-        }
-        let ordered = self.order(vec![oid::KRB5, oid::NTLMSSP]);
-        let preferred = ordered
-            .into_iter()
-            .find(|first| terms.mechs.prefers() || first.is_krb5() || first.same_mech(mech));
-        let Some(preferred) = preferred.filter(|preferred| !preferred.same_mech(mech)) else {
-            return Ok(());
-        };
-        if terms.rules.downgrade == Downgrade::Refuse {
-            let why = format!(
-                "not allowed without SPNEGO, which protects the choice of it over {preferred:?}, by"
-            );
-            return no(Setting::Downgrade, why);
-        }
-        if role == Role::Acceptor && preferred.is_krb5() && !terms.rules.kerberos_fallback {
-            let why = "not allowed without SPNEGO, in the place of Kerberos, by";
-            return no(Setting::KerberosFallback, why.to_owned());
-        }
-        Ok(())
     }
 }
 
