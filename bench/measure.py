@@ -149,12 +149,12 @@ class Bench:
 
     # What is measured -------------------------------------------------------------------------
 
-    def instructions(self, scenario: Scenario, side: str) -> int:
-        """Instructions of one handshake, deletion of both contexts included."""
+    def instructions(self, scenario: Scenario, side: str, alone: bool = False) -> int:
+        """Instructions of one handshake, deletion of both contexts included; `alone`: without
+        SPNEGO on every side."""
         count = scenario.handshakes
-        totals = self.callgrind(
-            scenario, side, "handshakes=10", "zero", f"handshakes={count}", "dump=handshakes"
-        )
+        actions = "handshakes=10", "zero", f"handshakes={count}", "dump=handshakes"
+        totals = self.callgrind(scenario, side, *actions, alone=alone)
         return round(totals["handshakes"] / count)
 
     def first(self, scenario: Scenario, side: str) -> int:
@@ -218,10 +218,13 @@ class Bench:
             library = self.home / f"{name}.so"
             compile_c(*flags, *shared, *defines, here / "null.c", "-o", library, *libraries)
 
-    def command(self, scenario: Scenario, side: str, actions: tuple[str, ...]) -> list[str]:
+    def command(
+        self, scenario: Scenario, side: str, actions: tuple[str, ...], alone: bool = False
+    ) -> list[str]:
         world = WORLDS[scenario.world]
-        mech = world.inner if side == "raw" else SPNEGO
-        offer = "-" if side == "raw" else ",".join(world.offer) or "-"
+        alone = alone or side == "raw"
+        mech = world.inner if alone else SPNEGO
+        offer = "-" if alone else ",".join(world.offer) or "-"
         flags = str(scenario.flags)
         arguments = [mech, world.inner, offer, scenario.creds, flags, SERVICE, *actions]
         program = "handshake-heimdal" if world.heimdal else "handshake"
@@ -280,7 +283,9 @@ class Bench:
         command = self.within(scenario, side, command)
         return run(command, self.environment(scenario, side) | more)
 
-    def callgrind(self, scenario: Scenario, side: str, *actions: str, check: bool = True):
+    def callgrind(
+        self, scenario: Scenario, side: str, *actions: str, check: bool = True, alone: bool = False
+    ):
         """Instructions by the name of the dump they were written to; the last of each name."""
         if check:
             actions = (*actions, *self.loaded(side))
@@ -290,7 +295,7 @@ class Bench:
             "--quiet",
             "--tool=callgrind",
             f"--callgrind-out-file={made}/out",
-            *self.command(scenario, side, actions),
+            *self.command(scenario, side, actions, alone),
         ]
         run(self.within(scenario, side, command), self.environment(scenario, side))
         totals = {}

@@ -583,4 +583,64 @@ fn our_own_servers_bind_kerberos_too() {
     }
 }
 
+// ---- the doctor ----
+
+#[test]
+fn the_doctor_tries_what_is_forbidden() {
+    let Some((realm, environment)) = ntlm_users() else {
+        return;
+    };
+    let doctor = |text: &str, config: MechConfig| {
+        let file = scratch_file("spnego.conf");
+        std::fs::write(&file, text).unwrap();
+        let output = Command::new(support::tool())
+            .args(["doctor", "HTTP@localhost"])
+            .envs(&environment)
+            .env("KRB5CCNAME", realm.cache("user"))
+            .env("GSS_MECH_CONFIG", config.write())
+            .env("GSS_SPNEGO_CONFIG", &file)
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let ours = || MechConfig::new(Side::Ours).with_ntlm();
+    let built_in = || MechConfig::new(Side::BuiltIn).with_ntlm();
+    let refused = "ok       a service of MIT krb5 refuses ntlmssp without SPNEGO";
+    let ntlm = "fault    ntlmssp is not allowed by ntlm (line 1 of ";
+    let krb5 = "fault    krb5 is not allowed by mechs (line 1 of ";
+    let past = "but gets past that without SPNEGO in services of MIT krb5\n           -> ";
+
+    let said = doctor("", ours());
+    assert!(!said.contains("without SPNEGO"), "{said}");
+    let said = doctor("ntlm = 'off'\n", ours());
+    assert!(
+        said.contains(refused) && !said.contains("gets past"),
+        "{said}"
+    );
+    // A rule for another program than the one that tries.
+    let said = doctor("[[rule]]\ntarget = 'HTTP@*'\nntlm = 'off'\n", ours());
+    assert!(
+        said.contains(refused) && !said.contains("gets past"),
+        "{said}"
+    );
+    let said = doctor("ntlm = 'off'\n", built_in());
+    assert!(said.contains(ntlm) && said.contains(past), "{said}");
+    assert!(
+        said.contains("-> load gss-spnego there, or remove line 1 of "),
+        "{said}"
+    );
+    // Who else may stand there.
+    let other = built_in().with_line("other 2.25.7301.99 /nonexistent.so - <interposer>");
+    let said = doctor("ntlm = 'off'\n", other);
+    assert!(
+        said.contains("whose plugin may stand before ntlmssp"),
+        "{said}"
+    );
+    let said = doctor("mechs = ['ntlmssp']\n", ours());
+    assert!(said.contains(krb5) && said.contains(past), "{said}");
+    let remedy =
+        "-> have the service acquire its credential for SPNEGO alone, or take its keys out";
+    assert!(said.contains(remedy), "{said}");
+}
+
 const GSS_NTLMSSP: &str = "/usr/lib/x86_64-linux-gnu/gssntlmssp/gssntlmssp.so";

@@ -18,7 +18,7 @@ use By::{Client, ClientTrace, Server, ServerTrace};
 use Doctor::{Finds, IsBlind};
 use spnego::advice::Trouble;
 use spnego::role::Role;
-use support::{Answer, Apache, Between, Curl, Environment, Realm, Site};
+use support::{Answer, Apache, Between, Curl, Environment, MechConfig, Realm, Side, Site};
 
 /// One way to fail.
 struct Row {
@@ -562,6 +562,16 @@ fn rows() -> Vec<Row> {
                 "note *for a service, ntlmssp is not allowed by *",
                 Trouble::Policy,
             ),
+        ),
+        row(
+            "ntlm_without_spnego_refused_by_policy",
+            "the client sends NTLM without SPNEGO, and the server's configuration restricts it",
+            &[(
+                Server,
+                "ntlmssp: not allowed without SPNEGO, which protects the choice of it over krb5, by downgrade (line 1 of *)",
+                Trouble::NotNegotiated,
+            )],
+            IsBlind("it does not see what clients send; what is forbidden altogether it tries"),
         ),
         row(
             "fallback_refused_by_policy",
@@ -1337,6 +1347,25 @@ fn ntlm_refused_by_the_servers_policy() {
     let curl = Curl::new(realm).without_tickets().with_ntlm(NTLM);
     row.is_said(&curl.get(&apache.url()), &apache);
     row.doctor_finds(&Curl::new(realm).policy("ntlm = 'off'\n"), "HTTP@localhost");
+}
+
+/// The glue goes by the token, and past SPNEGO.
+#[test]
+fn ntlm_without_spnego_refused_by_policy() {
+    let (realm, row) = begin!("ntlm_without_spnego_refused_by_policy");
+    let mechs = MechConfig::new(Side::Ours).with_ntlm().write();
+    let apache = Site::new(realm)
+        .with_ntlm(NTLM)
+        .with("GssapiAcceptorName HTTP@localhost")
+        .env("GSS_MECH_CONFIG", mechs.display())
+        .policy("downgrade = \"refuse\"\n")
+        .start();
+    let negotiate = "TlRMTVNTUAABAAAAFYIIogAAAAAAAAAAAAAAAAAAAAAGAQAAAAAADw==";
+    let header = format!("Authorization: Negotiate {negotiate}");
+    let raw = ["--no-negotiate", "-H", &header];
+    let answer = Curl::new(realm).with(&raw).get(&apache.url());
+    assert_eq!(answer.status, 401, "{answer:?}");
+    row.is_said(&answer, &apache);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! library, waits for the network or may crash is a child's; what it came to is a finding.
 #![forbid(unsafe_code)]
 
+mod alone;
 mod attempts;
 mod child;
 mod clock;
@@ -25,7 +26,8 @@ pub(crate) use ticket::ticket_of;
 /// tickets, keytabs, clock, NTLM, policy and names, and tries each mechanism. With a target,
 /// everything is seen with the eyes of a client of that service, and of the service itself where
 /// its host is this machine. The KDC is asked for its time with the name of a user that does not
-/// exist; a ticket for the target is fetched. Nothing is changed. Exit status: 0 when there is no
+/// exist; a ticket for the target is fetched. What the policy forbids a service is sent to an
+/// acceptor here without SPNEGO, and may not get through. Nothing is changed. Exit status: 0 when there is no
 /// fault (there may be warnings), 1 when there is one, 2 when the command line is wrong.
 #[derive(Args)]
 pub(crate) struct Doctor {
@@ -113,6 +115,7 @@ impl Doctor {
         let kerberos = kerberos::examine(&case, &mut report);
         rules::examine(&case, &machine, &mut report);
         attempts::examine(&case, &machine, &kerberos, &mut report);
+        alone::examine(&case, &machine, &kerberos, &mut report);
         report.findings.sort_by_key(|finding| finding.about);
         match form {
             Form::Text => report.show(self.trace),

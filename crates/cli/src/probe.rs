@@ -42,6 +42,8 @@ enum Question {
         mech: String,
         service: String,
     },
+    /// Accept a first token of a mechanism without SPNEGO
+    Alone { mech: String },
     /// Sign in to oneself
     Both { service: String },
     /// Ask libkrb5 about its configuration
@@ -72,6 +74,7 @@ impl Probe {
                 mech,
                 service,
             } => begin(whose.of(), &mech, &service),
+            Question::Alone { mech } => alone(&mech),
             Question::Both { service } => both(&service),
             Question::Kerberos { service, host } => {
                 let service = service.as_deref().zip(host.as_deref());
@@ -149,6 +152,33 @@ fn begin(library: Library, mech: &str, service: &str) -> Value {
         Err(no) => refusal(&no),
     }
 }
+
+/// Whether a first token of a mechanism gets to it, past SPNEGO. It begins nothing: the mechanism may
+/// find it wrong, and nobody is signed in by it.
+fn alone(name: &str) -> Value {
+    let taken = mechanism(name).and_then(|mech| {
+        let token = if mech == oid::NTLMSSP {
+            NEGOTIATE.to_vec()
+        } else {
+            let inner = [mech.content(), NOT_AN_AP_REQ].concat();
+            let (whole, of_mech) = (inner.len() + 2, mech.content().len());
+            let octet = |length: usize| u8::try_from(length).unwrap_or_default();
+            [&[0x60, octet(whole), 6, octet(of_mech)], &inner[..]].concat()
+        };
+        Library::Mit.accepts_alone(&token)
+    });
+    match taken {
+        Ok(()) => json!({"taken": true}),
+        Err(no) => refusal(&no),
+    }
+}
+
+/// A NEGOTIATE_MESSAGE (MS-NLMP 2.2.1.1) with a version, without which gss-ntlmssp refuses it: Unicode,
+/// request target, sign, NTLM, always sign, extended session security, version, 128 bits, 56 bits.
+const NEGOTIATE: &[u8] =
+    b"NTLMSSP\0\x01\0\0\0\x15\x82\x08\xa2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x06\x01\0\0\0\0\0\x0f";
+/// The identifier of an AP-REQ (RFC 4121 section 4.1), and none behind it.
+const NOT_AN_AP_REQ: &[u8] = &[1, 0, 0x30, 0];
 
 /// Initiator and acceptor in one process: the ticket against the keytab, and who comes out of it.
 fn both(service: &str) -> Value {

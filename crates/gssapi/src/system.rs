@@ -75,6 +75,24 @@ impl Library {
         Some(session::ours(self.glue().ok()?)?.is_ok())
     }
 
+    /// Whether an acceptor with the default credential hands a first token of a mechanism to it, as any
+    /// program's does; whether that makes something of the token is not asked.
+    ///
+    /// # Errors
+    /// The library's no.
+    pub fn accepts_alone(self, token: &[u8]) -> Result<(), No> {
+        let terms = Terms {
+            mech: oid::SPNEGO,
+            cred: Holder::App(AppCred::DEFAULT),
+            target: None,
+            flags: 0,
+            bindings: None,
+        };
+        let mut session = session::Session::new(self.glue()?, Arc::new(terms));
+        session.step(Some(token))?;
+        Ok(())
+    }
+
     fn glue(self) -> Result<&'static Mechglue, Error> {
         match self {
             Self::Mit => session::library(),

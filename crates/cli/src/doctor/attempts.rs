@@ -6,11 +6,12 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use spnego::advice::Trouble;
+use spnego::error::major;
 use spnego::role::Role;
 
 use super::child::{self, Answer, End};
 use super::kerberos::Kerberos;
-use super::machine::{Glue, Machine, family, word};
+use super::machine::{Glue, Machine, NTLM, family, word};
 use super::ticket::etype;
 use super::{About, Case, Level, Report, files};
 
@@ -179,7 +180,10 @@ impl<'a> Attempt<'a> {
             return Made::Begun(answer);
         };
         let remedy = answer.text("what_to_do").map(ToOwned::to_owned);
-        let remedy = remedy.or(self.remedy);
+        // What the policy refuses says itself what to do.
+        let status = answer.number("major").unwrap_or_default();
+        let by_policy = status == u64::from(major::UNAUTHORIZED);
+        let remedy = remedy.or(self.remedy.filter(|_| !by_policy));
         let sentence = format!("{what}: {error}");
         report.add(self.level, About::Attempts, sentence, remedy.clone());
         Made::Failed(remedy)
@@ -263,6 +267,4 @@ impl Drop for Scratch {
     }
 }
 
-/// NTLM's identifier as configurations have it.
-const NTLM: &str = "1.3.6.1.4.1.311.2.2.10";
 const SCRATCH_NAMES: u32 = 16;

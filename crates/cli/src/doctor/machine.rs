@@ -14,6 +14,9 @@ use super::files;
 use super::{About, Level, Report};
 use lines::Line;
 
+/// NTLM's identifier as configurations have it.
+pub(crate) const NTLM: &str = "1.3.6.1.4.1.311.2.2.10";
+
 /// What was found.
 pub(crate) struct Machine {
     pub(crate) mit: Glue,
@@ -204,6 +207,12 @@ impl Glue {
     /// Whether a line is to load us.
     pub(crate) fn has_our_line(&self) -> bool {
         self.lines.iter().any(Line::is_ours)
+    }
+
+    /// Where the line is that configures a mechanism.
+    pub(crate) fn line_of(&self, oid: &str) -> Option<String> {
+        let mut lines = self.lines.iter().filter(|line| !line.interposer);
+        lines.find(|line| line.oid == oid).map(Line::place)
     }
 
     /// Whether a line configures a mechanism, with a library that is there.
