@@ -19,6 +19,7 @@ use spnego::policy::Alone;
 use spnego::role::Role;
 use spnego::trace::{self, Event, Scope};
 use std::ffi::c_int;
+use std::sync::OnceLock;
 
 /// Call the glue's function with the arguments of a call for NTLMSSP.
 macro_rules! pass {
@@ -215,7 +216,7 @@ pub(super) fn accept_sec_context(
         // The glue goes by the credential to where a token is for the mechanism behind us.
         if cred.is_null() && context.bare().is_none() {
             let default = default(glue)?;
-            let mut cred = OfGlue::cred(Some(&default));
+            let mut cred = OfGlue::cred(Some(default));
             return pass!(
                 glue,
                 gss_accept_sec_context,
@@ -257,8 +258,13 @@ pub(super) fn accept_sec_context(
     outcome
 }
 
-/// The default credential, for an acceptor's first call with none.
-fn default(glue: &'static Mechglue) -> Result<Cred, Error> {
+/// The default credential, for an acceptor's first call with none: of no name, and so the same for as
+/// long as the process lives. gss-ntlmssp (1.2.0) loses some memory with each.
+fn default(glue: &'static Mechglue) -> Result<&'static Cred, Error> {
+    static DEFAULT: OnceLock<Cred> = OnceLock::new();
+    if let Some(known) = DEFAULT.get() {
+        return Ok(known);
+    }
     let how = Acquire {
         name: None,
         lifetime: u32::MAX,
@@ -271,7 +277,8 @@ fn default(glue: &'static Mechglue) -> Result<Cred, Error> {
         major: error.major,
         said: vec![error.reason],
     };
-    acquired.map(|acquired| acquired.cred).map_err(failed)
+    let made = acquired.map_err(failed)?.cred;
+    Ok(DEFAULT.get_or_init(|| made))
 }
 
 /// What a call has come to, by the policy too: what is not approved does not leave.
