@@ -4,9 +4,10 @@
 use gssapi::mech::{self, Acquire, Source};
 use gssapi::owned::Store;
 use gssapi::sys::GSS_C_INITIATE;
-use gssapi::{Mechglue, environment, held_briefly};
+use gssapi::{Mechglue, environment};
 use spnego::advice::{Trouble, advised};
 use spnego::error::{Cause, MechError, major};
+use spnego::lock::held_briefly;
 use spnego::oid;
 use std::ffi::c_int;
 use std::fs::{self, OpenOptions};

@@ -2,8 +2,9 @@
 //! that is not needed: asking the glue would load every one of them.
 
 use super::owned::{LentOid, OidSet};
-use super::{Mechglue, environment, held_briefly};
+use super::{Mechglue, environment};
 use spnego::error::major;
+use spnego::lock::held_briefly;
 use spnego::oid::{self, Oid};
 use std::ffi::OsString;
 use std::fs;

@@ -24,7 +24,6 @@ use crate::sys::*;
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
-use std::sync::{Mutex, MutexGuard, TryLockError};
 
 /// One mechglue library in this process.
 pub struct Mechglue {
@@ -109,22 +108,6 @@ impl Mechglue {
         found
     }
 }
-
-/// A lock that is only ever held for a few instructions, when it is free within a while; a fork at
-/// such a moment leaves it locked in the child for good, where it is not waited for.
-pub fn held_briefly<T>(lock: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
-    for _ in 0..TRIES {
-        match lock.try_lock() {
-            Ok(held) => return Some(held),
-            Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => std::thread::yield_now(),
-        }
-    }
-    None
-}
-
-/// How often a lock is tried that is held for a few instructions.
-const TRIES: u32 = 1000;
 
 /// What an import answers when the glue has no function of that name: GSS_S_UNAVAILABLE.
 const UNAVAILABLE: u32 = spnego::error::major::UNAVAILABLE;

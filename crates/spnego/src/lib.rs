@@ -8,6 +8,7 @@ pub mod answer;
 pub mod channel;
 pub mod context;
 pub mod error;
+pub mod lock;
 pub mod oid;
 pub mod policy;
 pub mod role;

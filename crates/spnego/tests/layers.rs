@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 /// Each module and its floor. Those of one floor stand beside each other and may not name one
 /// another, except on the ground, which is one vocabulary.
-const ROOMS: [(&str, u8); 12] = [
+const ROOMS: [(&str, u8); 13] = [
     ("advice", GROUND),
     ("answer", GROUND),
     ("channel", GROUND),
     ("error", GROUND),
+    ("lock", GROUND),
     ("oid", GROUND),
     ("policy", GROUND),
     ("role", GROUND),
