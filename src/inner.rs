@@ -15,6 +15,7 @@ use gssapi::sys::{
     GSS_C_MUTUAL_FLAG,
 };
 use gssapi::{Mechglue, kerberos};
+use ntlm::TargetFit;
 use spnego::advice::{Trouble, advised};
 use spnego::error::{Cause, Error, MechError, major};
 use spnego::negotiate::{Mech, Mechs, Record, Step};
@@ -140,6 +141,8 @@ struct Acquisitions {
     passing: ntlm::Passing,
     users: Option<Box<Users>>,
     target: Option<owned::Name>,
+    /// What the initiator's target was to this acceptor, by the glue's NTLM.
+    target_fit: Option<TargetFit>,
 }
 
 /// One call of init or accept: its arguments, and the credentials its context holds.
@@ -177,6 +180,42 @@ pub(crate) enum Side<'a> {
 }
 
 impl<'a> Call<'a> {
+    /// Whether the initiator has asked for this acceptor, where a rule requires it. Where it requires
+    /// channel bindings alone, it is enough that an acceptor with a name of its own is not taken for
+    /// another.
+    fn approve_target(&self, mech: &Inner) -> Result<(), MechError> {
+        let required = self.rules.require.target;
+        let has_name = self.credential.and_then(Credential::service).is_some();
+        let what = match self.target_fit(mech) {
+            Some(TargetFit::Own) => return Ok(()),
+            Some(TargetFit::Other) if required => {
+                "the initiator has asked for another service than this one, which is required by"
+            }
+            Some(TargetFit::Other) if has_name => {
+                "the initiator has asked for another service than this one, and channel bindings \
+                 are required by"
+            }
+            _ if required => {
+                "the initiator has not said which service it asks for, which is required by"
+            }
+            _ => return Ok(()),
+        };
+        Err(self.forbidden(mech.mech(), what, &Trouble::NtlmTarget))
+    }
+
+    /// What the initiator's target is to this acceptor; `None`: nobody tells.
+    fn target_fit(&self, mech: &Inner) -> Option<TargetFit> {
+        match mech {
+            Inner::Ntlm(own) => own.ntlm().target_fit(),
+            // A ticket is for the service whose key decrypts it.
+            Inner::Glue(glue) if glue.mech().is_krb5() || *glue.mech() == oid::IAKERB => {
+                Some(TargetFit::Own)
+            }
+            Inner::Glue(glue) if *glue.mech() == oid::NTLMSSP => self.acquired.target_fit,
+            Inner::Glue(_) => None,
+        }
+    }
+
     /// A call. Its rules are those of the configuration as the context began, with what the caller
     /// set for this context, or else for its credential, in place of it.
     #[inline(always)]
@@ -484,7 +523,8 @@ impl<'a> Call<'a> {
                 Own::initiate(self.glue, users, flags, target.as_deref(), bindings)?
             }
             Side::Acceptor { .. } => {
-                Own::accept(self.glue, users, bindings, token.unwrap_or_default())?
+                let acceptor = self.as_acceptor();
+                Own::accept(self.glue, users, acceptor, token.unwrap_or_default())?
             }
         };
         Ok((Inner::Ntlm(Box::new(started)), made(step, Token::Own)))
@@ -502,12 +542,25 @@ impl<'a> Call<'a> {
                 let flags = self.asked(flags);
                 mech.step_initiator(users, flags, bindings, token)
             }
-            Side::Acceptor { .. } => mech.step_acceptor(users, bindings, token),
+            Side::Acceptor { .. } => mech.step_acceptor(users, self.as_acceptor(), token),
+        }
+    }
+
+    /// What this acceptor is called: what its caller's credential is for, on this machine.
+    fn as_acceptor(&self) -> ntlm::Acceptor<'_> {
+        ntlm::Acceptor {
+            service: self.credential.and_then(Credential::service),
+            machine: &own::ThisMachine,
+            bindings: channel(self.bindings),
         }
     }
 
     /// The next leg of a mechanism behind the glue.
-    fn step_glue(&self, running: &mut GlueMech, token: &[u8]) -> Result<Step<Buffer>, MechError> {
+    fn step_glue(
+        &mut self,
+        running: &mut GlueMech,
+        token: &[u8],
+    ) -> Result<Step<Buffer>, MechError> {
         let mech = *running.mech();
         if mech == oid::NTLMSSP {
             self.acquired.passing.incoming(token)?;
@@ -525,6 +578,15 @@ impl<'a> Call<'a> {
                 // gss-ntlmssp says so of its own messages alone.
                 if mech == oid::NTLMSSP && ntlm::announces_mic(token) {
                     running.demand_mic();
+                }
+                if mech == oid::NTLMSSP && matches!(step, Step::Done(_)) {
+                    let target = ntlm::Target::of(token);
+                    let fit = target.fit(&self.as_acceptor(), own::host());
+                    trace!(NtlmTarget {
+                        target: target.name(),
+                        fit: fit.words(),
+                    });
+                    self.acquired.target_fit = Some(fit);
                 }
                 Ok(step)
             }
@@ -647,6 +709,9 @@ impl Mechs for Call<'_> {
         {
             let what = "the initiator has not shown channel bindings, which are required by";
             return Err(self.forbidden(mech.mech(), what, &Trouble::NoChannelBindings));
+        }
+        if is_acceptor && (required.target || required.channel_bindings) {
+            return self.approve_target(mech);
         }
         Ok(())
     }

@@ -2,20 +2,22 @@
 //! them.
 #![forbid(unsafe_code)]
 
+mod machine;
 mod users;
 
+pub(crate) use machine::{ThisMachine, host};
 pub(crate) use users::{From, Users, Wanted};
 
 use super::inner::unusable;
 use super::name::Name;
+use gssapi::machine::host_name;
 use gssapi::sys::GSS_C_MUTUAL_FLAG;
-use gssapi::{Mechglue, catalog, environment};
-use ntlm::{Accept, ChannelBindings, Host, Initiate, Ntlm};
+use gssapi::{Mechglue, catalog};
+use ntlm::{Accept, Acceptor, ChannelBindings, Initiate, Ntlm};
 use spnego::error::{Error, MechError};
 use spnego::negotiate::{Mech, Step};
 use spnego::oid::{self, Oid};
 use spnego::policy::{NtlmProvider, Policy};
-use std::sync::OnceLock;
 
 /// Whether NTLM is ours to speak: the glue has none, or the configuration prefers ours.
 pub(crate) fn serves(glue: &'static Mechglue, provider: NtlmProvider) -> bool {
@@ -84,6 +86,7 @@ impl Own {
             target,
             bindings,
             host: host(),
+            machine: &ThisMachine,
             context_flags: flags,
         })?;
         let started = Self {
@@ -102,10 +105,10 @@ impl Own {
     pub(crate) fn accept(
         glue: &'static Mechglue,
         users: &Users,
-        bindings: Option<ChannelBindings<'_>>,
+        acceptor: Acceptor<'_>,
         token: &[u8],
     ) -> Result<(Self, Step<Vec<u8>>), MechError> {
-        let (ntlm, step) = Ntlm::accept(token, &accepting(users, bindings)?)?;
+        let (ntlm, step) = Ntlm::accept(token, &accepting(users, acceptor)?)?;
         let started = Self {
             ntlm,
             wants_mutual: false,
@@ -132,6 +135,7 @@ impl Own {
             target: target.as_deref(),
             bindings,
             host: host(),
+            machine: &ThisMachine,
             context_flags: flags,
         };
         self.ntlm.continue_initiate(token, &call)
@@ -144,11 +148,11 @@ impl Own {
     pub(crate) fn step_acceptor(
         &mut self,
         users: &Users,
-        bindings: Option<ChannelBindings<'_>>,
+        acceptor: Acceptor<'_>,
         token: &[u8],
     ) -> Result<Step<Vec<u8>>, MechError> {
         self.ntlm
-            .continue_accept(token, &accepting(users, bindings)?)
+            .continue_accept(token, &accepting(users, acceptor)?)
     }
 
     /// The mechanism's context.
@@ -306,41 +310,18 @@ fn unenveloped(token: &[u8]) -> &[u8] {
         .unwrap_or(token)
 }
 
-fn accepting<'a>(
-    users: &'a Users,
-    bindings: Option<ChannelBindings<'a>>,
-) -> Result<Accept<'a>, MechError> {
+fn accepting<'a>(users: &'a Users, acceptor: Acceptor<'a>) -> Result<Accept<'a>, MechError> {
     Ok(Accept {
         accounts: users.accounts()?,
-        bindings,
         host: host(),
+        acceptor,
         require_mic: true,
     })
 }
 
 /// The name of an acceptor of NTLM that was given none: this machine's.
 pub(crate) fn service() -> Name {
-    Name::of_service(&format!("host/{}", host_name().trim()))
-}
-
-fn host_name() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default()
-}
-
-/// This machine, found out once in a process.
-fn host() -> &'static Host {
-    static HOST: OnceLock<Host> = OnceLock::new();
-    HOST.get_or_init(|| {
-        let variable = |name| {
-            let value = environment::variable(name)?.into_string().ok()?;
-            (!value.is_empty()).then_some(value)
-        };
-        Host::named(
-            host_name().trim(),
-            variable("NETBIOS_COMPUTER_NAME").as_deref(),
-            variable("NETBIOS_DOMAIN_NAME").as_deref(),
-        )
-    })
+    Name::of_service(&format!("host/{}", host_name()))
 }
 
 impl Mech for Own {
@@ -403,6 +384,7 @@ mod tests {
             target: Some("HTTP/localhost"),
             bindings: None,
             host: host(),
+            machine: &ThisMachine,
             context_flags: 0,
         })
         .unwrap();

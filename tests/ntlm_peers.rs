@@ -14,7 +14,8 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use ntlm::{
-    Accept, Accounts, ChannelBindings, Credential, Host, Initiate, Ntlm, UserName, context_flag,
+    Accept, Acceptor, Accounts, ChannelBindings, Credential, Host, Initiate, Ntlm, UserName,
+    context_flag,
 };
 use spnego::negotiate::{Mech, Step};
 use support::{Harness, hex, ntlm_auth, python, scratch_file, skip, unhex};
@@ -187,10 +188,15 @@ impl Terms<'_> {
     fn accept(&self, kind: Kind) -> Option<(Peer, Result<Ntlm, String>)> {
         let mut peer = self.peer(kind, "initiate")?;
         let accounts = Accounts::parse(format!("DOMAIN:user:{PASSWORD}").as_bytes());
+        let host = &Host::named("server.example.org", None, None);
         let call = Accept {
             accounts: &accounts,
-            bindings: self.bindings(),
-            host: &Host::named("server.example.org", None, None),
+            host,
+            acceptor: Acceptor {
+                service: None,
+                machine: host,
+                bindings: self.bindings(),
+            },
             require_mic: kind.has_mic(),
         };
         let (_, negotiate) = peer.ask("step", &[b""]).unwrap();
@@ -219,6 +225,7 @@ impl Terms<'_> {
             target: Some(TARGET),
             bindings: self.bindings(),
             host: &Host::named("client.example.org", None, None),
+            machine: &Host::named("client.example.org", None, None),
             context_flags: protection,
         };
         let (mut ours, step) = Ntlm::initiate(&call).unwrap();

@@ -5,16 +5,18 @@ use super::none;
 use gssapi::environment;
 use gssapi::owned::Store;
 use gssapi::sys::{GSS_C_ACCEPT, GSS_C_BOTH, GSS_C_INITIATE};
-use ntlm::{Accounts, Credential, UserName};
+use ntlm::{AccountSource, Accounts, Credential, UserFile, UserName, find_in_file};
 use spnego::advice::{Trouble, advised};
 use spnego::error::MechError;
 use std::ffi::c_int;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// A credential's part for NTLM: who signs in, and who may.
+/// A credential's part for NTLM: who signs in, and who may. Of those who may, it has the file
+/// alone: what is in it is nobody's business before a peer claims to be somebody.
 pub(crate) struct Users {
     initiator: Option<Credential>,
-    accounts: Option<Accounts>,
+    acceptor: Option<Arc<UserFile>>,
 }
 
 /// What a credential for NTLM is acquired with.
@@ -95,39 +97,33 @@ impl Users {
     }
 
     fn of_file(wanted: &Wanted<'_>, usage: u32, file: &Path) -> Result<Self, String> {
-        let accounts =
-            Accounts::read(file).map_err(|words| advised(words, Some(&Trouble::OwnNtlmUsers)))?;
-        if accounts.is_empty() {
-            let problem = accounts.problems().first();
-            let problem = problem.map_or(String::new(), |problem| format!(": {problem}"));
-            let nobody = format!("no user in {}{problem}", file.display());
-            return Err(advised(nobody, Some(&Trouble::OwnNtlmUsers)));
-        }
-        let initiator = match wanted.name {
-            _ if usage == GSS_C_ACCEPT => None,
-            Some(name) => accounts.find(name),
-            None => accounts.first(),
+        let nobody = |words| advised(words, Some(&Trouble::OwnNtlmUsers));
+        let initiator = match usage {
+            GSS_C_ACCEPT => None,
+            _ => find_in_file(file, wanted.name).map_err(nobody)?,
         };
-        match (usage, &initiator) {
-            (GSS_C_INITIATE, None) => Err(match wanted.name {
-                Some(name) => format!("no user {:?} in {}", name.to_string(), file.display()),
-                None => format!("no user in {}", file.display()),
-            }),
-            (GSS_C_INITIATE, Some(_)) => Ok(Self {
-                initiator,
-                accounts: None,
-            }),
-            _ => Ok(Self {
-                initiator,
-                accounts: Some(accounts),
-            }),
+        let acceptor = match usage {
+            GSS_C_INITIATE => None,
+            _ => Some(UserFile::shared(file)),
+        };
+        match (&acceptor, &initiator, wanted.name) {
+            (Some(acceptor), None, _) => acceptor.check().map_err(nobody)?,
+            (None, None, Some(name)) => {
+                let name = name.to_string();
+                return Err(format!("no user {name:?} in {}", file.display()));
+            }
+            _ => {}
         }
+        Ok(Self {
+            initiator,
+            acceptor,
+        })
     }
 
     fn initiating(credential: Credential) -> Self {
         Self {
             initiator: Some(credential),
-            accounts: None,
+            acceptor: None,
         }
     }
 
@@ -145,9 +141,9 @@ impl Users {
     ///
     /// # Errors
     /// Nobody may: the user is for signing in only.
-    pub(super) fn accounts(&self) -> Result<&Accounts, MechError> {
-        self.accounts
-            .as_ref()
+    pub(super) fn accounts(&self) -> Result<&dyn AccountSource, MechError> {
+        let file = self.acceptor.as_deref();
+        file.map(|file| -> &dyn AccountSource { file })
             .ok_or_else(|| none("the credential is not for accepting"))
     }
 
@@ -158,7 +154,7 @@ impl Users {
 
     /// GSS_C_BOTH, GSS_C_INITIATE or GSS_C_ACCEPT.
     pub(crate) fn usage(&self) -> c_int {
-        let usage = match (&self.initiator, &self.accounts) {
+        let usage = match (&self.initiator, &self.acceptor) {
             (Some(_), Some(_)) => GSS_C_BOTH,
             (None, Some(_)) => GSS_C_ACCEPT,
             _ => GSS_C_INITIATE,

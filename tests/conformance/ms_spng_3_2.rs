@@ -132,12 +132,17 @@ fn ntlm() -> (Ntlm, Ntlm) {
         target: Some("HTTP/host.example.org"),
         bindings: None,
         host: &host,
+        machine: &host,
         context_flags: context_flag::INTEGRITY | context_flag::CONFIDENTIALITY,
     };
     let accept = ntlm::Accept {
         accounts: &accounts,
-        bindings: None,
         host: &host,
+        acceptor: ntlm::Acceptor {
+            service: None,
+            machine: &host,
+            bindings: None,
+        },
         require_mic: true,
     };
     let (mut initiator, step) = Ntlm::initiate(&initiate).unwrap();

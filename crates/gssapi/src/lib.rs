@@ -13,6 +13,7 @@ pub mod context;
 pub mod environment;
 pub mod kerberos;
 mod libkrb5;
+pub mod machine;
 pub mod mech;
 pub mod owned;
 pub mod session;

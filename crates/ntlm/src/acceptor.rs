@@ -4,12 +4,12 @@
 
 use subtle::ConstantTimeEq;
 
-use super::accounts::{Credential, UserName};
-use super::message::{
-    AV_FLAG_MIC, Authenticate, CLIENT_CHALLENGE, Challenge, Negotiate, TargetInfo, av, flag,
-    push_pair, text,
-};
+use super::accounts::{Claimed, UserName};
+use super::message::{Authenticate, CLIENT_CHALLENGE, Challenge, Negotiate, flag, text};
+use super::outstanding::Outstanding;
 use super::response::{Key, exchanged, hmac, keyed, nt_proof, ntowf_v2, session_base_key};
+use super::target::Target;
+use super::target_info::{AV_FLAG_MIC, TargetInfo, av, push_pair};
 use super::{Accept, Agreement, Fresh, defective, refused, wrong_bindings};
 use spnego::advice::{Trouble, advised};
 use spnego::error::MechError;
@@ -21,13 +21,15 @@ pub(super) struct Challenged {
     pub(super) flags: u32,
     pub(super) challenge: [u8; 8],
     pub(super) timestamp: u64,
+    /// So that no initiator of this process takes it for another's.
+    pub(super) _outstanding: Option<Outstanding>,
 }
 
 /// Who the initiator is, and where it says it wants to go.
 pub(super) struct Verdict {
     pub(super) agreement: Agreement,
     pub(super) initiator: UserName,
-    pub(super) target: Option<String>,
+    pub(super) target: Target,
 }
 
 impl Challenged {
@@ -35,6 +37,7 @@ impl Challenged {
         token: &[u8],
         call: &Accept<'_>,
         fresh: &Fresh,
+        outstanding: Option<Outstanding>,
     ) -> Result<(Self, Vec<u8>), MechError> {
         let negotiate = Negotiate::decode(token).map_err(defective)?;
         let flags = answered(negotiate.flags)?;
@@ -57,6 +60,7 @@ impl Challenged {
             flags,
             challenge: fresh.challenge,
             timestamp: fresh.now,
+            _outstanding: outstanding,
         };
         Ok((waiting, challenge))
     }
@@ -86,23 +90,21 @@ impl Challenged {
             let trouble = Trouble::NtlmUnprotected;
             return Err(refused(advised(words.to_owned(), Some(&trouble))));
         }
-        let bound = match call.bindings {
+        let bound = match call.acceptor.bindings {
             Some(bindings) => bound(&claim.info, &super::bindings::hash(&bindings))?,
             None => false,
         };
+        let target = Target::read(&message, Some(&claim.info));
         Ok(Verdict {
             agreement: Agreement {
                 flags,
                 key,
                 mic,
                 bound,
+                fit: target.fit(&call.acceptor, call.host),
             },
             initiator,
-            target: claim
-                .info
-                .target_name
-                .and_then(text)
-                .filter(|name| !name.is_empty()),
+            target,
         })
     }
 
@@ -117,38 +119,39 @@ impl Challenged {
         }
         match needed & !agreed {
             0 => Ok(agreed),
-            missing => Err(refused(format!(
-                "AUTHENTICATE takes back what was negotiated (flags {missing:#010x})"
-            ))),
+            missing => {
+                let names = flag::names(missing);
+                let words = format!("AUTHENTICATE takes back what was negotiated: {names}");
+                Err(refused(advised(words, Some(&Trouble::NtlmUnprotected))))
+            }
         }
     }
 
-    /// Whether the password behind the response is the one of the account. An unknown user
-    /// takes as long as a wrong password.
+    /// Whether the password behind the response is the one of the account. For an unknown user the
+    /// same is computed as for a wrong password, with what another account has: no more and no less
+    /// is looked at, hashed and compared, so that time does not tell one from the other.
     fn identified(
         &self,
         claim: &Claim<'_>,
         message: &Authenticate<'_>,
         call: &Accept<'_>,
     ) -> Result<(UserName, Key), MechError> {
-        let account = call.accounts.claimed(&claim.name.domain, &claim.name.user);
-        let known = account.is_some();
-        let account =
-            account.unwrap_or_else(|| Credential::from_password(claim.name.clone(), "nobody's"));
+        let claimed = call.accounts.claimed(&claim.name.domain, &claim.name.user);
+        let Claimed { account, is_known } =
+            claimed.map_err(|words| refused(advised(words, Some(&Trouble::OwnNtlmUsers))))?;
         let ntowf = ntowf_v2(&account.nt_hash, &claim.name.user, message.domain);
         let proof = nt_proof(&ntowf, &self.challenge, claim.response);
-        let right = bool::from(proof.ct_eq(claim.proof));
-        match (known, right) {
-            (true, true) => Ok((account.name, session_base_key(ntowf, &proof))),
-            (true, false) => {
-                let words = format!("wrong password for {}", quoted(&claim.name));
-                Err(refused(advised(words, Some(&Trouble::NtlmPassword))))
-            }
-            (false, _) => {
-                let words = format!("no account for {}", quoted(&claim.name));
-                Err(refused(advised(words, Some(&Trouble::NtlmAccount))))
-            }
+        let is_right = proof.ct_eq(claim.proof);
+        if (is_known & is_right).into() {
+            return Ok((account.name, session_base_key(ntowf, &proof)));
         }
+        let (what, trouble) = if is_known.into() {
+            ("wrong password for", Trouble::NtlmPassword)
+        } else {
+            ("no account for", Trouble::NtlmAccount)
+        };
+        let words = format!("{what} {}", quoted(&claim.name));
+        Err(refused(advised(words, Some(&trouble))))
     }
 
     fn verify_mic(
@@ -221,15 +224,17 @@ fn answered(theirs: u32) -> Result<u32, MechError> {
     let mut flags = theirs & OFFERED;
     let missing = INDISPENSABLE & !flags;
     if missing != 0 {
-        return Err(refused(format!(
-            "the initiator does not offer what NTLMv2 needs (flags {missing:#010x})"
-        )));
+        let names = flag::names(missing);
+        let words = format!("the initiator does not offer what NTLMv2 needs: {names}");
+        return Err(refused(advised(words, Some(&Trouble::NtlmClientVersion))));
     }
     if flags & (flag::SIGN | flag::SEAL) == 0 {
         // Implementations differ on whether a key is then exchanged.
         flags &= !flag::KEY_EXCHANGE;
     } else if flags & flag::KEY_128 == 0 {
-        return Err(refused("the initiator offers no key of 128 bits"));
+        let names = flag::names(flag::KEY_128);
+        let words = format!("the initiator offers no key of 128 bits: {names}");
+        return Err(refused(advised(words, Some(&Trouble::NtlmClientVersion))));
     }
     Ok(flags | flag::TARGET_INFO | flag::TARGET_TYPE_SERVER | flag::VERSION)
 }

@@ -1,7 +1,11 @@
 //! What this machine is called in NTLM: an initiator's workstation, an acceptor's target.
 #![forbid(unsafe_code)]
 
-use super::message::{av, push_pair, utf16};
+use std::net::IpAddr;
+
+use super::message::{text, utf16};
+use super::target::MachineNames;
+use super::target_info::{av, push_pair};
 
 /// The names of a machine, as they go into messages.
 #[derive(Clone, Debug)]
@@ -10,6 +14,8 @@ pub struct Host {
     pub(super) computer: Vec<u8>,
     /// The AV pairs that name the machine.
     pub(super) pairs: Vec<u8>,
+    /// Its DNS name.
+    dns: String,
 }
 
 impl Host {
@@ -21,7 +27,12 @@ impl Host {
         let label = if label.is_empty() { "LOCALHOST" } else { label };
         let netbios = |name: &str| {
             let upper = name.to_uppercase();
-            utf16(&upper.chars().take(LONGEST_NETBIOS).collect::<String>())
+            utf16(
+                &upper
+                    .chars()
+                    .take(Self::LONGEST_NETBIOS)
+                    .collect::<String>(),
+            )
         };
         let computer = netbios(computer.unwrap_or(label));
         let domain = domain.map_or_else(|| computer.clone(), netbios);
@@ -35,18 +46,36 @@ impl Host {
             // None of them is longer than a pair can be: see the limits.
             let _ = push_pair(&mut pairs, id, name);
         }
-        Self { computer, pairs }
+        Self {
+            computer,
+            pairs,
+            dns,
+        }
+    }
+
+    /// RFC 1001 section 14.1, less the octet for the kind of service.
+    pub(super) const LONGEST_NETBIOS: usize = 15;
+}
+
+/// A machine that is known by what its messages say, and has no address.
+impl MachineNames for Host {
+    fn names(&self) -> Vec<String> {
+        let label = self.dns.split('.').next().unwrap_or_default();
+        let computer = text(&self.computer).unwrap_or_default();
+        vec![self.dns.clone(), label.to_owned(), computer]
+    }
+
+    fn has_address(&self, _: IpAddr) -> bool {
+        false
     }
 }
 
 /// RFC 1035 section 2.3.4.
 const LONGEST_DNS: usize = 255;
-/// RFC 1001 section 14.1, less the octet for the kind of service.
-const LONGEST_NETBIOS: usize = 15;
 
 #[cfg(test)]
 mod tests {
-    use super::super::message::TargetInfo;
+    use super::super::target_info::TargetInfo;
     use super::*;
 
     fn pairs(host: &Host) -> Vec<(u16, String)> {

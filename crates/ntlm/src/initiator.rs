@@ -3,11 +3,14 @@
 #![forbid(unsafe_code)]
 
 use super::message::{
-    AV_FLAG_MIC, Authenticate, CLIENT_CHALLENGE, Challenge, Negotiate, TargetInfo, av,
-    client_challenge, flag, push_pair, utf16,
+    Authenticate, CLIENT_CHALLENGE, Challenge, Negotiate, client_challenge, flag, utf16,
 };
+use super::outstanding::OUTSTANDING;
 use super::response::{Key, copied, exchanged, hmac, keyed, nt_proof, ntowf_v2, session_base_key};
+use super::target::{Acceptor, TargetFit};
+use super::target_info::{AV_FLAG_MIC, TargetInfo, av, push_pair};
 use super::{Agreement, Fresh, Initiate, context_flag, defective, refused, unusable};
+use spnego::advice::{Trouble, advised};
 use spnego::error::MechError;
 
 /// An initiator whose NEGOTIATE_MESSAGE is on its way.
@@ -49,9 +52,10 @@ impl Offered {
         call: &Initiate<'_>,
         fresh: &Fresh,
     ) -> Result<(Vec<u8>, Agreement), MechError> {
-        let challenge = Challenge::decode(token).map_err(defective)?;
+        let challenge = Challenge::decode(token).map_err(malformed)?;
+        may_answer(&challenge, call)?;
         let flags = self.agreed(challenge.flags)?;
-        let info = TargetInfo::decode(challenge.target_info).map_err(defective)?;
+        let info = TargetInfo::decode(challenge.target_info).map_err(malformed)?;
         let mic = info.timestamp.is_some();
         let response = client_response(&info, call, fresh).ok_or_else(too_long)?;
 
@@ -87,6 +91,7 @@ impl Offered {
             key,
             mic,
             bound: false,
+            fit: TargetFit::Own,
         };
         Ok((token_out, agreement))
     }
@@ -103,10 +108,19 @@ impl Offered {
         }
         match needed & !agreed {
             0 => Ok(agreed),
-            missing => Err(refused(format!(
-                "the acceptor does not offer what is needed for NTLMv2 and the protection asked \
-                 for (flags {missing:#010x})"
-            ))),
+            missing => {
+                let words = format!(
+                    "the acceptor does not offer what is needed for NTLMv2 and the protection \
+                     asked for: {}",
+                    flag::names(missing)
+                );
+                let trouble = if missing & INDISPENSABLE != 0 {
+                    Trouble::NtlmVersion
+                } else {
+                    Trouble::NtlmProtection
+                };
+                Err(refused(advised(words, Some(&trouble))))
+            }
         }
     }
 
@@ -155,6 +169,35 @@ fn client_response(info: &TargetInfo<'_>, call: &Initiate<'_>, fresh: &Fresh) ->
     // Padding that all implementations send.
     out.extend_from_slice(&[0; 4]);
     Some(out)
+}
+
+/// Whether a challenge may be answered: one that an acceptor of this very process has issued only
+/// where the caller has asked for that acceptor, since a program may talk to itself. Else somebody
+/// has sent the acceptor's challenge back here, to sign in to it by the answer.
+fn may_answer(challenge: &Challenge<'_>, call: &Initiate<'_>) -> Result<(), MechError> {
+    let Some(service) = OUTSTANDING.issuer(&challenge.challenge) else {
+        return Ok(());
+    };
+    let issuer = Acceptor {
+        service: service.as_deref(),
+        machine: call.machine,
+        bindings: None,
+    };
+    if call
+        .target
+        .is_some_and(|target| issuer.is_called(target, || true))
+    {
+        return Ok(());
+    }
+    let words = "the challenge is one of this very process, whose acceptor has another name than the \
+                 one asked for: it was sent back here";
+    let trouble = Trouble::NtlmReflected;
+    Err(refused(advised(words.to_owned(), Some(&trouble))))
+}
+
+/// A CHALLENGE_MESSAGE that cannot be read.
+fn malformed(words: String) -> MechError {
+    defective(advised(words, Some(&Trouble::NtlmMalformed)))
 }
 
 fn too_long() -> MechError {

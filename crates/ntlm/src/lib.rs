@@ -19,24 +19,31 @@ mod bindings;
 mod host;
 mod initiator;
 mod message;
+mod outstanding;
 mod passing;
 mod portable;
 mod rc4;
 mod response;
 mod session;
+mod target;
+mod target_info;
 #[cfg(test)]
 mod tests;
+mod user_file;
 
 use acceptor::{Challenged, Verdict};
-pub use accounts::{Accounts, Credential, Problem, UserName};
+pub use accounts::{AccountSource, Accounts, Claimed, Credential, Problem, UserName, find_in_file};
 pub use host::Host;
 use initiator::Offered;
 use message::flag;
+use outstanding::{OUTSTANDING, Outstanding};
 pub use passing::Passing;
 use response::{Key, hmac, keyed};
 use session::Session;
 pub use session::{MessageError, Part};
 pub use spnego::channel::ChannelBindings;
+pub use target::{Acceptor, MachineNames, Target, TargetFit};
+pub use user_file::UserFile;
 
 /// An initiator's call: the same on each leg.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +56,8 @@ pub struct Initiate<'a> {
     pub bindings: Option<ChannelBindings<'a>>,
     /// This machine.
     pub host: &'a Host,
+    /// What it is called: asked when the challenge is one of this very process.
+    pub machine: &'a dyn MachineNames,
     /// The flags of GSS_Init_sec_context; see [`context_flag`]. Unknown ones mean nothing.
     pub context_flags: u32,
 }
@@ -56,12 +65,12 @@ pub struct Initiate<'a> {
 /// An acceptor's call: the same on each leg.
 #[derive(Clone, Copy, Debug)]
 pub struct Accept<'a> {
-    /// Who may sign in.
-    pub accounts: &'a Accounts,
-    /// The channel, if the caller gave one.
-    pub bindings: Option<ChannelBindings<'a>>,
+    /// Who may sign in; asked when a peer claims to be one of them.
+    pub accounts: &'a dyn AccountSource,
     /// This machine.
     pub host: &'a Host,
+    /// What the acceptor is called, and the channel, if the caller gave one.
+    pub acceptor: Acceptor<'a>,
     /// Refuse an initiator that does not protect the exchange by a MIC. Every Windows since Vista
     /// does, and whatever runs under a SPNEGO that knows NTLM.
     pub require_mic: bool,
@@ -102,6 +111,8 @@ struct Established {
     mic: bool,
     /// The acceptor saw the channel that the initiator saw.
     bound: bool,
+    /// What the initiator's target is to the acceptor; an initiator's is its own affair.
+    fit: TargetFit,
 }
 
 /// What the two sides have agreed on.
@@ -110,6 +121,7 @@ struct Agreement {
     key: Key,
     mic: bool,
     bound: bool,
+    fit: TargetFit,
 }
 
 impl Ntlm {
@@ -148,7 +160,8 @@ impl Ntlm {
     /// # Errors
     /// The message is malformed or offers too little.
     pub fn accept(token: &[u8], call: &Accept<'_>) -> Result<(Self, Step<Vec<u8>>), MechError> {
-        let (challenged, challenge) = Challenged::new(token, call, &Fresh::draw()?)?;
+        let (fresh, outstanding) = Fresh::remembered(call.acceptor.service)?;
+        let (challenged, challenge) = Challenged::new(token, call, &fresh, Some(outstanding))?;
         let context = Self {
             stage: Stage::Challenged(challenged),
             target: None,
@@ -217,6 +230,15 @@ impl Ntlm {
     /// The service principal name that the initiator asked for.
     pub fn target(&self) -> Option<&str> {
         self.target.as_deref()
+    }
+
+    /// What the name that the initiator asked for is to this acceptor, once the context is
+    /// established; to an initiator, the own one.
+    pub fn target_fit(&self) -> Option<TargetFit> {
+        match &self.stage {
+            Stage::Established(done) => Some(done.fit),
+            _ => None,
+        }
     }
 
     /// The session key (GSS_C_INQ_SSPI_SESSION_KEY), once the context is established.
@@ -373,7 +395,11 @@ impl Ntlm {
             mic: agreement.mic,
             bound: agreement.bound,
         });
-        self.target = target;
+        trace!(NtlmTarget {
+            target: target.name(),
+            fit: agreement.fit.words(),
+        });
+        self.target = target.into_name();
         self.stage = Stage::Established(agreement.established(Role::Acceptor, initiator));
         Ok(Step::Done(None))
     }
@@ -444,6 +470,7 @@ impl Agreement {
             initiator,
             mic: self.mic,
             bound: self.bound,
+            fit: self.fit,
         })
     }
 }
@@ -458,6 +485,17 @@ struct Fresh {
 }
 
 impl Fresh {
+    /// With a challenge that this process remembers until it is answered.
+    fn remembered(service: Option<&str>) -> Result<(Self, Outstanding), MechError> {
+        for _ in 0..MOST_DRAWS {
+            let fresh = Self::draw()?;
+            if let Some(outstanding) = OUTSTANDING.remember(fresh.challenge, service) {
+                return Ok((fresh, outstanding));
+            }
+        }
+        Err(refused("no challenge can be remembered in this process"))
+    }
+
     fn draw() -> Result<Self, MechError> {
         let mut octets = Secret::new([0; 24]);
         getrandom::fill(octets.expose_mut())
@@ -474,6 +512,10 @@ impl Fresh {
         Ok(fresh)
     }
 }
+
+/// How often a challenge is drawn for one that can be remembered: of sixteen drawn at random, as good
+/// as always the first can.
+const MOST_DRAWS: usize = 100;
 
 fn now() -> Result<u64, MechError> {
     const UNIX_EPOCH_SINCE_1601: Duration = Duration::from_secs(11_644_473_600);

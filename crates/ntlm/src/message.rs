@@ -20,25 +20,28 @@ pub(super) mod flag {
     pub(crate) const VERSION: u32 = 0x0200_0000;
     pub(crate) const KEY_128: u32 = 0x2000_0000;
     pub(crate) const KEY_EXCHANGE: u32 = 0x4000_0000;
-}
 
-/// AvId, MS-NLMP section 2.2.2.1.
-pub(super) mod av {
-    pub(crate) const END: u16 = 0;
-    pub(crate) const COMPUTER: u16 = 1;
-    pub(crate) const DOMAIN: u16 = 2;
-    pub(crate) const DNS_COMPUTER: u16 = 3;
-    pub(crate) const DNS_DOMAIN: u16 = 4;
-    pub(crate) const DNS_TREE: u16 = 5;
-    pub(crate) const FLAGS: u16 = 6;
-    pub(crate) const TIMESTAMP: u16 = 7;
-    pub(crate) const SINGLE_HOST: u16 = 8;
-    pub(crate) const TARGET_NAME: u16 = 9;
-    pub(crate) const CHANNEL_BINDINGS: u16 = 10;
-}
+    /// These flags by their names, which is what other tools show.
+    pub(in super::super) fn names(flags: u32) -> String {
+        let named = NAMES.iter().filter(|(flag, _)| flags & flag != 0);
+        let named: Vec<_> = named.map(|(_, name)| *name).collect();
+        named.join(", ")
+    }
 
-/// MsvAvFlags: a MIC is in the AUTHENTICATE_MESSAGE.
-pub(super) const AV_FLAG_MIC: u32 = 2;
+    /// Those that one side can miss of the other.
+    const NAMES: [(u32, &str); 7] = [
+        (UNICODE, "NTLMSSP_NEGOTIATE_UNICODE"),
+        (SIGN, "NTLMSSP_NEGOTIATE_SIGN"),
+        (SEAL, "NTLMSSP_NEGOTIATE_SEAL"),
+        (NTLM, "NTLMSSP_NEGOTIATE_NTLM"),
+        (
+            EXTENDED_SESSION_SECURITY,
+            "NTLMSSP_NEGOTIATE_EXTENDED_SESSIONSECURITY",
+        ),
+        (TARGET_INFO, "NTLMSSP_NEGOTIATE_TARGET_INFO"),
+        (KEY_128, "NTLMSSP_NEGOTIATE_128"),
+    ];
+}
 
 /// The longest message read. Each of its fields may have 64 KiB, no honest one comes near: the
 /// largest that Windows makes has 2,888 octets.
@@ -54,9 +57,16 @@ impl Negotiate {
     /// The octets of an encoded message: that of Windows, without a domain or workstation.
     pub(super) const OCTETS: usize = 40;
 
+    /// The longest read, of which an acceptor keeps all until the MIC comes: 40 octets, and a domain
+    /// and a workstation of at most 255 each, in two octets a character.
+    pub(super) const LONGEST: usize = 1060;
+
     /// The version is Windows' and optional: 40 octets with it, 32 without, 16 from the oldest.
     pub(super) fn decode(token: &[u8]) -> Result<Self, String> {
         let message = Message::open("NEGOTIATE", 1, token)?;
+        if token.len() > Self::LONGEST {
+            return Err(format!("NEGOTIATE: {} octets are too many", token.len()));
+        }
         let flags = message.number(12, "flags")?;
         if flags & flag::DOMAIN_SUPPLIED != 0 {
             message.field(16, "domain")?;
@@ -230,98 +240,6 @@ pub(super) fn client_challenge(timestamp: u64, challenge: &[u8; 8]) -> impl Iter
 /// The octets of [`client_challenge`].
 pub(super) const CLIENT_CHALLENGE: usize = 28;
 
-/// The AV pairs of a CHALLENGE_MESSAGE or of an NTLMv2 response.
-#[derive(Debug)]
-pub(super) struct TargetInfo<'a> {
-    pairs: &'a [u8],
-    pub(super) flags: u32,
-    pub(super) timestamp: Option<u64>,
-    pub(super) target_name: Option<&'a [u8]>,
-    pub(super) channel_bindings: Option<&'a [u8; 16]>,
-}
-
-impl<'a> TargetInfo<'a> {
-    /// Read pairs up to MsvAvEOL, which must be there. What follows it is padding. A pair that
-    /// comes twice would mean one thing to one reader and another to the next: refused.
-    pub(super) fn decode(octets: &'a [u8]) -> Result<Self, String> {
-        Self::read(octets, true)
-    }
-
-    /// The same for another implementation to read, and of a pair that comes twice the last.
-    pub(super) fn in_any_number(octets: &'a [u8]) -> Result<Self, String> {
-        Self::read(octets, false)
-    }
-
-    fn read(octets: &'a [u8], once: bool) -> Result<Self, String> {
-        let mut info = Self {
-            pairs: octets,
-            flags: 0,
-            timestamp: None,
-            target_name: None,
-            channel_bindings: None,
-        };
-        let mut seen = 0_u32;
-        let mut rest = octets;
-        loop {
-            let Some((id, value, after)) = next_pair(rest) else {
-                return Err("target information: a pair runs beyond the end".to_owned());
-            };
-            if id == av::END {
-                let end = octets.len().saturating_sub(rest.len());
-                info.pairs = octets.get(..end).unwrap_or_default();
-                return Ok(info);
-            }
-            let bit = 1_u32.checked_shl(id.into()).unwrap_or(0);
-            if once && seen & bit != 0 {
-                return Err(format!("target information: pair {id} comes twice"));
-            }
-            seen |= bit;
-            info.take(id, value)
-                .ok_or_else(|| format!("target information: pair {id} has a wrong length"))?;
-            rest = after;
-        }
-    }
-
-    /// The pairs before MsvAvEOL, in order.
-    pub(super) fn pairs(&self) -> impl Iterator<Item = (u16, &'a [u8])> {
-        let mut rest = self.pairs;
-        std::iter::from_fn(move || {
-            let (id, value, after) = next_pair(rest)?;
-            rest = after;
-            Some((id, value))
-        })
-    }
-
-    fn take(&mut self, id: u16, value: &'a [u8]) -> Option<()> {
-        match id {
-            av::COMPUTER | av::DOMAIN | av::DNS_COMPUTER | av::DNS_DOMAIN | av::DNS_TREE => {
-                even(value)?;
-            }
-            av::FLAGS => self.flags = u32::from_le_bytes(value.try_into().ok()?),
-            av::TIMESTAMP => self.timestamp = Some(u64::from_le_bytes(value.try_into().ok()?)),
-            // Its size, which may grow, comes first. Nothing here asks whether the peer is
-            // this very machine.
-            av::SINGLE_HOST => {
-                let size = u32::from_le_bytes(*value.first_chunk()?);
-                (usize::try_from(size).ok()? <= value.len()).then_some(())?;
-            }
-            av::TARGET_NAME => self.target_name = Some(even(value)?),
-            av::CHANNEL_BINDINGS => self.channel_bindings = Some(value.try_into().ok()?),
-            _ => {}
-        }
-        Some(())
-    }
-}
-
-/// Append one AV pair; `None` when the value is too long for one.
-pub(super) fn push_pair(out: &mut Vec<u8>, id: u16, value: &[u8]) -> Option<()> {
-    let length = u16::try_from(value.len()).ok()?;
-    out.extend_from_slice(&id.to_le_bytes());
-    out.extend_from_slice(&length.to_le_bytes());
-    out.extend_from_slice(value);
-    Some(())
-}
-
 /// Text as UTF-16, little-endian.
 pub(super) fn utf16(text: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len().saturating_mul(2));
@@ -424,14 +342,7 @@ impl Layout {
     }
 }
 
-fn next_pair(octets: &[u8]) -> Option<(u16, &[u8], &[u8])> {
-    let (&[a, b, c, d], rest) = octets.split_first_chunk::<4>()?;
-    let length = u16::from_le_bytes([c, d]);
-    let (value, rest) = rest.split_at_checked(length.into())?;
-    Some((u16::from_le_bytes([a, b]), value, rest))
-}
-
-fn even(octets: &[u8]) -> Option<&[u8]> {
+pub(super) fn even(octets: &[u8]) -> Option<&[u8]> {
     (octets.len() % 2 == 0).then_some(octets)
 }
 

@@ -8,9 +8,11 @@ use super::acceptor::Challenged;
 use super::accounts::UserName;
 use super::initiator::Offered;
 use super::message::LONGEST;
+use super::outstanding::OUTSTANDING;
 use super::rc4::Rc4;
 use super::response::copied;
 use super::session::{MessageError, Session};
+use super::target::TargetFit;
 use super::{Established, Ntlm, Stage};
 use spnego::role::Role;
 use spnego::secret::Secret;
@@ -66,12 +68,17 @@ impl Ntlm {
                 flags: u32::from_le_bytes(*input.array()?),
                 negotiate: *input.array()?,
             }),
-            [kind::CHALLENGED] => Stage::Challenged(Challenged {
-                flags: u32::from_le_bytes(*input.array()?),
-                challenge: *input.array()?,
-                timestamp: u64::from_le_bytes(*input.array()?),
-                transcript: input.sized()?.to_vec(),
-            }),
+            [kind::CHALLENGED] => {
+                let flags = u32::from_le_bytes(*input.array()?);
+                let challenge = *input.array()?;
+                Stage::Challenged(Challenged {
+                    flags,
+                    challenge,
+                    timestamp: u64::from_le_bytes(*input.array()?),
+                    transcript: input.sized()?.to_vec(),
+                    _outstanding: OUTSTANDING.remember(challenge, None),
+                })
+            }
             [kind::INITIATOR] => {
                 Stage::Established(Established::read(Role::Initiator, &mut input)?)
             }
@@ -94,6 +101,12 @@ impl Established {
         out.octets(session.key.expose());
         let only_signs = session.peer_only_signs().load(Ordering::Relaxed);
         out.octets(&[self.mic, self.bound, only_signs].map(u8::from));
+        out.octets(&[match self.fit {
+            TargetFit::Own => 0,
+            TargetFit::Other => 1,
+            TargetFit::Empty => 2,
+            TargetFit::Absent => 3,
+        }]);
         for (sequence, cipher) in session.progress()? {
             out.octets(&sequence.to_le_bytes());
             out.octets(cipher.expose());
@@ -110,6 +123,13 @@ impl Established {
         session
             .peer_only_signs()
             .store(only_signs, Ordering::Relaxed);
+        let fit = match input.array()? {
+            [0] => TargetFit::Own,
+            [1] => TargetFit::Other,
+            [2] => TargetFit::Empty,
+            [3] => TargetFit::Absent,
+            _ => return None,
+        };
         let mut direction = || {
             let sequence = u32::from_le_bytes(*input.array()?);
             Some((sequence, input.array::<{ Rc4::OCTETS }>()?))
@@ -123,6 +143,7 @@ impl Established {
             initiator: UserName { domain, user },
             mic,
             bound,
+            fit,
         }))
     }
 }
@@ -175,7 +196,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Whose they are, and the version of the form.
-const FRONT: [u8; 5] = *b"NTLM\x01";
+const FRONT: [u8; 5] = *b"NTLM\x02";
 
 mod kind {
     pub(super) const OFFERED: u8 = 1;

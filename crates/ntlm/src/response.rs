@@ -37,6 +37,7 @@ pub(super) fn keyed(key: &[u8; 16]) -> HmacMd5 {
 pub(super) fn hmac<'a>(key: HmacMd5, parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 16] {
     let mut hmac = key;
     for part in parts {
+        work::hash(part);
         hmac.update(part);
     }
     hmac.finalize().into_bytes().into()
@@ -46,6 +47,7 @@ pub(super) fn hmac<'a>(key: HmacMd5, parts: impl IntoIterator<Item = &'a [u8]>) 
 fn hmac_key<'a>(key: HmacMd5, parts: impl IntoIterator<Item = &'a [u8]>) -> Key {
     let mut hmac = key;
     for part in parts {
+        work::hash(part);
         hmac.update(part);
     }
     filled(|place| FixedOutput::finalize_into(hmac, place.into()))
@@ -72,6 +74,7 @@ pub(super) fn derived(key: &[u8; 16], constant: &[u8]) -> Key {
 /// NTOWFv1: what a server keeps in place of a password.
 pub(super) fn nt_hash(password: &str) -> Key {
     let password = Secret::new(utf16(password));
+    work::hash(password.expose());
     let digest = Md4::new().chain_update(password.expose());
     filled(|place| Digest::finalize_into(digest, place.into()))
 }
@@ -124,5 +127,56 @@ pub(super) fn upper(character: char) -> char {
     match (upper.next(), upper.next()) {
         (Some(one), None) => one,
         _ => character,
+    }
+}
+
+/// What is done for a peer, counted where tests compare it; nothing elsewhere.
+#[cfg(not(test))]
+pub(super) mod work {
+    #[inline(always)]
+    pub(in super::super) fn hash(_: &[u8]) {}
+
+    #[inline(always)]
+    pub(in super::super) fn entry() {}
+}
+
+/// What is done for a peer, counted.
+#[cfg(test)]
+pub(super) mod work {
+    use std::cell::Cell;
+
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub(in super::super) struct Work {
+        /// Blocks of 64 octets that were hashed, those begun counted whole, one at least for each
+        /// text.
+        pub(in super::super) hash_blocks: usize,
+        /// Entries of users that were looked at.
+        pub(in super::super) entries: usize,
+    }
+
+    thread_local! {
+        static DONE: Cell<Work> = const { Cell::new(Work { hash_blocks: 0, entries: 0 }) };
+    }
+
+    fn add(hash_blocks: usize, entries: usize) {
+        let mut work = DONE.get();
+        work.hash_blocks += hash_blocks;
+        work.entries += entries;
+        DONE.set(work);
+    }
+
+    pub(in super::super) fn hash(text: &[u8]) {
+        add(text.len() / 64 + 1, 0);
+    }
+
+    pub(in super::super) fn entry() {
+        add(0, 1);
+    }
+
+    /// What something does on this thread.
+    pub(in super::super) fn of<T>(something: impl FnOnce() -> T) -> (T, Work) {
+        DONE.set(Work::default());
+        let outcome = something();
+        (outcome, DONE.get())
     }
 }

@@ -86,6 +86,18 @@ pub enum Trouble {
     NtlmAccount,
     /// NTLM's messages were altered, or are not protected.
     NtlmUnprotected,
+    /// The acceptor does not speak NTLMv2.
+    NtlmVersion,
+    /// The acceptor does not protect messages as it is asked to.
+    NtlmProtection,
+    /// The acceptor's CHALLENGE_MESSAGE is malformed.
+    NtlmMalformed,
+    /// The initiator was given the challenge of its own process.
+    NtlmReflected,
+    /// The initiator has asked for another acceptor, or for none.
+    NtlmTarget,
+    /// The initiator does not speak NTLMv2 with keys of 128 bits.
+    NtlmClientVersion,
     /// The program ended a negotiation that takes more tokens.
     Abandoned,
     /// The mechanism list was altered on the way, or may have been.
@@ -344,6 +356,30 @@ impl fmt::Display for Trouble {
             Self::NtlmUnprotected => {
                 "use a client that sends a MIC (Windows since Vista does), and look for a proxy \
                  that rewrites the header"
+            }
+            Self::NtlmVersion => {
+                "have the server speak NTLMv2 (update it, or what it leaves NTLM to), or sign in \
+                 by Kerberos (kinit); look for a proxy that rewrites the header if it does"
+            }
+            Self::NtlmProtection => {
+                "have the server offer to sign and to encrypt with keys of 128 bits, or sign in by \
+                 Kerberos (kinit); look for a proxy that rewrites the header if it does"
+            }
+            Self::NtlmMalformed => {
+                "update the server, or what it leaves NTLM to, or sign in by Kerberos (kinit); look \
+                 for a proxy that rewrites the header (spnego decode shows the message)"
+            }
+            Self::NtlmReflected => {
+                "do not trust what answers under that name; a program that means to sign in to \
+                 itself asks for a name of its own machine (man gss-spnego, NTLM)"
+            }
+            Self::NtlmTarget => {
+                "have the client ask for a name of this server; if it was one, write it into the \
+                 machine's line of /etc/hosts, or have the program accept for it (man gss-spnego, \
+                 NTLM)"
+            }
+            Self::NtlmClientVersion => {
+                "use a client that speaks NTLMv2 and has not been told to do with less"
             }
             Self::Abandoned => {
                 "in HTTP, have the server keep the negotiation with the connection (Apache: \

@@ -119,13 +119,15 @@ pub struct Requirements {
     pub channel_bindings: bool,
     /// The peer has sent a mechListMIC that verified.
     pub mic: bool,
+    /// The initiator has asked for this very acceptor, and has proved that it did.
+    pub target: bool,
 }
 
 impl Requirements {
     /// Whether anything is required.
     #[inline]
     pub fn any(self) -> bool {
-        self.mutual | self.channel_bindings | self.mic
+        self.mutual | self.channel_bindings | self.mic | self.target
     }
 }
 

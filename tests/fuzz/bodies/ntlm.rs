@@ -3,7 +3,7 @@
 //! taken as what they are; nobody is let in who does not know the password.
 
 use ntlm::{
-    Accept, Accounts, Credential, Host, Initiate, Ntlm, Passing, UserName, announces_mic,
+    Accept, Acceptor, Accounts, Credential, Host, Initiate, Ntlm, Passing, UserName, announces_mic,
     context_flag,
 };
 use spnego::negotiate::{Mech, Step};
@@ -44,6 +44,7 @@ impl World {
             target: Some("HTTP/localhost"),
             bindings: None,
             host: &self.host,
+            machine: &self.host,
             context_flags: context_flag::CONFIDENTIALITY | context_flag::INTEGRITY,
         }
     }
@@ -51,8 +52,12 @@ impl World {
     fn accept(&self) -> Accept<'_> {
         Accept {
             accounts: &self.accounts,
-            bindings: None,
             host: &self.host,
+            acceptor: Acceptor {
+                service: None,
+                machine: &self.host,
+                bindings: None,
+            },
             require_mic: false,
         }
     }
@@ -115,7 +120,8 @@ fn carried(octets: &[u8]) {
 
 fn users(octets: &[u8]) {
     let accounts = Accounts::parse(octets);
-    assert_eq!(accounts.is_empty(), accounts.first().is_none());
+    let anybody = octets.split(|octet| *octet == b'\n').count();
+    assert!(accounts.problems().len() <= anybody);
     for problem in accounts.problems() {
         assert!(
             !problem.to_string().contains("sesame"),

@@ -134,6 +134,7 @@ fn terms(terms: &Terms) -> String {
         (terms.rules.require.mutual, "mutual authentication"),
         (terms.rules.require.channel_bindings, "channel bindings"),
         (terms.rules.require.mic, "a verified mechListMIC"),
+        (terms.rules.require.target, "the acceptor's own name"),
     ];
     for (_, what) in required.iter().filter(|(is_required, _)| *is_required) {
         said.push(format!("{what} required"));

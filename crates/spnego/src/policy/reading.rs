@@ -372,6 +372,7 @@ impl Terms {
                     mutual: wanted.contains(&Requirement::Mutual),
                     channel_bindings: wanted.contains(&Requirement::ChannelBindings),
                     mic: wanted.contains(&Requirement::Mic),
+                    target: wanted.contains(&Requirement::Target),
                 };
                 self.says(Setting::Require, by);
             }

@@ -74,7 +74,7 @@ fn every_setting_is_read() {
         "# what we want\n\nmechs = [\"krb5\", \"1.3.6.1.5.2.5\", 'ntlmssp'] # in this order\r\n\
          optimistic_token = false\nlegacy_windows = true\nmax_output_token_size = 0x10\n\
          ntlm = 'own'\ntrace = '/var/log/spnego.log'\ntrace_format = 'json'\n\
-         require = ['mutual', 'channel_bindings', 'mic']\nkerberos_fallback = false\n\
+         require = ['mutual', 'channel_bindings', 'mic', 'target']\nkerberos_fallback = false\n\
          kerberos_for_ip = false\ndowngrade = 'refuse'",
     );
     let policy = conf.read(&[]);
@@ -91,6 +91,7 @@ fn every_setting_is_read() {
                 mutual: true,
                 channel_bindings: true,
                 mic: true,
+                target: true,
             },
             kerberos_fallback: false,
             downgrade: Downgrade::Refuse,
@@ -275,7 +276,7 @@ fn a_setting_that_cannot_be_read_allows_nothing() {
         ("mech = 'krb5'", "conf:1:1: no key is called \"mech\""),
         (
             "require = 'mutal'",
-            "conf:1:11: \"mutal\" is not mutual, channel_bindings or mic",
+            "conf:1:11: \"mutal\" is not mutual, channel_bindings, mic or target",
         ),
         ("require = []", "conf:1:11: this list is empty"),
         ("downgrade = true", "conf:1:13: this is not allow or refuse"),

@@ -116,6 +116,7 @@ pub(super) enum Requirement {
     Mutual,
     ChannelBindings,
     Mic,
+    Target,
 }
 
 pub(super) fn requirement(word: &str) -> Result<Requirement, String> {
@@ -123,7 +124,8 @@ pub(super) fn requirement(word: &str) -> Result<Requirement, String> {
         "mutual" => Ok(Requirement::Mutual),
         "channel_bindings" => Ok(Requirement::ChannelBindings),
         "mic" => Ok(Requirement::Mic),
-        _ => Err(wrong(word, "mutual, channel_bindings or mic")),
+        "target" => Ok(Requirement::Target),
+        _ => Err(wrong(word, "mutual, channel_bindings, mic or target")),
     }
 }
 

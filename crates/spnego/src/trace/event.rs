@@ -118,6 +118,11 @@ pub enum Event<'a> {
         mic: bool,
         bound: bool,
     },
+    /// What the name that an initiator has signed is to the acceptor.
+    NtlmTarget {
+        target: Option<&'a str>,
+        fit: &'static str,
+    },
     /// Our own NTLM let somebody not in.
     NtlmRefused { reason: &'a str },
     /// HTTP: a scheme is begun.
@@ -270,6 +275,13 @@ impl Event<'_> {
                     bound,
                 )
             }
+            Self::NtlmTarget { target, fit } => {
+                line.say("ntlm: target name ");
+                if let Some(target) = target {
+                    line.text("target", target).say(", ");
+                }
+                line.text("reason", fit)
+            }
             Self::NtlmRefused { reason } => line.say("ntlm: refused: ").text("reason", reason),
             Self::HttpStarted { scheme } => {
                 line.say("http: starting with ").value("scheme", scheme)
@@ -321,6 +333,7 @@ impl Event<'_> {
             Self::Acquired { .. } => "acquire",
             Self::NtlmAnswered { .. } => "ntlm-answer",
             Self::NtlmAccepted { .. } => "ntlm-accept",
+            Self::NtlmTarget { .. } => "ntlm-target",
             Self::NtlmRefused { .. } => "ntlm-refuse",
             Self::HttpStarted { .. } => "http-start",
             Self::HttpAuthenticated { .. } => "http-authenticated",
@@ -492,6 +505,10 @@ mod tests {
                 user: &"user",
                 mic,
                 bound,
+            },
+            Event::NtlmTarget {
+                target: Some("HTTP/www"),
+                fit: "a name",
             },
             Event::NtlmRefused { reason },
             Event::HttpStarted { scheme: &"Nego2" },
