@@ -324,6 +324,7 @@ fn sign_in(port: u16) -> Vec<u16> {
         target: Some("HTTP/localhost"),
         bindings: None,
         host: &host,
+        machine: &host,
         context_flags: context_flag::INTEGRITY,
     };
     let mut stream = BufReader::new(TcpStream::connect(("127.0.0.1", port)).unwrap());

@@ -526,6 +526,33 @@ fn rows() -> Vec<Row> {
             IsBlind("a user is looked up by the server, and by nobody before"),
         ),
         row(
+            "ntlm_for_another_server",
+            "a client of NTLM wanted another server, or calls this one by a name that it does not know, and the server's configuration requires its own",
+            &[
+                (
+                    Server,
+                    "ntlmssp: the initiator has asked for another service than this one, which is required by require (line 1 of *)",
+                    Trouble::NtlmTarget,
+                ),
+                (
+                    Client,
+                    "the peer rejected the negotiation",
+                    Trouble::SeePeer,
+                ),
+            ],
+            IsBlind("what a client asks for is known when it has come"),
+        ),
+        row(
+            "ntlm_that_does_not_sign",
+            "the server's NTLM offers less than is needed",
+            &[(
+                Client,
+                "ntlmssp: the acceptor does not offer what is needed for NTLMv2 and the protection asked for: NTLMSSP_NEGOTIATE_SIGN",
+                Trouble::NtlmProtection,
+            )],
+            IsBlind("what another server offers is told by itself"),
+        ),
+        row(
             "plugin_that_is_not_there",
             "the line of configuration names a library that is not there: the built-in SPNEGO is at work",
             &[],
@@ -1303,6 +1330,38 @@ fn ntlm_user_that_nobody_knows() {
         .without_tickets()
         .with_ntlm("SPNEGO:other:sesame\n");
     row.is_said(&curl.get(&apache.url()), &apache);
+}
+
+#[test]
+fn ntlm_for_another_server() {
+    let (realm, row) = begin!("ntlm_for_another_server");
+    let apache = Site::new(realm)
+        .with_ntlm(NTLM)
+        .policy("require = ['target']\n")
+        .start();
+    let curl = || Curl::new(realm).without_tickets().with_ntlm(NTLM);
+    let answer = curl().get(&apache.url());
+    assert_eq!(answer.status, 200, "{answer:?} {}", apache.log());
+    let to = format!("intranet.example:80:localhost:{}", apache.port);
+    let answer = curl()
+        .with(&["--connect-to", &to])
+        .get("http://intranet.example/page");
+    row.is_said(&answer, &apache);
+}
+
+/// As where the server has none: its answer has the flags that both sides have.
+#[test]
+fn ntlm_that_does_not_sign() {
+    let (realm, row) = begin!("ntlm_that_does_not_sign");
+    let apache = Site::new(realm).with_ntlm(NTLM).start();
+    let between = Between::before(&apache, |number, token| {
+        if number == 1 {
+            let message = token.windows(8).position(|at| at == b"NTLMSSP\0");
+            token[message.unwrap() + 12] &= !0x10;
+        }
+    });
+    let curl = Curl::new(realm).without_tickets().with_ntlm(NTLM);
+    row.is_said(&curl.get(&between.url()), &apache);
 }
 
 // ---------------------------------------------------------------- the plugin itself

@@ -151,6 +151,118 @@ fn channel_bindings_are_compared_and_reported() {
     }
 }
 
+/// Whom a client takes the server for, under either NTLM: always told, and refused where the
+/// configuration requires it, or channel bindings of an acceptor with a name.
+#[test]
+fn the_acceptors_own_name_is_compared_and_required() {
+    let Some((_, environment)) = users() else {
+        return;
+    };
+    let own = "a name of this acceptor";
+    let other = "no name of this acceptor: the client meant another one";
+    let acquired = |name: &str| {
+        format!("a.cred=acquire a.cred.mechs=spnego a.cred.type=hostbased a.cred.name={name}")
+    };
+    let another = "the initiator has asked for another service than this one, which is required by";
+    let bound = "the initiator has asked for another service than this one, and channel bindings \
+                 are required by";
+    for ends in [
+        (End::Own, End::Own),
+        (End::System, End::Own),
+        (End::Own, End::Over),
+        (End::System, End::Over),
+    ] {
+        for (target, credential, required, words, refusal) in [
+            ("HTTP@localhost", String::new(), "", own, ""),
+            ("HTTP@localhost", String::new(), "target", own, ""),
+            ("cifs@LOCALHOST", String::new(), "target", own, ""),
+            (
+                "HTTP@localhost",
+                acquired("HTTP@localhost"),
+                "target",
+                own,
+                "",
+            ),
+            ("HTTP@elsewhere.example", String::new(), "", other, ""),
+            (
+                "HTTP@elsewhere.example",
+                String::new(),
+                "channel_bindings",
+                other,
+                "",
+            ),
+            (
+                "HTTP@elsewhere.example",
+                String::new(),
+                "target",
+                other,
+                another,
+            ),
+            (
+                "HTTP@localhost",
+                acquired("cifs@localhost"),
+                "target",
+                other,
+                another,
+            ),
+            (
+                "HTTP@elsewhere.example",
+                acquired("HTTP@localhost"),
+                "channel_bindings",
+                other,
+                bound,
+            ),
+        ] {
+            // gss-ntlmssp names its service in the challenge, and refuses another one itself.
+            if ends == (End::System, End::Over) && !credential.is_empty() && words == other {
+                continue;
+            }
+            let what = format!("{ends:?} {target} {credential} {required:?}");
+            let mut settings = vec![("ntlm", "system")];
+            if !required.is_empty() {
+                settings.push(("require", required));
+            }
+            let options = format!(
+                "messages=no bindings=tls target={target} {credential} \
+                 a.env=GSS_SPNEGO_CONFIG={};GSS_SPNEGO_TRACE=stderr",
+                configuration(&settings).display()
+            );
+            let output = run(ends, &options, &environment);
+            let told = output
+                .errors
+                .lines()
+                .find(|line| line.contains("ntlm: target name "));
+            assert!(
+                told.is_some_and(|told| told.ends_with(words)),
+                "{what}: {output:?}"
+            );
+            assert_eq!(
+                established(&output),
+                refusal.is_empty(),
+                "{what}: {output:?}"
+            );
+            let acceptor = part_of(&output.report, "acceptor");
+            assert!(acceptor.contains(refusal), "{what}: {output:?}");
+        }
+    }
+}
+
+/// A ticket is for the service that can read it, and needs no name besides.
+#[test]
+fn kerberos_is_for_the_acceptor_that_has_the_key() {
+    let Some((realm, mut environment)) = users() else {
+        return;
+    };
+    environment.extend(realm.environment());
+    let options = format!(
+        "messages=no a.env=GSS_SPNEGO_CONFIG={}",
+        configuration(&[("require", "target")]).display()
+    );
+    let output = run((End::Own, End::Own), &options, &environment);
+    assert!(established(&output), "{output:?}");
+    assert!(output.report.contains("mech=krb5"), "{output:?}");
+}
+
 #[test]
 fn a_password_is_enough() {
     let Some((_, mut environment)) = users() else {
@@ -194,6 +306,64 @@ fn passwords_hashes_and_keys_are_wiped() {
         "established\n\
          while they are in use: hash found, key of 16 octets found\n\
          afterwards: password 0, in UTF-16 0, hash 0, key 0\n"
+    );
+}
+
+/// What a stranger's NEGOTIATE costs: no look into the file of users, and little memory, however long
+/// the file. It is read once for all, seen to be another at the next use, and forgotten with the last
+/// context that may need it.
+#[test]
+fn half_open_contexts_cost_little_and_the_file_of_users_is_read_once() {
+    use md4::Digest;
+    let Some((_, mut environment)) = users() else {
+        return;
+    };
+    environment.insert("GSS_SPNEGO_MECHS".into(), "ntlmssp".into());
+    environment.extend(End::Own.environment());
+    let masked = |password: &str| -> String {
+        let utf_16: Vec<u8> = password.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let hash = md4::Md4::digest(&utf_16);
+        let octets = hash.iter().map(|octet| format!("{:02x}", octet ^ 0x5a));
+        octets.collect()
+    };
+    let users_with = |password: &str| {
+        let mut lines = format!("SPNEGO:user:sesame\nSPNEGO:other:{password}\n");
+        for number in 0.. {
+            let line = format!("SPNEGO:user{number}:password of {number}\n");
+            if lines.len() + line.len() > 1 << 20 {
+                break;
+            }
+            lines += &line;
+        }
+        user_file(&lines)
+    };
+    let (file, other) = (users_with("first-7301"), users_with("second-7302"));
+    environment.insert("NTLM_USER_FILE".into(), file.clone());
+    let arguments = [
+        "60".to_owned(),
+        file,
+        masked("first-7301"),
+        other,
+        masked("second-7302"),
+    ];
+    let report = Harness::named("half_open")
+        .run(&arguments, &environment)
+        .ok();
+    let (octets, others): (Vec<_>, Vec<_>) = report
+        .lines()
+        .partition(|line| line.starts_with("octets a context: "));
+    let octets: usize = octets[0].rsplit(' ').next().unwrap().parse().unwrap();
+    assert!(octets < 4096, "{report}");
+    assert_eq!(
+        others,
+        [
+            "first: established",
+            "looked for anybody: 1",
+            "half-open: opened 0, hash not found",
+            "established: 30, opened 1, hash found",
+            "of the other file: 29, opened 1, hash not found, new one found",
+            "afterwards: hash 0, new one 0",
+        ]
     );
 }
 

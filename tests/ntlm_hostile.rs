@@ -486,7 +486,8 @@ fn cve_2023_25567_a_pair_beyond_the_end() {
             message[at..at + 2].copy_from_slice(&[0xff, 0xff]);
         })
     };
-    let reason = "target information: a pair runs beyond the end";
+    // Which one is first depends on the acceptor's NTLM, and on whose message it is.
+    let reason = "target information: MsvAvNb";
     let challenge = || long(2, at::TARGET_INFO_OF_CHALLENGE, 0);
     assert_harmless(2, challenge, reason);
     // After the proof and the fixed part of the client's challenge.
@@ -506,5 +507,36 @@ fn a_session_key_that_was_taken_away() {
         assert_refused("no session key", &meddled);
         let reason = "AUTHENTICATE: the session key has not 16 octets";
         assert_reason("no session key", &meddled, &meddled.acceptor.report, reason);
+    }
+}
+
+/// Somebody sends a process's own challenge back to it. A program may talk to itself.
+#[test]
+fn a_challenge_of_the_same_process_is_answered_for_its_own_acceptor_alone() {
+    let Some((_, mut environment)) = users() else {
+        return;
+    };
+    environment.extend(End::Own.environment());
+    environment.insert("GSS_SPNEGO_MECHS".into(), "ntlmssp".into());
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let own = [
+        "HTTP@localhost".to_owned(),
+        format!("cifs@{}", host.trim().to_uppercase()),
+        "HTTP@127.0.0.1".to_owned(),
+    ];
+    let others = ["HTTP@evil.example", "HTTP@203.0.113.66"].map(ToOwned::to_owned);
+    let arguments = [own.as_slice(), &others].concat();
+    let output = Harness::named("reflected").run(&arguments, &environment);
+    assert_eq!(output.status, 0, "{output:?}");
+    for target in own {
+        let part = format!("== {target}\nestablished\n");
+        assert!(output.report.contains(&part), "{}", output.report);
+    }
+    for target in others {
+        let part = format!(
+            "== {target}\ninitiator: FAILURE\nminor: ntlmssp: the challenge is one of this very \
+             process, "
+        );
+        assert!(output.report.contains(&part), "{}", output.report);
     }
 }

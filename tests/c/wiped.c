@@ -5,64 +5,12 @@
  */
 #include "common.h"
 #include "handshake.h"
+#include "memory.h"
 
 #include <gssapi/gssapi_ext.h>
-#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-enum { MASK = 0x5a, LONGEST = 64 };
-
-struct masked {
-    unsigned char octets[LONGEST];
-    size_t length;
-};
-
-static struct masked masked(const char *hex)
-{
-    struct masked secret = {.length = strlen(hex) / 2};
-
-    for (size_t i = 0; i < secret.length && i < LONGEST; i++) {
-        unsigned octet = 0;
-
-        sscanf(hex + 2 * i, "%2x", &octet);
-        secret.octets[i] = (unsigned char)octet;
-    }
-    return secret;
-}
-
-static bool is_at(const struct masked *secret, const unsigned char *place)
-{
-    for (size_t i = 0; i < secret->length; i++) {
-        if (place[i] != (secret->octets[i] ^ MASK))
-            return false;
-    }
-    return true;
-}
-
-/* How often it is in memory that can be written to: heap, stacks, data of libraries. */
-static size_t found(const struct masked *secret)
-{
-    FILE *maps = fopen("/proc/self/maps", "r");
-    char line[512];
-    size_t times = 0;
-
-    while (maps != NULL && fgets(line, sizeof(line), maps) != NULL) {
-        uintptr_t begin, end;
-        char rights[8];
-
-        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %7s", &begin, &end, rights) != 3 ||
-            strncmp(rights, "rw", 2) != 0)
-            continue;
-        for (uintptr_t at = begin; at + secret->length <= end; at++)
-            times += is_at(secret, (const unsigned char *)at) ? 1 : 0;
-    }
-    if (maps != NULL)
-        fclose(maps);
-    return times;
-}
 
 /* The session key, altered; what the library gave is overwritten before it is released. */
 static struct masked session_key(gss_ctx_id_t context)
