@@ -176,6 +176,28 @@ const RESTRICTIONS: [(&str, &str); 12] = [
     ),
 ];
 
+/// What a client asks for is compared in a negotiation: an acceptor that requires it takes no other
+/// NTLM, and to an initiator it is all the same.
+#[test]
+fn an_acceptor_that_requires_its_own_name_takes_no_ntlm_without_spnego() {
+    let Some((_, environment)) = ntlm_users() else {
+        return;
+    };
+    let text = "require = ['target']";
+    let both = |output: &Output| {
+        let lines = output.report.lines();
+        lines.filter(|line| line.trim() == "established").count() == 2
+    };
+    let output = under(text, "", "", &environment);
+    assert!(both(&output), "{output:?}");
+    let output = under("", text, "", &environment);
+    assert!(!both(&output), "{output:?}");
+    let acceptor = part_of(&output.report, "acceptor");
+    let words = "minor: ntlmssp: not allowed without SPNEGO, where the name that a client asks for \
+                 is compared, which is required by require (line 1 of ";
+    assert!(acceptor.contains(words), "{output:?}");
+}
+
 #[test]
 fn what_restricts_ntlm_binds_it_without_spnego_in_both_roles() {
     let Some((_, environment)) = ntlm_users() else {
@@ -517,6 +539,7 @@ fn our_own_servers_bind_kerberos_too() {
         for (text, token, status, words) in [
             ("", &krb5, 200, ""),
             ("ntlm = 'off'", &krb5, 200, ""),
+            ("require = ['target']", &krb5, 200, ""),
             (
                 "mechs = ['ntlmssp']",
                 &krb5,
@@ -558,6 +581,12 @@ fn our_own_servers_bind_kerberos_too() {
                 &krb5,
                 401,
                 "krb5: not allowed by rule 1 (line 1 of ",
+            ),
+            (
+                "require = ['target']",
+                &ntlm,
+                401,
+                "ntlmssp: not allowed without SPNEGO, where the name that a client asks for is",
             ),
             (
                 "mechs = ['krb5']",

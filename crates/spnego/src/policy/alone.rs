@@ -94,6 +94,12 @@ impl Alone {
             let why = "which alone has the mechListMIC that is required by";
             return no(Setting::Require, why);
         }
+        // A ticket is for the service whose key decrypts it.
+        let is_kerberos = self.mech.is_krb5() || self.mech == oid::IAKERB;
+        if terms.rules.require.target && self.role == Role::Acceptor && !is_kerberos {
+            let why = "where the name that a client asks for is compared, which is required by";
+            return no(Setting::Require, why);
+        }
         let Some(preferred) = self.preferred() else {
             return Ok(());
         };
