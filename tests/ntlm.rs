@@ -502,9 +502,7 @@ fn credentials_of_own_ntlm_are_those_that_were_asked_for() {
             ),
             (
                 "missing key file, for none, initiate",
-                none(&format!(
-                    "{nothing}: No such file or directory (os error 2)"
-                )),
+                none(&format!("{nothing}: No such file or directory")),
             ),
             (
                 &format!("password in a store, {of_user}"),

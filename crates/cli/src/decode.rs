@@ -12,6 +12,7 @@ use clap::Args;
 
 use crate::print::{self, Form, Verdict};
 use dissect::{input, legs};
+use spnego::error::plain;
 use show::Manner;
 
 /// Show every field of a token, and what is wrong with it
@@ -73,7 +74,7 @@ impl Decode {
     fn input(self) -> Result<Vec<u8>, String> {
         if let Some(path) = self.file {
             let name = print::harmless(&path.to_string_lossy());
-            let file = File::open(&path).map_err(|error| format!("{name}: {error}"))?;
+            let file = File::open(&path).map_err(|error| format!("{name}: {}", plain(&error)))?;
             return read(file, &name);
         }
         if !self.token.is_empty() {
@@ -92,7 +93,7 @@ fn read(from: impl Read, name: &str) -> Result<Vec<u8>, String> {
     let mut input = Vec::new();
     from.take(LONGEST + 1)
         .read_to_end(&mut input)
-        .map_err(|error| format!("{name}: {error}"))?;
+        .map_err(|error| format!("{name}: {}", plain(&error)))?;
     match u64::try_from(input.len()) {
         Ok(length) if length <= LONGEST => Ok(input),
         _ => Err(format!("{name} has more than {LONGEST} octets")),

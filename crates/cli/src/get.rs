@@ -19,6 +19,7 @@ use gssapi::system::{Library, Sessions, User};
 use http::client::{Client, Error, Route, Verdict as Said};
 use http::header::{Challenges, Header, Offer};
 use http::{Asker, Flags, Scheme, Version, binding};
+use spnego::error::plain;
 use serde_json::json;
 use spnego::advice::Trouble;
 use spnego::oid;
@@ -125,7 +126,7 @@ impl Get {
         let (Some(name), Some(file)) = (&self.user, &self.password_file) else {
             return Ok(None);
         };
-        let failed = |error: io::Error| format!("{}: {error}", file.display());
+        let failed = |error: io::Error| format!("{}: {}", file.display(), plain(&error));
         let mut text = Secret::new(Vec::new());
         let source: Box<dyn Read> = if file.as_os_str() == "-" {
             Box::new(io::stdin())
@@ -221,7 +222,7 @@ impl Plan<'_> {
         let body = response.body("GET")?;
         let octets = match (&self.options.output, form) {
             (Some(file), _) => {
-                let failed = |error: io::Error| format!("{}: {error}", file.display());
+                let failed = |error: io::Error| format!("{}: {}", file.display(), plain(&error));
                 let mut sink = File::create(file).map_err(failed)?;
                 connection.body(body, u64::MAX, &mut sink)?
             }
@@ -527,12 +528,12 @@ fn reach(url: &Url, time: Duration) -> Result<TcpStream, String> {
     let place = (url.name(), url.port);
     let addresses = place
         .to_socket_addrs()
-        .map_err(|error| format!("{}: {error}", url.host))?;
+        .map_err(|error| format!("{}: {}", url.host, plain(&error)))?;
     let mut failure = format!("{} has no address", url.host);
     for address in addresses {
         match TcpStream::connect_timeout(&address, time) {
             Ok(socket) => return Ok(socket),
-            Err(error) => failure = format!("{address}: {error}"),
+            Err(error) => failure = format!("{address}: {}", plain(&error)),
         }
     }
     Err(failure)

@@ -10,6 +10,7 @@ use std::io::{self, Read, Write};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::header::Field;
+use spnego::error::plain;
 use httparse::{EMPTY_HEADER, Status};
 
 use stream::Stream;
@@ -349,12 +350,12 @@ fn told(error: &io::Error) -> String {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
             "no end within the time limit".into()
         }
-        _ => error.to_string(),
+        _ => plain(error),
     }
 }
 
 fn unwritten(error: &io::Error) -> String {
-    format!("the body cannot be written: {error}")
+    format!("the body cannot be written: {}", plain(error))
 }
 
 /// Other ends of a connection than the usual one.

@@ -7,6 +7,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
+use spnego::error::plain;
 use serde_json::Value;
 
 /// How a subcommand prints.
@@ -180,7 +181,7 @@ pub(crate) fn done(result: io::Result<()>) {
         return;
     };
     if error.kind() != io::ErrorKind::BrokenPipe {
-        complain(format_args!("standard output: {error}"));
+        complain(format_args!("standard output: {}", plain(&error)));
     }
     std::process::exit(1);
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use gssapi::system::{Library, No, Session, Sessions};
 use http::{Context, Flags};
+use spnego::error::plain;
 use serde_json::{Value, json};
 use spnego::oid::{self, Oid};
 use spnego::role::Role;
@@ -236,7 +237,7 @@ fn kerberos(service: Option<(&str, &str)>) -> Value {
 fn names(host: &str) -> Value {
     let addresses = match (host, 0).to_socket_addrs() {
         Ok(addresses) => addresses,
-        Err(error) => return json!({"error": error.to_string()}),
+        Err(error) => return json!({"error": plain(&error)}),
     };
     let mut addresses: Vec<_> = addresses.take(ADDRESSES_MAX).collect();
     addresses.dedup();

@@ -14,6 +14,7 @@ use gssapi::system::{Library, Sessions, Told};
 use http::header::{Credentials, Header};
 use http::server::{Answer, Bindings, GoodFor, Offer, Server, Settings};
 use http::{Asker, Established, Version, binding};
+use spnego::error::plain;
 use serde_json::{Value, json};
 use spnego::advice::Trouble;
 use spnego::oid;
@@ -139,7 +140,7 @@ impl House {
         Library::Mit
             .load()
             .map_err(|error| leg::sentences(&error))?;
-        let failed = |error: io::Error| format!("{place}: {error}");
+        let failed = |error: io::Error| format!("{place}: {}", plain(&error));
         let listener = TcpListener::bind(place).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let scheme = if self.identity.is_some() {
@@ -159,7 +160,7 @@ impl House {
                 Ok(accepted) => accepted,
                 // Out of descriptors, or the client is gone: the next one may do better.
                 Err(error) => {
-                    print::complain(format_args!("accept: {error}"));
+                    print::complain(format_args!("accept: {}", plain(&error)));
                     std::thread::sleep(Duration::from_millis(100));
                     continue;
                 }
@@ -196,7 +197,7 @@ impl House {
             });
             if let Err(error) = visit {
                 house.connections.fetch_sub(1, Ordering::Relaxed);
-                print::complain(format_args!("{number}: no thread: {error}"));
+                print::complain(format_args!("{number}: no thread: {}", plain(&error)));
             }
         }
     }

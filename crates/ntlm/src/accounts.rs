@@ -12,6 +12,7 @@ use std::path::Path;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 use super::response::{Key, copied, nt_hash, upper, work};
+use spnego::error::plain;
 use spnego::secret::Secret;
 
 /// A user as NTLM knows one: `DOMAIN\user`, `user`, or `user@domain`.
@@ -371,7 +372,7 @@ fn fill(file: &mut File, place: &mut [u8]) -> io::Result<usize> {
 }
 
 pub(super) fn failed(path: &Path, error: &io::Error) -> String {
-    format!("{}: {error}", path.display())
+    format!("{}: {}", path.display(), plain(error))
 }
 
 /// The lines of a file of users that mean something, by their number from 1.

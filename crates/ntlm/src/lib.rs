@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use spnego::advice::{Trouble, advised};
-use spnego::error::{Cause, Major, MechError, major};
+use spnego::error::{Cause, Major, MechError, major, plain};
 use spnego::negotiate::{Mech, Step};
 use spnego::oid::NTLMSSP;
 use spnego::role::Role;
@@ -499,7 +499,7 @@ impl Fresh {
     fn draw() -> Result<Self, MechError> {
         let mut octets = Secret::new([0; 24]);
         getrandom::fill(octets.expose_mut())
-            .map_err(|error| refused(format!("no random numbers: {error}")))?;
+            .map_err(|error| refused(format!("no random numbers: {}", plain(&error))))?;
         let mut fresh = Self {
             challenge: [0; 8],
             session_key: Secret::new([0; 16]),

@@ -2,6 +2,8 @@
 //! minor code, and one sentence for each mechanism that was considered.
 #![forbid(unsafe_code)]
 
+use std::fmt;
+
 use crate::advice::{Trouble, advised};
 use crate::oid::Oid;
 
@@ -102,6 +104,8 @@ pub enum Cause {
     /// It cannot be used here and now (no credential, unknown service, expired, no KDC): another
     /// mechanism may be taken in its place.
     Unusable,
+    /// The same, since nobody has configured anything for it: no news where there is another reason.
+    NotConfigured,
     /// It was tried and says no (wrong password, revoked account, bad token): final.
     Refused,
 }
@@ -195,6 +199,30 @@ pub struct Failure {
     pub reject: Option<Vec<u8>>,
 }
 
+/// An error's words without the number that Rust puts behind those of the operating system: "(os
+/// error 2)" tells a reader nothing. It may stand within, where one error quotes another.
+pub fn plain(error: &dyn fmt::Display) -> String {
+    let mut words = error.to_string();
+    let mut from = 0;
+    while let Some(at) = words.get(from..).and_then(|rest| rest.find(NUMBERED)) {
+        let start = from.saturating_add(at);
+        let digits = start.saturating_add(NUMBERED.len());
+        let rest = words.get(digits..).unwrap_or_default();
+        let length = rest.find(')').unwrap_or_default();
+        let is_number = |octet: u8| octet.is_ascii_digit() || octet == b'-';
+        if length > 0 && rest.bytes().take(length).all(is_number) {
+            words.replace_range(start..=digits.saturating_add(length), "");
+            from = start;
+        } else {
+            from = digits;
+        }
+    }
+    words
+}
+
+/// How Rust begins the number of an error of the operating system.
+const NUMBERED: &str = " (os error ";
+
 impl Error {
     /// The major status of this error.
     pub fn major(&self) -> Major {
@@ -260,7 +288,7 @@ impl Error {
             Self::Rejected { considered, .. } => {
                 let refusal = "the peer rejected the negotiation".to_owned();
                 std::iter::once(advised(refusal, Some(&Trouble::SeePeer)))
-                    .chain(considered.iter().map(MechError::sentence))
+                    .chain(news(considered).map(MechError::sentence))
                     .collect()
             }
             Self::NoMech {
@@ -273,10 +301,13 @@ impl Error {
                 vec![Minor::NoCreds.sentence().to_owned()]
             }
             Self::NoMech { considered, .. } | Self::NoCred { considered } => {
-                considered.iter().map(MechError::sentence).collect()
+                if news(considered).next().is_none() {
+                    return considered.iter().map(MechError::sentence).collect();
+                }
+                news(considered).map(MechError::sentence).collect()
             }
             Self::Mech { error, considered } => std::iter::once(error)
-                .chain(considered)
+                .chain(news(considered))
                 .map(MechError::sentence)
                 .collect(),
             Self::Forbidden(what) => vec![what.clone()],
@@ -289,6 +320,12 @@ impl Error {
             Self::Internal(what) => vec![format!("internal error of gss-spnego: {what}")],
         }
     }
+}
+
+/// What is worth telling of the mechanisms that were considered.
+fn news(considered: &[MechError]) -> impl Iterator<Item = &MechError> {
+    let is_news = |error: &&MechError| error.cause != Cause::NotConfigured;
+    considered.iter().filter(is_news)
 }
 
 impl Misbehaviour {
@@ -395,4 +432,39 @@ impl Minor {
         Self::HttpNeedsHttp11,
         Self::HttpProxyMayShare,
     ];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_an_error_of_the_system_is_left_out_wherever_it_stands() {
+        let missing = std::io::Error::from_raw_os_error(2);
+        assert_eq!(plain(&missing), "No such file or directory");
+        let quoted = format!("TLS: {missing}: closed (os error -1) (os error x) (os error )");
+        let left = "TLS: No such file or directory: closed (os error x) (os error )";
+        assert_eq!(plain(&quoted), left);
+        assert_eq!(plain(&"(os error "), "(os error ");
+        assert_eq!(plain(&" (os error 2"), " (os error 2");
+    }
+
+    #[test]
+    fn what_nobody_configured_is_told_only_where_nothing_else_is() {
+        let error = |mech, cause| MechError {
+            mech,
+            cause,
+            major: major::NO_CRED,
+            reason: "why".to_owned(),
+            token: None,
+        };
+        let unusable = error(crate::oid::KRB5, Cause::Unusable);
+        let nothing = error(crate::oid::NTLMSSP, Cause::NotConfigured);
+        let told = |considered: &[MechError]| {
+            let considered = considered.to_vec();
+            Error::NoCred { considered }.sentences()
+        };
+        assert_eq!(told(&[unusable, nothing.clone()]), ["krb5: why"]);
+        assert_eq!(told(&[nothing]), ["ntlmssp: why"]);
+    }
 }

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
+use spnego::error::plain;
 use serde_json::{Map, Value};
 
 /// What a child came to.
@@ -85,7 +86,7 @@ pub(crate) fn ask<S: AsRef<OsStr>>(question: &[S], variables: &[(&str, &OsStr)])
         .spawn();
     match spawned {
         Ok(child) => heard(child),
-        Err(error) => End::Nothing(error.to_string()),
+        Err(error) => End::Nothing(plain(&error)),
     }
 }
 

@@ -7,6 +7,7 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use spnego::wire::{Malformed, Reader};
+use spnego::error::plain;
 
 use super::ticket::{context, integer, sequence};
 
@@ -37,12 +38,12 @@ fn address(kdc: &str) -> Result<SocketAddr, String> {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let mut found = (host, port)
         .to_socket_addrs()
-        .map_err(|error| format!("{host}: {error}"))?;
+        .map_err(|error| format!("{host}: {}", plain(&error)))?;
     found.next().ok_or_else(|| format!("{host}: no address"))
 }
 
 fn by_udp(kdc: SocketAddr, request: &[u8]) -> Result<Vec<u8>, String> {
-    let told = |error: std::io::Error| error.to_string();
+    let told = |error: std::io::Error| plain(&error);
     let any: SocketAddr = match kdc {
         SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
         SocketAddr::V6(_) => ([0_u16; 8], 0).into(),
@@ -63,7 +64,7 @@ fn by_udp(kdc: SocketAddr, request: &[u8]) -> Result<Vec<u8>, String> {
 
 /// The same with the length before it (RFC 4120 section 7.2.2).
 fn by_tcp(kdc: SocketAddr, request: &[u8]) -> Result<Vec<u8>, String> {
-    let told = |error: std::io::Error| error.to_string();
+    let told = |error: std::io::Error| plain(&error);
     let mut socket = TcpStream::connect_timeout(&kdc, PATIENCE).map_err(told)?;
     socket.set_read_timeout(Some(PATIENCE)).map_err(told)?;
     socket.set_write_timeout(Some(PATIENCE)).map_err(told)?;

@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::ticket::Ticket;
+use spnego::error::plain;
 
 /// A ticket cache.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -49,24 +50,15 @@ pub(crate) fn contents(file: &Path) -> Result<Vec<u8>, String> {
         .read(true)
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
         .open(file)
-        .map_err(|error| words(&error))?;
+        .map_err(|error| plain(&error))?;
     if !opened.metadata().is_ok_and(|metadata| metadata.is_file()) {
         return Err("not a regular file".to_owned());
     }
     opened
         .take(FILE_MAX)
         .read_to_end(&mut octets)
-        .map_err(|error| words(&error))?;
+        .map_err(|error| plain(&error))?;
     Ok(octets)
-}
-
-/// An error of the operating system without its number, which says nothing to a reader.
-pub(crate) fn words(error: &std::io::Error) -> String {
-    let words = error.to_string();
-    let number = error.raw_os_error().unwrap_or_default();
-    words
-        .trim_end_matches(&format!(" (os error {number})"))
-        .to_owned()
 }
 
 impl Cache {

@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use spnego::error::plain;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
@@ -34,7 +35,7 @@ pub(crate) fn connect(stream: Stream, host: &str, trust: Trust<'_>) -> Result<St
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| plain(&error))?;
     let configuration = match trust {
         Trust::Anybody => builder
             .dangerous()
@@ -46,12 +47,12 @@ pub(crate) fn connect(stream: Stream, host: &str, trust: Trust<'_>) -> Result<St
     let name = ServerName::try_from(host.to_owned())
         .map_err(|_| format!("{host} is no name that a certificate can have"))?;
     let connection =
-        ClientConnection::new(Arc::new(configuration), name).map_err(|error| error.to_string())?;
+        ClientConnection::new(Arc::new(configuration), name).map_err(|error| plain(&error))?;
     let mut tls = StreamOwned::new(connection, timed);
     while tls.conn.is_handshaking() {
         tls.conn
             .complete_io(&mut tls.sock)
-            .map_err(|error| format!("TLS: {error}"))?;
+            .map_err(|error| format!("TLS: {}", plain(&error)))?;
     }
     Ok(Stream::Client(Box::new(tls)))
 }
@@ -71,13 +72,13 @@ impl Identity {
         let certificate =
             first.ok_or_else(|| format!("{}: no certificate in it", certificates.display()))?;
         let key = PrivateKeyDer::from_pem_file(key)
-            .map_err(|error| format!("{}: {error}", key.display()))?;
+            .map_err(|error| format!("{}: {}", key.display(), plain(&error)))?;
         let configuration = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
+            .map_err(|error| plain(&error))?
             .with_no_client_auth()
             .with_single_cert(chain, key)
-            .map_err(|error| format!("{}: {error}", certificates.display()))?;
+            .map_err(|error| format!("{}: {}", certificates.display(), plain(&error)))?;
         Ok(Self {
             configuration: Arc::new(configuration),
             certificate,
@@ -90,12 +91,12 @@ impl Identity {
             return Err("TLS inside of TLS is not supported".to_owned());
         };
         let connection = ServerConnection::new(Arc::clone(&self.configuration))
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| plain(&error))?;
         let mut tls = StreamOwned::new(connection, timed);
         while tls.conn.is_handshaking() {
             tls.conn
                 .complete_io(&mut tls.sock)
-                .map_err(|error| format!("TLS: {error}"))?;
+                .map_err(|error| format!("TLS: {}", plain(&error)))?;
         }
         Ok(Stream::Server(Box::new(tls)))
     }
@@ -120,7 +121,7 @@ fn of_file(file: &Path) -> Result<RootCertStore, String> {
     for certificate in pem(file)? {
         roots
             .add(certificate)
-            .map_err(|error| format!("{}: {error}", file.display()))?;
+            .map_err(|error| format!("{}: {}", file.display(), plain(&error)))?;
     }
     if roots.is_empty() {
         return Err(format!("{}: no certificate in it", file.display()));
@@ -131,7 +132,7 @@ fn of_file(file: &Path) -> Result<RootCertStore, String> {
 fn pem(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     CertificateDer::pem_file_iter(file)
         .and_then(Iterator::collect)
-        .map_err(|error| format!("{}: {error}", file.display()))
+        .map_err(|error| format!("{}: {}", file.display(), plain(&error)))
 }
 
 /// Takes any certificate, as long as its owner has the key.

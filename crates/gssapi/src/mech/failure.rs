@@ -3,7 +3,7 @@
 use crate::owned::{Buffer, LentOid};
 use crate::{Mechglue, call, kerberos};
 use spnego::advice::{Trouble, advised, krb5_error};
-use spnego::error::{Cause, Major, MechError, major};
+use spnego::error::{Cause, Major, MechError, major, plain};
 use spnego::oid::Oid;
 use spnego::role::Role;
 use std::ffi::c_int;
@@ -102,8 +102,7 @@ fn reason(glue: &'static Mechglue, mech: &Oid, status: Major, minor: u32) -> Str
 
 /// What the C library says of 0, in the language of the process.
 fn words_of_no_error() -> String {
-    let words = std::io::Error::from_raw_os_error(0).to_string();
-    words.trim_end_matches(" (os error 0)").to_owned()
+    plain(&std::io::Error::from_raw_os_error(0))
 }
 
 /// What a mechanism says of a code of its own, as the glue knows it.

@@ -67,7 +67,7 @@ impl Script {
         MechError {
             mech: self.mech,
             major: match cause {
-                Cause::Unusable => major::NO_CRED,
+                Cause::Unusable | Cause::NotConfigured => major::NO_CRED,
                 Cause::Refused => major::FAILURE,
             },
             cause,

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use spnego::oid::{self, Oid};
+use spnego::error::plain;
 
 use super::{Configured, Level, files};
 
@@ -88,7 +89,7 @@ fn read(paths: &[PathBuf]) -> Configured {
                 configured.lines.extend(lines);
             }
             Err(error) => {
-                let problem = format!("{} cannot be read: {error}", file.display());
+                let problem = format!("{} cannot be read: {}", file.display(), plain(&error));
                 configured.problems.push((Level::Warning, problem));
             }
         }
