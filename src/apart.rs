@@ -18,7 +18,7 @@ pub(super) struct Apart {
     glue: &'static Mechglue,
     /// GSS_C_BOTH, GSS_C_INITIATE or GSS_C_ACCEPT.
     usage: c_int,
-    acquired: OnceLock<Result<Cred, MechError>>,
+    acquired: OnceLock<Cred>,
 }
 
 impl Apart {
@@ -53,19 +53,20 @@ impl Apart {
         Ok(Self {
             glue,
             usage: how.usage,
-            acquired: OnceLock::from(Ok(acquired.cred)),
+            acquired: OnceLock::from(acquired.cred),
         })
     }
 
     /// The credential, acquired now if it has not been.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Why there is none now: the next who asks is told anew.
     pub(super) fn cred(&self) -> Result<&Cred, MechError> {
-        self.acquired
-            .get_or_init(|| acquire(self.glue, self.usage))
-            .as_ref()
-            .map_err(Clone::clone)
+        if let Some(acquired) = self.acquired.get() {
+            return Ok(acquired);
+        }
+        let acquired = acquire(self.glue, self.usage)?;
+        Ok(self.acquired.get_or_init(|| acquired))
     }
 
     /// The credential, to be changed.
@@ -73,14 +74,9 @@ impl Apart {
     /// # Errors
     /// Why there is none.
     pub(super) fn cred_mut(&mut self) -> Result<&mut Cred, MechError> {
-        let acquired = self.acquired.take();
-        let acquired = acquired.unwrap_or_else(|| acquire(self.glue, self.usage));
-        self.acquired = OnceLock::from(acquired);
-        match self.acquired.get_mut() {
-            Some(Ok(cred)) => Ok(cred),
-            Some(Err(error)) => Err(error.clone()),
-            None => Err(own::none("it was not acquired")),
-        }
+        self.cred()?;
+        let acquired = self.acquired.get_mut();
+        acquired.ok_or_else(|| own::none("it was not acquired"))
     }
 
     /// The credential for good.
@@ -89,7 +85,7 @@ impl Apart {
     /// Why there is none.
     pub(super) fn into_cred(self) -> Result<Cred, MechError> {
         match self.acquired.into_inner() {
-            Some(acquired) => acquired,
+            Some(acquired) => Ok(acquired),
             None => acquire(self.glue, self.usage),
         }
     }
@@ -100,7 +96,7 @@ impl Apart {
     /// Why there is none.
     pub(super) fn vouch(&self) -> Result<(), MechError> {
         match self.acquired.get() {
-            Some(acquired) => acquired.as_ref().map(drop).map_err(Clone::clone),
+            Some(_) => Ok(()),
             None => availability::ntlm(self.glue),
         }
     }

@@ -12,7 +12,6 @@ pub(super) use acquiring::{
     Wanted, acquire_cred, acquire_cred_from, acquire_cred_impersonate_name,
     acquire_cred_with_password, add_cred, add_cred_impersonate_name,
 };
-pub(super) use finding::negotiable;
 pub(super) use inquiring::{inquire_cred, inquire_cred_by_mech};
 pub(super) use keeping::{
     export_cred, import_cred, import_cred_by_mech, store_cred, store_cred_into,
@@ -27,7 +26,7 @@ use gssapi::sys::{GSS_C_ACCEPT, GSS_C_INITIATE};
 use gssapi::{Mechglue, owned};
 use spnego::error::{Error, MechError, major};
 use spnego::oid::{self, Oid};
-use spnego::policy::{self, Current, InForce};
+use spnego::policy::{Current, InForce};
 use std::ffi::c_int;
 use std::ops::Deref;
 use std::sync::{Arc, RwLock};
@@ -86,6 +85,7 @@ impl Deref for Shared {
 impl Credential {
     /// `mechs` are those of the glue's credential.
     fn new(
+        policy: Current,
         cred: Option<owned::Cred>,
         mut mechs: Vec<Oid>,
         users: Option<Users>,
@@ -94,7 +94,6 @@ impl Credential {
         if (users.is_some() || apart.is_some()) && !mechs.contains(&oid::NTLMSSP) {
             mechs.push(oid::NTLMSSP);
         }
-        let policy = policy::current();
         Self {
             cred,
             apart,

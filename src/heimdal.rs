@@ -50,13 +50,7 @@ pub(super) fn acquire_cred_ext(
         source: Source::Password(secret.bytes()),
     };
     let (actual, mut time_rec) = (OutOidSet::nowhere(), 0);
-    wanted.acquire(
-        glue,
-        &credential::negotiable(glue),
-        cred,
-        actual,
-        Out::to(&mut time_rec),
-    )
+    wanted.acquire(glue, None, cred, actual, Out::to(&mut time_rec))
 }
 
 /// An element of an exported credential: the mechanism's identifier, then what the mechanism wrote,

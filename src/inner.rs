@@ -14,7 +14,7 @@ use gssapi::sys::{
     GSS_C_ACCEPT, GSS_C_CHANNEL_BOUND_FLAG, GSS_C_DELEG_FLAG, GSS_C_INITIATE, GSS_C_INTEG_FLAG,
     GSS_C_MUTUAL_FLAG,
 };
-use gssapi::{Mechglue, kerberos};
+use gssapi::{Mechglue, catalog, kerberos};
 use ntlm::TargetFit;
 use spnego::advice::{Trouble, advised};
 use spnego::error::{Cause, Error, MechError, major};
@@ -137,6 +137,8 @@ fn in_force(glue: &'static Mechglue, side: Side<'_>, credential: Option<&Credent
 #[derive(Default)]
 struct Acquisitions {
     creds: Vec<(Oid, Cred)>,
+    /// The glue's mechanisms when they were first needed.
+    of_glue: Option<Arc<[Oid]>>,
     /// What has passed in a context of the glue's NTLM.
     passing: ntlm::Passing,
     users: Option<Box<Users>>,
@@ -248,9 +250,16 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// The glue's mechanisms, as they are found at first in a context.
+    fn of_glue(&mut self) -> &Arc<[Oid]> {
+        let found = || catalog::available(self.glue);
+        self.acquired.of_glue.get_or_insert_with(found)
+    }
+
     /// Whether NTLM is ours to speak in this context.
-    fn speaks_ntlm(&self) -> bool {
-        own::serves(self.glue, self.in_force.terms().ntlm)
+    fn speaks_ntlm(&mut self) -> bool {
+        let provider = self.in_force.terms().ntlm;
+        own::serves(self.of_glue(), provider)
     }
 
     /// What is asked of a mechanism: what the caller asks for, and what a rule requires.
@@ -360,7 +369,9 @@ impl<'a> Call<'a> {
     /// Get hold of the users of our own NTLM, once in a context.
     fn hold_users(&mut self) -> Result<(), MechError> {
         if self.credential.is_none() && self.acquired.users.is_none() {
-            self.acquired.users = Some(Box::new(Users::by_default(self.usage())?));
+            let users = Users::by_default(self.usage());
+            let users = users.map_err(|error| own::named_by(self.in_force.policy(), error))?;
+            self.acquired.users = Some(Box::new(users));
         }
         Ok(())
     }
@@ -581,7 +592,7 @@ impl<'a> Call<'a> {
                 }
                 if mech == oid::NTLMSSP && matches!(step, Step::Done(_)) {
                     let target = ntlm::Target::of(token);
-                    let fit = target.fit(&self.as_acceptor(), own::host());
+                    let fit = target.fit(&self.as_acceptor(), &own::host());
                     trace!(NtlmTarget {
                         target: target.name(),
                         fit: fit.words(),
@@ -612,8 +623,9 @@ impl Mechs for Call<'_> {
         match self.credential {
             Some(credential) => credential.usable_under(self.in_force),
             None => {
-                let available = own::available(self.glue, self.in_force.policy());
-                self.in_force.order(available).into()
+                let (glue, in_force) = (self.glue, self.in_force);
+                let available = own::available(glue, self.of_glue(), in_force.policy());
+                in_force.order(available).into()
             }
         }
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Whether Cyrus SASL's module for GSS-API is loaded.
 ///
-/// The libraries are looked through again only after one was loaded.
+/// The libraries are looked through again only after one was loaded or unloaded.
 pub(crate) fn has_cyrus_sasl() -> bool {
     let mut search = Search {
         known: KNOWN.load(Ordering::Relaxed),
@@ -25,14 +25,14 @@ pub(crate) fn has_cyrus_sasl() -> bool {
     found
 }
 
-/// How many libraries had been loaded in this process when they were looked through, times two, and
-/// [`FOUND`].
+/// How many libraries had been loaded and unloaded in this process when they were looked through, times
+/// two, and [`FOUND`].
 static KNOWN: AtomicU64 = AtomicU64::new(0);
 const FOUND: u64 = 1;
 
 struct Search {
     known: u64,
-    /// How many libraries have been loaded by now; 0 when nothing is new.
+    /// How many libraries have been loaded and unloaded by now; 0 when nothing is new.
     seen: u64,
     found: bool,
 }
@@ -46,10 +46,11 @@ unsafe extern "C" fn look(info: *mut libc::dl_phdr_info, _: usize, search: *mut 
     let (Some(info), Some(search)) = (info, search) else {
         return 1;
     };
-    if search.known >> 1 == info.dlpi_adds {
+    let changes = info.dlpi_adds.wrapping_add(info.dlpi_subs);
+    if search.known >> 1 == changes {
         return 1;
     }
-    search.seen = info.dlpi_adds;
+    search.seen = changes;
     if info.dlpi_name.is_null() {
         return 0;
     }

@@ -13,24 +13,25 @@ use super::name::Name;
 use gssapi::machine::host_name;
 use gssapi::sys::GSS_C_MUTUAL_FLAG;
 use gssapi::{Mechglue, catalog};
-use ntlm::{Accept, Acceptor, ChannelBindings, Initiate, Ntlm};
-use spnego::error::{Error, MechError};
+use ntlm::{Accept, Acceptor, ChannelBindings, Host, Initiate, Ntlm};
+use spnego::error::{Cause, Error, MechError};
 use spnego::negotiate::{Mech, Step};
 use spnego::oid::{self, Oid};
 use spnego::policy::{NtlmProvider, Policy};
 
-/// Whether NTLM is ours to speak: the glue has none, or the configuration prefers ours.
-pub(crate) fn serves(glue: &'static Mechglue, provider: NtlmProvider) -> bool {
+/// Whether NTLM is ours to speak beside the glue's mechanisms: it has none, or the configuration
+/// prefers ours.
+pub(crate) fn serves(of_glue: &[Oid], provider: NtlmProvider) -> bool {
     match provider {
-        NtlmProvider::System => !known(glue),
+        NtlmProvider::System => !of_glue.contains(&oid::NTLMSSP),
         NtlmProvider::Own => true,
         NtlmProvider::Off => false,
     }
 }
 
 /// Whether NTLM is ours, and the glue's, in any context that there may be under a policy.
-pub(crate) fn providers(glue: &'static Mechglue, policy: &Policy) -> (bool, bool) {
-    let is_known = known(glue);
+pub(crate) fn providers(of_glue: &[Oid], policy: &Policy) -> (bool, bool) {
+    let is_known = of_glue.contains(&oid::NTLMSSP);
     let (system, own) = (
         policy.uses(NtlmProvider::System),
         policy.uses(NtlmProvider::Own),
@@ -40,8 +41,8 @@ pub(crate) fn providers(glue: &'static Mechglue, policy: &Policy) -> (bool, bool
 
 /// The mechanisms that can be negotiated, the glue's and ours; of them, those that are only for
 /// whoever names them, when the policy does.
-pub(crate) fn available(glue: &'static Mechglue, policy: &Policy) -> Vec<Oid> {
-    let mut mechs = catalog::available(glue).to_vec();
+pub(crate) fn available(glue: &'static Mechglue, of_glue: &[Oid], policy: &Policy) -> Vec<Oid> {
+    let mut mechs = of_glue.to_vec();
     // Ours is there where the glue has none; whether any is used, the policy says.
     if !mechs.contains(&oid::NTLMSSP) {
         mechs.push(oid::NTLMSSP);
@@ -55,6 +56,16 @@ pub(crate) fn available(glue: &'static Mechglue, policy: &Policy) -> Vec<Oid> {
 /// That NTLM is not to be used here, and why.
 pub(crate) fn none(reason: &str) -> MechError {
     unusable(&oid::NTLMSSP, reason)
+}
+
+/// Why our own NTLM is not to be used, where the policy speaks of it: then it is no longer news that
+/// nothing is configured for it.
+pub(crate) fn named_by(policy: &Policy, mut error: MechError) -> MechError {
+    let is_named = policy.uses(NtlmProvider::Own) || policy.names(&oid::NTLMSSP);
+    if is_named && error.cause == Cause::NotConfigured {
+        error.cause = Cause::Unusable;
+    }
+    error
 }
 
 /// A context of our own NTLM, and what its caller asked of it.
@@ -85,7 +96,7 @@ impl Own {
             credential: users.initiator()?,
             target,
             bindings,
-            host: host(),
+            host: &host(),
             machine: &ThisMachine,
             context_flags: flags,
         })?;
@@ -108,7 +119,7 @@ impl Own {
         acceptor: Acceptor<'_>,
         token: &[u8],
     ) -> Result<(Self, Step<Vec<u8>>), MechError> {
-        let (ntlm, step) = Ntlm::accept(token, &accepting(users, acceptor)?)?;
+        let (ntlm, step) = Ntlm::accept(token, &accepting(users, acceptor, &host())?)?;
         let started = Self {
             ntlm,
             wants_mutual: false,
@@ -130,11 +141,12 @@ impl Own {
         token: &[u8],
     ) -> Result<Step<Vec<u8>>, MechError> {
         let target = self.ntlm.target().map(str::to_owned);
+        let host = host();
         let call = Initiate {
             credential: users.initiator()?,
             target: target.as_deref(),
             bindings,
-            host: host(),
+            host: &host,
             machine: &ThisMachine,
             context_flags: flags,
         };
@@ -152,7 +164,7 @@ impl Own {
         token: &[u8],
     ) -> Result<Step<Vec<u8>>, MechError> {
         self.ntlm
-            .continue_accept(token, &accepting(users, acceptor)?)
+            .continue_accept(token, &accepting(users, acceptor, &host())?)
     }
 
     /// The mechanism's context.
@@ -310,10 +322,14 @@ fn unenveloped(token: &[u8]) -> &[u8] {
         .unwrap_or(token)
 }
 
-fn accepting<'a>(users: &'a Users, acceptor: Acceptor<'a>) -> Result<Accept<'a>, MechError> {
+fn accepting<'a>(
+    users: &'a Users,
+    acceptor: Acceptor<'a>,
+    host: &'a Host,
+) -> Result<Accept<'a>, MechError> {
     Ok(Accept {
         accounts: users.accounts()?,
-        host: host(),
+        host,
         acceptor,
         require_mic: true,
     })
@@ -383,7 +399,7 @@ mod tests {
             credential: users.unwrap().initiator().unwrap(),
             target: Some("HTTP/localhost"),
             bindings: None,
-            host: host(),
+            host: &host(),
             machine: &ThisMachine,
             context_flags: 0,
         })

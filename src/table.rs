@@ -444,7 +444,7 @@ surface! {
 fn configure() {
     panics::keep_off_descriptors();
     policy::install(environment::variable);
-    policy::follow(environment::seconds);
+    policy::follow(environment::is_set_to);
     trace::install(environment::unsignalled);
     // What panics there would panic again in the first call that needs it, and fail that.
     let _ = panics::caught(policy::prepare);

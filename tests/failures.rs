@@ -460,10 +460,23 @@ fn rows() -> Vec<Row> {
             "NTLM has nobody to sign in as",
             &[(
                 Client,
-                "ntlmssp: no user: NTLM_USER_FILE is not set",
+                "ntlmssp: not configured: NTLM_USER_FILE is not set",
                 Trouble::OwnNtlmUsers,
             )],
             finds("NTLM_USER_FILE is not set", Trouble::OwnNtlmUsers),
+        ),
+        row(
+            "ntlm_with_an_empty_user_file_variable",
+            "NTLM_USER_FILE is set to nothing",
+            &[(
+                Client,
+                "ntlmssp: no user: NTLM_USER_FILE is set and names no file",
+                Trouble::EmptyUserFile,
+            )],
+            finds(
+                "NTLM_USER_FILE is set and names no file",
+                Trouble::EmptyUserFile,
+            ),
         ),
         row(
             "ntlm_with_a_missing_user_file",
@@ -484,7 +497,7 @@ fn rows() -> Vec<Row> {
             &[
                 (
                     ServerTrace,
-                    "ntlmssp: dropped: no user: NTLM_USER_FILE is not set",
+                    "ntlmssp: dropped: not configured: NTLM_USER_FILE is not set",
                     Trouble::OwnNtlmUsers,
                 ),
                 (
@@ -1276,9 +1289,25 @@ fn ntlm_without_a_user_file() {
     let (realm, row) = begin!("ntlm_without_a_user_file");
     let apache = Site::new(realm).with_ntlm(NTLM).start();
     let curl = Curl::new(realm).without_tickets().without("NTLM_USER_FILE");
+    // Nothing is said of NTLM where nobody speaks of it.
+    let unasked = curl.get(&apache.url());
+    assert!(!unasked.said.contains("ntlmssp"), "{}", unasked.said);
+    let curl = curl.env("GSS_SPNEGO_MECHS", "ntlmssp");
     row.is_said(&curl.get(&apache.url()), &apache);
     row.doctor_finds(
         &Curl::new(realm).without("NTLM_USER_FILE"),
+        "HTTP@localhost",
+    );
+}
+
+#[test]
+fn ntlm_with_an_empty_user_file_variable() {
+    let (realm, row) = begin!("ntlm_with_an_empty_user_file_variable");
+    let apache = Site::new(realm).with_ntlm(NTLM).start();
+    let curl = Curl::new(realm).without_tickets().env("NTLM_USER_FILE", "");
+    row.is_said(&curl.get(&apache.url()), &apache);
+    row.doctor_finds(
+        &Curl::new(realm).env("NTLM_USER_FILE", ""),
         "HTTP@localhost",
     );
 }

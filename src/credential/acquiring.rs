@@ -1,7 +1,7 @@
 //! The calls that acquire a credential, or add an element to one.
 #![forbid(unsafe_code)]
 
-use super::finding::{acquire, negotiable};
+use super::finding::acquire;
 use super::{NO_CREDENTIAL, Shared, roles};
 use crate::name::Name;
 use crate::telling;
@@ -26,11 +26,11 @@ pub(crate) struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    /// Acquire a credential, and tell of it.
+    /// Acquire a credential for these mechanisms, `None`: for all, and tell of it.
     pub(crate) fn acquire(
         self,
         glue: &'static Mechglue,
-        mechs: &[Oid],
+        mechs: Option<&[Oid]>,
         mut cred: OutHandle<'_, Shared>,
         mut actual: OutOidSet<'_>,
         mut time_rec: Out<'_, u32>,
@@ -76,7 +76,7 @@ pub(crate) fn acquire_cred(
         usage,
         source: Source::Store(Store::NONE),
     };
-    wanted.acquire(glue, &negotiable(glue), cred, actual, time_rec)
+    wanted.acquire(glue, None, cred, actual, time_rec)
 }
 
 #[expect(
@@ -100,7 +100,7 @@ pub(crate) fn acquire_cred_from(
         usage,
         source: Source::Store(store),
     };
-    wanted.acquire(glue, &negotiable(glue), cred, actual, time_rec)
+    wanted.acquire(glue, None, cred, actual, time_rec)
 }
 
 #[expect(
@@ -124,7 +124,7 @@ pub(crate) fn acquire_cred_with_password(
         usage,
         source: Source::Password(password.bytes()),
     };
-    wanted.acquire(glue, &negotiable(glue), cred, actual, time_rec)
+    wanted.acquire(glue, None, cred, actual, time_rec)
 }
 
 #[expect(
@@ -150,7 +150,7 @@ pub(crate) fn acquire_cred_impersonate_name(
         usage,
         source,
     };
-    wanted.acquire(glue, &impersonator.mechs, cred, actual, time_rec)
+    wanted.acquire(glue, Some(&impersonator.mechs), cred, actual, time_rec)
 }
 
 /// Add an element to a credential. There is one element for each mechanism, and this mechanism's
@@ -182,7 +182,7 @@ pub(crate) fn add_cred(
         initiator: (initiator_lifetime, initiator_time_rec),
         acceptor: (acceptor_lifetime, acceptor_time_rec),
     };
-    element.acquire(glue, &negotiable(glue), output, actual)
+    element.acquire(glue, None, output, actual)
 }
 
 /// As [`add_cred`], for a name that the impersonator may act for.
@@ -215,7 +215,7 @@ pub(crate) fn add_cred_impersonate_name(
         initiator: (initiator_lifetime, initiator_time_rec),
         acceptor: (acceptor_lifetime, acceptor_time_rec),
     };
-    element.acquire(glue, &impersonator.mechs, output, actual)
+    element.acquire(glue, Some(&impersonator.mechs), output, actual)
 }
 
 /// An element to add: for each role how long it is asked to last, and where the time that it does
@@ -232,7 +232,7 @@ impl Element<'_> {
     fn acquire(
         mut self,
         glue: &'static Mechglue,
-        mechs: &[Oid],
+        mechs: Option<&[Oid]>,
         cred: OutHandle<'_, Shared>,
         actual: OutOidSet<'_>,
     ) -> Status {

@@ -10,7 +10,7 @@ use crate::name::Name;
 use crate::own::{self, Users};
 use gssapi::mech::{self, Acquire, Acquired, Source};
 use gssapi::sys::{GSS_C_ACCEPT, GSS_C_INITIATE};
-use gssapi::{Mechglue, call, kerberos, owned};
+use gssapi::{Mechglue, call, catalog, kerberos, owned};
 use spnego::advice::{Trouble, advised};
 use spnego::error::{Cause, Error, MechError};
 use spnego::oid::{self, Oid};
@@ -18,22 +18,29 @@ use spnego::policy;
 use spnego::trace;
 use std::ffi::c_int;
 
-/// Acquire for every mechanism that may be negotiated, and on failure say why for each.
+/// Acquire for these mechanisms, `None`: for every one that may be negotiated; and on failure say why
+/// for each.
 pub(super) fn acquire(
     glue: &'static Mechglue,
-    mechs: &[Oid],
+    mechs: Option<&[Oid]>,
     name: Option<&Name>,
     how: Acquire<'_>,
 ) -> Result<(Credential, u32), Error> {
     let policy = policy::current();
-    let allowed = policy.order_for_any(mechs.to_vec());
-    let (ours, of_the_glue) = own::providers(glue, &policy);
+    let of_glue = catalog::available(glue);
+    let mechs = match mechs {
+        Some(mechs) => mechs.to_vec(),
+        None => own::available(glue, &of_glue, &policy),
+    };
+    let allowed = policy.order_for_any(mechs);
+    let (ours, of_the_glue) = own::providers(&of_glue, &policy);
     let mut considered = Vec::new();
     let mut usable = allowed.clone();
     let mut users = None;
     usable.retain(|mech| {
         let outcome = if *mech == oid::NTLMSSP && ours {
             let found = users_for(glue, name, &how).map(|found| users = Some(found));
+            let found = found.map_err(|error| own::named_by(&policy, error));
             found.map(|()| of_the_glue && worth_asking(glue, mech, &how).is_ok())
         } else {
             worth_asking(glue, mech, &how).map(|()| true)
@@ -58,21 +65,22 @@ pub(super) fn acquire(
     let reasons = match (ask(glue, &usable, how), users) {
         (Ok(acquired), users) => {
             let first = acquired.mechs.first().copied();
-            let mut made = Credential::new(Some(acquired.cred), acquired.mechs, users, apart);
+            let mut made =
+                Credential::new(policy, Some(acquired.cred), acquired.mechs, users, apart);
             made.tells_name = how.name.is_some() || !nameless(glue, how.usage, first);
             made.service = service_of(glue, name, how.usage);
             return Ok((made.without(&allowed, &considered), acquired.lifetime));
         }
         // A password that Kerberos has refused must not become NTLM's.
-        (Err(reasons), Some(users)) if reasons.iter().all(|why| why.cause == Cause::Unusable) => {
-            let mut made = Credential::new(None, Vec::new(), Some(users), apart);
+        (Err(reasons), Some(users)) if reasons.iter().all(|why| why.cause != Cause::Refused) => {
+            let mut made = Credential::new(policy, None, Vec::new(), Some(users), apart);
             made.service = service_of(glue, name, how.usage);
             considered.extend(reasons);
             return Ok((made.without(&allowed, &considered), INDEFINITE));
         }
         (Err(mut reasons), _) => match apart.map(Apart::into_cred) {
             Some(Ok(cred)) => {
-                let mut made = Credential::new(Some(cred), vec![oid::NTLMSSP], None, None);
+                let mut made = Credential::new(policy, Some(cred), vec![oid::NTLMSSP], None, None);
                 made.tells_name = !nameless(glue, how.usage, Some(oid::NTLMSSP));
                 made.service = service_of(glue, name, how.usage);
                 considered.extend(reasons);
@@ -118,17 +126,12 @@ impl Credential {
             None
         };
         let service = service_of(cred.glue(), name.map(Name::of_glue).as_ref(), facts.usage);
-        let mut made = Self::new(Some(cred), negotiable, None, None);
+        let mut made = Self::new(policy::current(), Some(cred), negotiable, None, None);
         made.tells_name = tells_name;
         made.service = service;
         made.source = trace::on().then(|| "the caller's own".into());
         Ok(made)
     }
-}
-
-/// What a credential can be acquired for.
-pub(crate) fn negotiable(glue: &'static Mechglue) -> Vec<Oid> {
-    own::available(glue, &policy::current())
 }
 
 /// Take the glue's NTLM out of what is asked for together, where it is to be acquired later or

@@ -1,7 +1,7 @@
 //! What a credential tells of itself.
 #![forbid(unsafe_code)]
 
-use super::finding::{acquire, negotiable};
+use super::finding::acquire;
 use super::{Credential, Shared, roles};
 use crate::context::INDEFINITE;
 use crate::name::Name;
@@ -31,7 +31,7 @@ pub(crate) fn inquire_cred(
             given.facts(glue, wants_name, wants_mechs)?
         }
         None => {
-            let (default, _) = acquire(glue, &negotiable(glue), None, DEFAULT)?;
+            let (default, _) = acquire(glue, None, None, DEFAULT)?;
             default.facts(glue, wants_name, wants_mechs)?
         }
     };

@@ -7,7 +7,7 @@ use gssapi::owned::Store;
 use gssapi::sys::{GSS_C_ACCEPT, GSS_C_BOTH, GSS_C_INITIATE};
 use ntlm::{AccountSource, Accounts, Credential, UserFile, UserName, find_in_file};
 use spnego::advice::{Trouble, advised};
-use spnego::error::MechError;
+use spnego::error::{Cause, MechError};
 use std::ffi::c_int;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -65,7 +65,10 @@ impl Users {
             From::Password(password) => Self::of_password(wanted.name, None, password),
             From::Store(store) => match Self::of_store(&wanted, store) {
                 Some(found) => found,
-                None => user_file(store).and_then(|file| Self::of_file(&wanted, usage, &file)),
+                None => {
+                    let file = user_file(store)?;
+                    Self::of_file(&wanted, usage, &file)
+                }
             },
         };
         found.map_err(|reason| none(&reason))
@@ -164,16 +167,28 @@ impl Users {
 }
 
 /// The file of users: the store's, or the environment's.
-fn user_file(store: Store<'_>) -> Result<PathBuf, String> {
+fn user_file(store: Store<'_>) -> Result<PathBuf, MechError> {
     if let Some(file) = store.value(KEY_FILE) {
-        return text(file, KEY_FILE).map(PathBuf::from);
+        let file = text(file, KEY_FILE).map(PathBuf::from);
+        return file.map_err(|reason| none(&reason));
     }
-    environment::variable(Accounts::VARIABLE)
-        .map(PathBuf::from)
-        .ok_or_else(|| {
-            let unset = format!("no user: {} is not set", Accounts::VARIABLE);
-            advised(unset, Some(&Trouble::OwnNtlmUsers))
-        })
+    let (words, trouble, cause) = match environment::variable(Accounts::VARIABLE) {
+        Some(file) if !file.is_empty() => return Ok(PathBuf::from(file)),
+        Some(_) => (
+            format!("no user: {} is set and names no file", Accounts::VARIABLE),
+            Trouble::EmptyUserFile,
+            Cause::Unusable,
+        ),
+        None => (
+            format!("not configured: {} is not set", Accounts::VARIABLE),
+            Trouble::OwnNtlmUsers,
+            Cause::NotConfigured,
+        ),
+    };
+    Err(MechError {
+        cause,
+        ..none(&advised(words, Some(&trouble)))
+    })
 }
 
 fn named(name: Option<&UserName>, domain: Option<&[u8]>) -> Result<UserName, String> {

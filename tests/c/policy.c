@@ -7,6 +7,10 @@
  *   held              whether the context that is kept still takes a second leg by the rules it began
  *                     with: it is fed an answer that completes it, and what comes of it is shown
  *   fork TARGET       the first leg in a child process
+ *   set NAME VALUE    an environment variable; without a value, to nothing
+ *   unset NAME        the same, away
+ *   acquire USAGE     a default credential to initiate, to accept, or for both
+ *   keep USAGE        the same, which is kept, and with which contexts begin from now on
  *   load              the library reads its configuration of mechanisms
  *   chroot DIRECTORY  the process goes there; the process must be root's
  *   files N           the process may have N open files
@@ -25,14 +29,17 @@ enum { LEGS = 100, MOST_THREADS = 16 };
 
 static gss_OID mech;
 
+/* What contexts begin with. */
+static gss_cred_id_t held = GSS_C_NO_CREDENTIAL;
+
 static OM_uint32 leg(const char *target, gss_ctx_id_t *context, gss_buffer_t input,
                      gss_buffer_t token, OM_uint32 *minor)
 {
     gss_name_t name = imported(target, "hostbased");
     OM_uint32 ignored, major;
 
-    major = gss_init_sec_context(minor, GSS_C_NO_CREDENTIAL, context, name, mech, 0, 0, NULL,
-                                 input, NULL, token, NULL, NULL);
+    major = gss_init_sec_context(minor, held, context, name, mech, 0, 0, NULL, input, NULL, token,
+                                 NULL, NULL);
     gss_release_name(&ignored, &name);
     return major;
 }
@@ -98,6 +105,21 @@ static void in_child(const char *target)
     waitpid(child, NULL, 0);
 }
 
+static gss_cred_id_t acquire(const char *usage)
+{
+    gss_OID_set_desc mechs = {1, mech};
+    gss_cred_id_t cred = GSS_C_NO_CREDENTIAL;
+    OM_uint32 minor = 0, major;
+    gss_cred_usage_t wanted = strcmp(usage, "initiate") == 0 ? GSS_C_INITIATE
+                              : strcmp(usage, "accept") == 0 ? GSS_C_ACCEPT
+                                                             : GSS_C_BOTH;
+
+    major = gss_acquire_cred(&minor, GSS_C_NO_NAME, GSS_C_INDEFINITE, &mechs, wanted, &cred, NULL,
+                             NULL);
+    show_status(usage, major, minor, mech);
+    return cred;
+}
+
 static void limit_files(int count)
 {
     struct rlimit limit;
@@ -112,7 +134,7 @@ static void limit_files(int count)
 int main(int argc, char **argv)
 {
     gss_ctx_id_t kept = GSS_C_NO_CONTEXT;
-    char order[1024], target[1024];
+    char order[2048], name[1024], target[1024];
     OM_uint32 minor = 0, ignored, major;
     int count;
 
@@ -134,6 +156,19 @@ int main(int argc, char **argv)
                 stop("chroot %s", target);
         } else if (sscanf(order, "files %d", &count) == 1) {
             limit_files(count);
+        } else if (sscanf(order, "set %1023s %1023s", name, target) == 2) {
+            setenv(name, target, 1);
+        } else if (sscanf(order, "set %1023s", name) == 1) {
+            setenv(name, "", 1);
+        } else if (sscanf(order, "unset %1023s", name) == 1) {
+            unsetenv(name);
+        } else if (sscanf(order, "acquire %1023s", target) == 1) {
+            gss_cred_id_t cred = acquire(target);
+
+            gss_release_cred(&ignored, &cred);
+        } else if (sscanf(order, "keep %1023s", target) == 1) {
+            gss_release_cred(&ignored, &held);
+            held = acquire(target);
         } else if (sscanf(order, "threads %d %1023s", &count, target) == 2) {
             in_threads(count, target);
         } else if (sscanf(order, "token %1023s", target) == 1) {
@@ -162,5 +197,6 @@ int main(int argc, char **argv)
         fflush(report);
     }
     gss_delete_sec_context(&ignored, &kept, NULL);
+    gss_release_cred(&ignored, &held);
     return 0;
 }

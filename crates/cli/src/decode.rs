@@ -12,8 +12,8 @@ use clap::Args;
 
 use crate::print::{self, Form, Verdict};
 use dissect::{input, legs};
-use spnego::error::plain;
 use show::Manner;
+use spnego::error::plain;
 
 /// Show every field of a token, and what is wrong with it
 ///

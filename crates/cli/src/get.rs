@@ -19,9 +19,9 @@ use gssapi::system::{Library, Sessions, User};
 use http::client::{Client, Error, Route, Verdict as Said};
 use http::header::{Challenges, Header, Offer};
 use http::{Asker, Flags, Scheme, Version, binding};
-use spnego::error::plain;
 use serde_json::json;
 use spnego::advice::Trouble;
+use spnego::error::plain;
 use spnego::oid;
 use spnego::secret::Secret;
 

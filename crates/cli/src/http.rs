@@ -10,8 +10,8 @@ use std::io::{self, Read, Write};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::header::Field;
-use spnego::error::plain;
 use httparse::{EMPTY_HEADER, Status};
+use spnego::error::plain;
 
 use stream::Stream;
 

@@ -7,8 +7,8 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
-use spnego::error::plain;
 use serde_json::Value;
+use spnego::error::plain;
 
 /// How a subcommand prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

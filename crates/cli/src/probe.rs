@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use gssapi::system::{Library, No, Session, Sessions};
 use http::{Context, Flags};
-use spnego::error::plain;
 use serde_json::{Value, json};
+use spnego::error::plain;
 use spnego::oid::{self, Oid};
 use spnego::role::Role;
 

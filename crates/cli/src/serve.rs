@@ -14,9 +14,9 @@ use gssapi::system::{Library, Sessions, Told};
 use http::header::{Credentials, Header};
 use http::server::{Answer, Bindings, GoodFor, Offer, Server, Settings};
 use http::{Asker, Established, Version, binding};
-use spnego::error::plain;
 use serde_json::{Value, json};
 use spnego::advice::Trouble;
+use spnego::error::plain;
 use spnego::oid;
 use spnego::role::Role;
 

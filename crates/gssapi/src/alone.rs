@@ -14,7 +14,7 @@ use spnego::trace;
 /// Have the policy read as the plugin reads it, which may be in this process as well, or not.
 pub(crate) fn configure() {
     policy::install(environment::variable);
-    policy::follow(environment::seconds);
+    policy::follow(environment::is_set_to);
     trace::install(environment::unsignalled);
 }
 

@@ -6,34 +6,30 @@ use super::{Mechglue, environment};
 use spnego::error::major;
 use spnego::lock::held_briefly;
 use spnego::oid::{self, Oid};
-use std::ffi::OsString;
+use spnego::stamp::{Seen, Stamp};
+use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io;
 use std::path::PathBuf;
 use std::ptr;
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
 
 /// The mechanisms that may be negotiated, in the order of the glue's configuration, Kerberos first.
 ///
-/// Learnt once and kept; the configuration files are looked at again at most once in
-/// [`LOOK_AGAIN_AFTER`], as the glue itself does.
+/// Kept, and compared at each use with what it was made from.
 pub fn available(glue: &'static Mechglue) -> Arc<[Oid]> {
-    let now = environment::seconds();
-    let known = match held_briefly(&glue.catalog.0).as_deref() {
-        Some(Some(fresh)) if now < fresh.next_look => return Arc::clone(&fresh.mechs),
-        known => known.cloned().flatten(),
-    };
+    let known = held_briefly(&glue.catalog.0).and_then(|known| known.clone());
+    if let Some(known) = known.as_ref().filter(|known| known.holds(glue)) {
+        return Arc::clone(&known.mechs);
+    }
     // Reading takes its time, and a fork meanwhile must not leave the catalog locked in the child.
-    let catalog = match known {
-        Some(known) if stamps(&known.sources) == known.stamps => Catalog {
-            next_look: now.saturating_add(LOOK_AGAIN_AFTER),
-            ..known
-        },
-        _ => Catalog::read(glue, now),
+    let Ok(catalog) = Catalog::read(glue, known.as_deref()) else {
+        // The next use reads again.
+        return known.map_or_else(|| [oid::KRB5].into(), |known| Arc::clone(&known.mechs));
     };
     let mechs = Arc::clone(&catalog.mechs);
     if let Some(mut known) = held_briefly(&glue.catalog.0) {
-        *known = Some(catalog);
+        *known = Some(Arc::new(catalog));
     }
     mechs
 }
@@ -46,7 +42,9 @@ pub fn has(glue: &'static Mechglue, mech: &Oid) -> bool {
 
 /// The shared object that is configured for a mechanism, where its line names it by its path.
 pub(super) fn library(glue: &Mechglue, mech: &Oid) -> Option<PathBuf> {
-    let texts = sources(glue)
+    let named = environment::variable(ONLY_FILE);
+    let texts = files(glue, named.as_deref())
+        .unwrap_or_default()
         .into_iter()
         .filter_map(|file| fs::read_to_string(file).ok());
     let line_of = |text: String| {
@@ -58,7 +56,7 @@ pub(super) fn library(glue: &Mechglue, mech: &Oid) -> Option<PathBuf> {
 }
 
 /// What was learnt of one glue's mechanisms.
-pub(super) struct Known(Mutex<Option<Catalog>>);
+pub(super) struct Known(Mutex<Option<Arc<Catalog>>>);
 
 impl Known {
     /// Before anything is learnt.
@@ -67,56 +65,104 @@ impl Known {
     }
 }
 
-#[derive(Clone)]
 struct Catalog {
     mechs: Arc<[Oid]>,
-    sources: Vec<PathBuf>,
-    stamps: Vec<Option<SystemTime>>,
-    /// When to look at the files again, by [`environment::seconds`].
-    next_look: u64,
+    made_from: Sources,
+    /// When the glue did not have all that its files name, and may not have looked at them since they
+    /// changed: it does so once in each second of the clock.
+    incomplete_in: Option<i64>,
+}
+
+/// What a catalog is made from.
+#[derive(PartialEq, Eq)]
+struct Sources {
+    /// What [`ONLY_FILE`] says.
+    named: Option<OsString>,
+    files: Vec<(PathBuf, Seen)>,
 }
 
 impl Catalog {
-    fn read(glue: &'static Mechglue, now: u64) -> Self {
-        let sources = sources(glue);
-        let stamps = stamps(&sources);
+    fn holds(&self, glue: &Mechglue) -> bool {
+        let is_due = |second: i64| second != environment::wall_seconds();
+        self.made_from.hold(glue) && !self.incomplete_in.is_some_and(is_due)
+    }
+
+    /// What the files say, unless they cannot be read for lack of something that other files need as
+    /// well.
+    fn read(glue: &'static Mechglue, known: Option<&Self>) -> io::Result<Self> {
+        let now = environment::wall_seconds();
+        let made_from = Sources::of(glue)?;
         let mut mechs = vec![oid::KRB5];
-        for file in sources
-            .iter()
-            .filter(|file| file.extension().is_some() || file.is_file())
-        {
-            let Ok(text) = fs::read_to_string(file) else {
-                continue;
+        let mut is_complete = true;
+        let is_file = |file: &&PathBuf| file.extension().is_some() || file.is_file();
+        for file in made_from.files.iter().map(|(file, _)| file).filter(is_file) {
+            let text = match fs::read_to_string(file) {
+                Ok(text) => text,
+                Err(error) if is_of_process(&error) => return Err(error),
+                Err(_) => continue,
             };
             for mech in text.lines().filter_map(configured) {
-                if !mechs.contains(&mech) && negotiable(glue, &mech) {
-                    mechs.push(mech);
+                if mechs.contains(&mech) {
+                    continue;
+                }
+                match negotiable(glue, &mech) {
+                    Some(true) => mechs.push(mech),
+                    Some(false) => {}
+                    None => is_complete = false,
                 }
             }
         }
-        Self {
+        // What it does not have in a later second either, it cannot load.
+        let was_asked_before = known.is_some_and(|known| {
+            known.made_from == made_from && known.incomplete_in.is_none_or(|second| second < now)
+        });
+        Ok(Self {
             mechs: mechs.into(),
-            sources,
-            stamps,
-            next_look: now.saturating_add(LOOK_AGAIN_AFTER),
-        }
+            made_from,
+            incomplete_in: (!is_complete && !was_asked_before).then_some(now),
+        })
+    }
+}
+
+impl Sources {
+    fn of(glue: &Mechglue) -> io::Result<Self> {
+        let named = environment::variable(ONLY_FILE).filter(|_| !glue.is_heimdal());
+        // Stamped before they are read.
+        let files = files(glue, named.as_deref())?
+            .into_iter()
+            .map(|file| (Seen::at(&file), file))
+            .map(|(seen, file)| (file, seen));
+        Ok(Self {
+            files: files.collect(),
+            named,
+        })
+    }
+
+    fn hold(&self, glue: &Mechglue) -> bool {
+        (glue.is_heimdal() || environment::is_set_to(ONLY_FILE, self.named.as_deref()))
+            && self
+                .files
+                .iter()
+                .all(|(file, seen)| seen.is_still(Stamp::at(file)))
     }
 }
 
 /// The files the glue reads, and the directory whose change means that there are others.
-fn sources(glue: &Mechglue) -> Vec<PathBuf> {
+fn files(glue: &Mechglue, named: Option<&OsStr>) -> io::Result<Vec<PathBuf>> {
     if glue.is_heimdal() {
-        return vec![PathBuf::from(MAIN)];
+        return Ok(vec![PathBuf::from(MAIN)]);
     }
-    if let Some(only) = environment::variable("GSS_MECH_CONFIG") {
-        return vec![PathBuf::from(only)];
+    if let Some(only) = named {
+        return Ok(vec![PathBuf::from(only)]);
     }
-    let mut fragments: Vec<OsString> = fs::read_dir(FRAGMENTS)
-        .map(|entries| entries.flatten().map(|entry| entry.file_name()).collect())
-        .unwrap_or_default();
+    let mut fragments: Vec<OsString> = match fs::read_dir(FRAGMENTS) {
+        Ok(entries) => entries.flatten().map(|entry| entry.file_name()).collect(),
+        Err(error) if is_of_process(&error) => return Err(error),
+        Err(_) => Vec::new(),
+    };
     fragments.retain(|name| name.to_string_lossy().ends_with(".conf"));
     fragments.sort();
-    [MAIN, FRAGMENTS]
+    Ok([MAIN, FRAGMENTS]
         .map(PathBuf::from)
         .into_iter()
         .chain(
@@ -124,14 +170,15 @@ fn sources(glue: &Mechglue) -> Vec<PathBuf> {
                 .into_iter()
                 .map(|name| PathBuf::from(FRAGMENTS).join(name)),
         )
-        .collect()
+        .collect())
 }
 
-fn stamps(sources: &[PathBuf]) -> Vec<Option<SystemTime>> {
-    sources
-        .iter()
-        .map(|path| fs::metadata(path).and_then(|meta| meta.modified()).ok())
-        .collect()
+/// Whether an error is no word on a file: the process has too many open, or the machine no memory.
+fn is_of_process(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM)
+    )
 }
 
 /// The mechanism that a line configures: `name oid library [kernel module] [[options]] [<type>]`.
@@ -147,21 +194,20 @@ fn configured(line: &str) -> Option<Oid> {
 
 /// Whether a configured mechanism may be negotiated by default (RFC 5587): not a negotiation
 /// mechanism itself, not deprecated, not withheld from default lists. NTLM's answer is known, and
-/// it is the one that is dear to load; IAKERB is for whoever names it.
-fn negotiable(glue: &'static Mechglue, mech: &Oid) -> bool {
-    match *mech {
+/// it is the one that is dear to load; IAKERB is for whoever names it. `None`: the glue does not have
+/// it.
+fn negotiable(glue: &'static Mechglue, mech: &Oid) -> Option<bool> {
+    Some(match *mech {
         // Heimdal's own NTLM has no mechListMIC, and accepts only through a KDC's digest service.
         oid::NTLMSSP => !glue.is_heimdal(),
         oid::SPNEGO | oid::OURS | oid::NEGOEX | oid::IAKERB | oid::LATE_FALLBACK => false,
         _ => {
-            let attributes = attributes(glue, mech);
-            attributes.is_some_and(|attributes| {
-                !WITHHELD
-                    .iter()
-                    .any(|withheld| attributes.contains(withheld))
-            })
+            let attributes = attributes(glue, mech)?;
+            !WITHHELD
+                .iter()
+                .any(|withheld| attributes.contains(withheld))
         }
-    }
+    })
 }
 
 /// The RFC 5587 attributes of an inner mechanism; empty when it tells none, `None` when the glue has
@@ -179,9 +225,8 @@ fn attributes(glue: &'static Mechglue, mech: &Oid) -> Option<Vec<Oid>> {
     (status & major::ERRORS != major::BAD_MECH).then(|| known.unwrap_or_default())
 }
 
-/// How long what was learnt is believed, in seconds, without looking at the files again.
-const LOOK_AGAIN_AFTER: u64 = 1;
-
+/// The environment variable that names the only file that MIT's glue reads.
+const ONLY_FILE: &str = "GSS_MECH_CONFIG";
 const MAIN: &str = "/etc/gss/mech";
 const FRAGMENTS: &str = "/etc/gss/mech.d";
 

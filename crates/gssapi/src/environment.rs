@@ -1,9 +1,9 @@
-//! The environment as a setuid program may read it: not at all. A clock that costs nothing. And
-//! writing without the signals that a write may bring.
+//! The environment as a setuid program may read it: not at all. Whose process this is, where, and
+//! when. And writing without the signals that a write may bring.
 
-use std::ffi::{CStr, CString, OsString, c_char, c_int};
+use std::ffi::{CStr, OsStr, OsString, c_char, c_int};
 use std::io;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::OsStrExt;
 use std::{mem, ptr};
 
 unsafe extern "C" {
@@ -14,28 +14,48 @@ unsafe extern "C" {
 /// The value of an environment variable; `None` when unset, and always in a program that runs with
 /// more rights than its user (`secure_getenv`).
 pub fn variable(name: &str) -> Option<OsString> {
-    let name = CString::new(name).ok()?;
-    // SAFETY: the argument is NUL-terminated.
-    let value = unsafe { secure_getenv(name.as_ptr()) };
-    if value.is_null() {
-        return None;
-    }
-    // SAFETY: getenv's result is a NUL-terminated string that stays until the variable is changed;
-    // it is copied at once, as every reader of the environment must.
-    let value = unsafe { CStr::from_ptr(value) };
-    Some(OsString::from_vec(value.to_bytes().to_vec()))
+    with_value(name, |value| value.map(OsStr::to_owned))
 }
 
-/// Seconds of a clock that never goes back, as of the last tick: CLOCK_MONOTONIC_COARSE, read
-/// without a system call.
-pub fn seconds() -> u64 {
+/// Whether a variable has this value now, `None` for none; nothing is copied.
+pub fn is_set_to(name: &str, value: Option<&OsStr>) -> bool {
+    with_value(name, |now| now == value)
+}
+
+/// Look at the value of a variable, of a name of up to [`LONGEST_NAME`] octets.
+fn with_value<T>(name: &str, look: impl FnOnce(Option<&OsStr>) -> T) -> T {
+    let mut terminated = [0; LONGEST_NAME + 1];
+    match terminated.get_mut(..name.len()) {
+        Some(room) if name.len() <= LONGEST_NAME => room.copy_from_slice(name.as_bytes()),
+        _ => return look(None),
+    }
+    // SAFETY: the argument is NUL-terminated.
+    let value = unsafe { secure_getenv(terminated.as_ptr().cast()) };
+    if value.is_null() {
+        return look(None);
+    }
+    // SAFETY: getenv's result is a NUL-terminated string that stays until the variable is changed;
+    // it is looked at at once, as by every reader of the environment.
+    let value = unsafe { CStr::from_ptr(value) };
+    look(Some(OsStr::from_bytes(value.to_bytes())))
+}
+
+/// Seconds of the clock by which MIT's glue looks at its configuration once in each: as of the last
+/// tick, without a system call.
+pub(super) fn wall_seconds() -> i64 {
     let mut now = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
     // SAFETY: the out is a local. It fails only for a clock that is not there, and stays zero then.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut now) };
-    now.tv_sec.unsigned_abs()
+    unsafe { libc::clock_gettime(libc::CLOCK_REALTIME_COARSE, &raw mut now) };
+    now.tv_sec
+}
+
+/// Whose process this is, by its effective user.
+pub fn user() -> u32 {
+    // SAFETY: it cannot fail.
+    unsafe { libc::geteuid() }
 }
 
 /// Write what is not the host program's business: where nobody reads any more (SIGPIPE), or a file
@@ -93,3 +113,9 @@ fn take(signal: c_int) {
 
 /// The signals that come of writing, to the thread that writes.
 const BY_WRITES: [c_int; 2] = [libc::SIGPIPE, libc::SIGXFSZ];
+
+/// The variable that names the file of NTLM's users, to gss-ntlmssp and to our own NTLM.
+pub const NTLM_USERS: &str = "NTLM_USER_FILE";
+
+/// The longest name of a variable that is asked for.
+const LONGEST_NAME: usize = 63;

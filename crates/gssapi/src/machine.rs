@@ -5,10 +5,17 @@ use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::{fs, ptr};
 
-/// The host name, as the kernel has it.
+/// What this machine calls itself; empty when it does not say.
 pub fn host_name() -> String {
-    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    name.trim().to_owned()
+    // SAFETY: plain memory, which is filled below.
+    let mut names: libc::utsname = unsafe { std::mem::zeroed() };
+    // SAFETY: the out is a local.
+    if unsafe { libc::uname(&raw mut names) } != 0 {
+        return String::new();
+    }
+    // SAFETY: the kernel's strings are NUL-terminated within their arrays.
+    let name = unsafe { std::ffi::CStr::from_ptr(names.nodename.as_ptr()) };
+    name.to_string_lossy().into_owned()
 }
 
 /// The host name, its first label, and what the lines of /etc/hosts with one of them have besides.

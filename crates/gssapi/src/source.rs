@@ -17,10 +17,13 @@ pub fn key_table() -> String {
 
 /// The users of NTLM.
 pub fn ntlm_users() -> String {
-    environment::variable("NTLM_USER_FILE").map_or_else(
-        || "not named (NTLM_USER_FILE is not set)".to_owned(),
-        |file| format!("{} (NTLM_USER_FILE)", file.to_string_lossy()),
-    )
+    match environment::variable(environment::NTLM_USERS) {
+        None => format!("not named ({} is not set)", environment::NTLM_USERS),
+        Some(file) if file.is_empty() => {
+            format!("not named ({} is empty)", environment::NTLM_USERS)
+        }
+        Some(file) => format!("{} ({})", file.to_string_lossy(), environment::NTLM_USERS),
+    }
 }
 
 fn found(ask: impl FnOnce(&Context<'_>) -> Option<String>, variable: &str) -> String {

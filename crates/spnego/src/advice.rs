@@ -80,6 +80,8 @@ pub enum Trouble {
     NtlmUsers,
     /// The same by our own, which knows no winbind.
     OwnNtlmUsers,
+    /// The variable that names NTLM's users is set and names none.
+    EmptyUserFile,
     /// NTLM's password is not that of the account.
     NtlmPassword,
     /// The acceptor has no such account for NTLM.
@@ -347,6 +349,9 @@ impl fmt::Display for Trouble {
             }
             Self::NtlmUsers => {
                 "name a file with a line DOMAIN:user:password by NTLM_USER_FILE, or let winbind run"
+            }
+            Self::EmptyUserFile => {
+                "have NTLM_USER_FILE name a file with a line DOMAIN:user:password, or unset it"
             }
             Self::OwnNtlmUsers => "name a file with a line DOMAIN:user:password by NTLM_USER_FILE",
             Self::NtlmPassword => {

@@ -13,6 +13,7 @@ pub mod oid;
 pub mod policy;
 pub mod role;
 pub mod secret;
+pub mod stamp;
 pub mod trace;
 // Octets.
 pub mod wire;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Each module and its floor. Those of one floor stand beside each other and may not name one
 /// another, except on the ground, which is one vocabulary.
-const ROOMS: [(&str, u8); 13] = [
+const ROOMS: [(&str, u8); 14] = [
     ("advice", GROUND),
     ("answer", GROUND),
     ("channel", GROUND),
@@ -16,6 +16,7 @@ const ROOMS: [(&str, u8); 13] = [
     ("policy", GROUND),
     ("role", GROUND),
     ("secret", GROUND),
+    ("stamp", GROUND),
     ("trace", GROUND),
     ("wire", 1),
     ("negotiate", 2),

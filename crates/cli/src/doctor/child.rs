@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-use spnego::error::plain;
 use serde_json::{Map, Value};
+use spnego::error::plain;
 
 /// What a child came to.
 pub(crate) enum End {

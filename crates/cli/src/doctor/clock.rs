@@ -6,8 +6,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use spnego::wire::{Malformed, Reader};
 use spnego::error::plain;
+use spnego::wire::{Malformed, Reader};
 
 use super::ticket::{context, integer, sequence};
 

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use spnego::advice::Trouble;
+use spnego::error::plain;
 use spnego::oid;
 use spnego::policy::{
     CONFIG_FILE, CONFIG_VARIABLE, Downgrade, MechPolicy, NtlmProvider, Policy, Terms,
@@ -13,7 +14,7 @@ use spnego::policy::{
 use spnego::role::Role;
 
 use super::machine::Machine;
-use super::{About, Case, Level, Report, Target, files};
+use super::{About, Case, Level, Report, Target};
 use crate::leg;
 
 pub(crate) fn examine(case: &Case<'_>, machine: &Machine, report: &mut Report) {
@@ -198,11 +199,17 @@ fn users(provider: NtlmProvider, machine: &Machine, report: &mut Report) {
         report.add(Level::Note, About::Ntlm, sentence, remedy());
         return;
     };
+    if file.is_empty() {
+        let sentence = "NTLM_USER_FILE is set and names no file".to_owned();
+        let remedy = Some(Trouble::EmptyUserFile.to_string());
+        report.add(Level::Note, About::Ntlm, sentence, remedy);
+        return;
+    }
     let path = Path::new(&file);
     let shown = path.display();
     match path.metadata() {
         Err(error) => {
-            let sentence = format!("NTLM_USER_FILE names {shown}: {}", files::words(&error));
+            let sentence = format!("NTLM_USER_FILE names {shown}: {}", plain(&error));
             report.add(Level::Note, About::Ntlm, sentence, remedy());
         }
         Ok(metadata) if metadata.mode() & 0o077 != 0 => {

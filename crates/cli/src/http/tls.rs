@@ -4,7 +4,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use spnego::error::plain;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
@@ -13,6 +12,7 @@ use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore, ServerConfig,
     ServerConnection, SignatureScheme, StreamOwned,
 };
+use spnego::error::plain;
 
 use super::stream::Stream;
 

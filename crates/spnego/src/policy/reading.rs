@@ -3,13 +3,13 @@
 //! the rest.
 #![forbid(unsafe_code)]
 
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
 use super::condition::{Condition, Program, Target};
-use super::trusted::{self, Owner, Stamp, Unreadable};
+use super::trusted::{self, Owner, Unreadable};
 use super::value::{
     DOWNGRADES, NTLM_PROVIDERS, Requirement, Value, Wrong, each, mechs, octets, one_of,
     requirement, role, trace_format, trace_named, trace_to, yes_or_no,
@@ -18,23 +18,27 @@ use super::{
     CONFIG_FILE, CONFIG_VARIABLE, LONGEST_WORD, MOST_PROBLEMS, MechPolicy, NtlmProvider, Policy,
     Requirements, Rule, Rules, Setting, Terms, excerpt, wrong,
 };
+use crate::stamp::Seen;
 
-/// Where the configuration of this process is, found out once.
+/// Whether an environment variable has a value now, `None` for none.
+pub type IsSetTo = fn(&str, Option<&OsStr>) -> bool;
+
+/// Where the configuration of this process is, as the environment says.
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Source {
-    /// None: no file at all.
-    file: Option<PathBuf>,
-    /// A variable has named the file.
-    named: bool,
+    /// What [`CONFIG_VARIABLE`] says.
+    named: Option<OsString>,
     /// Where paths began when this was found out.
     root: Option<(u64, u64)>,
-    /// The variables that are set, the key that each overrides, and their values.
-    variables: Vec<(&'static str, &'static str, OsString)>,
+    /// What [`VARIABLES`] say.
+    variables: [Option<OsString>; VARIABLES.len()],
 }
 
 /// One state of the configuration.
 pub(super) struct Reading {
     pub(super) policy: Policy,
-    pub(super) stamp: Option<Stamp>,
+    source: Source,
+    pub(super) seen: Option<Seen>,
     /// Whether nothing is wrong with the file.
     sound: bool,
 }
@@ -42,13 +46,13 @@ pub(super) struct Reading {
 impl Reading {
     /// Whether nothing new was read.
     pub(super) fn is_as(&self, known: &Self) -> bool {
-        self.stamp == known.stamp && self.policy == known.policy
+        self.seen == known.seen && self.source == known.source && self.policy == known.policy
     }
 
     /// This one, unless its file is wrong and that of the earlier one was not: then the earlier
     /// one, with what is wrong now.
     pub(super) fn or_keep(self, earlier: &Self) -> Self {
-        if self.sound || !earlier.sound {
+        if self.sound || !earlier.sound || self.source != earlier.source {
             return self;
         }
         Self {
@@ -56,71 +60,85 @@ impl Reading {
                 problems: self.policy.problems,
                 ..earlier.policy.clone()
             },
-            stamp: self.stamp,
             sound: true,
+            ..self
         }
+    }
+
+    /// Whether what this was made from is not as it was, by a look that copies nothing. After a chroot
+    /// a path is another file's, or nothing's, and says nothing.
+    #[inline]
+    pub(super) fn is_outdated(&self, is_set_to: IsSetTo) -> bool {
+        self.source.differs(is_set_to, self.seen.as_ref()) && self.source.root == trusted::root()
     }
 }
 
 impl Source {
     pub(super) fn new(environment: impl Fn(&str) -> Option<OsString>) -> Self {
-        let named = environment(CONFIG_VARIABLE);
-        let variables = VARIABLES.into_iter().filter_map(|(name, key)| {
-            let value = environment(name).filter(|value| !value.is_empty())?;
-            Some((name, key, value))
-        });
         Self {
-            variables: variables.collect(),
-            file: match &named {
-                None => Some(PathBuf::from(CONFIG_FILE)),
-                // Set and empty: no file at all.
-                Some(path) if path.is_empty() => None,
-                Some(path) => Some(PathBuf::from(path)),
-            },
-            named: named.is_some(),
+            named: environment(CONFIG_VARIABLE),
             root: trusted::root(),
+            variables: VARIABLES.map(|(name, _)| environment(name)),
         }
     }
 
-    pub(super) fn read(&self) -> Policy {
+    /// None: no file at all.
+    fn file(&self) -> Option<&Path> {
+        match &self.named {
+            None => Some(Path::new(CONFIG_FILE)),
+            // Set and empty.
+            Some(path) if path.is_empty() => None,
+            Some(path) => Some(Path::new(path)),
+        }
+    }
+
+    fn differs(&self, is_set_to: IsSetTo, seen: Option<&Seen>) -> bool {
+        !is_set_to(CONFIG_VARIABLE, self.named.as_deref())
+            || VARIABLES
+                .iter()
+                .zip(&self.variables)
+                .any(|((name, _), value)| !is_set_to(name, value.as_deref()))
+            || self
+                .file()
+                .is_some_and(|file| trusted::has_changed(file, seen))
+    }
+
+    pub(super) fn read(self) -> Policy {
         self.reading().policy
     }
 
-    pub(super) fn reading(&self) -> Reading {
+    pub(super) fn reading(self) -> Reading {
         let mut draft = Draft::default();
-        let mut stamp = None;
-        if let Some(path) = &self.file {
-            let owner = if self.named {
+        let mut seen = None;
+        if let Some(path) = self.file() {
+            let is_named = self.named.is_some();
+            let owner = if is_named {
                 Owner::RootOrUser
             } else {
                 Owner::Root
             };
             let (text, state) = trusted::read(path, owner);
-            stamp = state;
+            seen = state;
             draft.file = excerpt(&path.to_string_lossy(), LONGEST_PATH);
             match text {
                 Ok(text) => draft.take(&text),
-                Err(Unreadable::Absent) if !self.named => {}
+                Err(Unreadable::Absent) if !is_named => {}
                 // A restriction may be written in it.
                 Err(why) => draft.refuse_all(&why.sentence()),
             }
         }
         let sound = draft.policy.problems.is_empty();
-        for (name, key, value) in &self.variables {
-            draft.override_by(name, key, value.to_str());
+        for ((name, key), value) in VARIABLES.into_iter().zip(&self.variables) {
+            if let Some(value) = value.as_ref().filter(|value| !value.is_empty()) {
+                draft.override_by(name, key, value.to_str());
+            }
         }
         Reading {
             policy: draft.policy,
-            stamp,
+            source: self,
+            seen,
             sound,
         }
-    }
-
-    /// Whether the file is to be read again, which was read in this state. After a chroot its path is
-    /// another file's, or nothing's, and says nothing.
-    pub(super) fn has_changed(&self, known: Option<&Stamp>) -> bool {
-        let file = self.file.as_ref();
-        file.is_some_and(|file| trusted::has_changed(file, known)) && self.root == trusted::root()
     }
 }
 

@@ -483,22 +483,22 @@ fn a_right_reading_is_kept_when_the_file_becomes_wrong() {
     let source = reading::Source::new(|name| {
         (name == CONFIG_VARIABLE).then(|| conf.0.clone().into_os_string())
     });
-    let right = source.reading();
+    let right = source.clone().reading();
     fs::write(&conf.0, "mechs = 'krb\n").unwrap();
-    let kept = source.reading().or_keep(&right);
+    let kept = source.clone().reading().or_keep(&right);
     assert_eq!(kept.policy.terms, right.policy.terms);
     assert_eq!(kept.policy.problems.len(), 1);
-    assert!(kept.stamp != right.stamp, "not read again until it changes");
+    assert!(kept.seen != right.seen, "not read again until it changes");
     fs::write(&conf.0, "mechs = 'iakerb'\n").unwrap();
-    let changed = source.reading().or_keep(&kept);
+    let changed = source.clone().reading().or_keep(&kept);
     assert_eq!(changed.policy.terms.mechs, MechPolicy::Only(vec![IAKERB]));
     fs::remove_file(&conf.0).unwrap();
-    let gone = source.reading().or_keep(&changed);
+    let gone = source.clone().reading().or_keep(&changed);
     assert_eq!(gone.policy.terms, changed.policy.terms);
 
     fs::write(&conf.0, "mechs = 'krb\n").unwrap();
-    let wrong = source.reading();
+    let wrong = source.clone().reading();
     fs::write(&conf.0, "[[rule]]\nmechs = 'krb5'\n[[rule]\n").unwrap();
-    let less_wrong = source.reading().or_keep(&wrong);
+    let less_wrong = source.clone().reading().or_keep(&wrong);
     assert_eq!(less_wrong.policy.rules.len(), 2);
 }

@@ -7,6 +7,9 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use crate::error::plain;
+use crate::stamp::{Seen, Stamp};
+
 /// Whose file is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Owner {
@@ -16,34 +19,23 @@ pub(super) enum Owner {
     RootOrUser,
 }
 
-/// What tells one state of a file from another; `None` of it: it is not there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
-    file: (u64, u64),
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Stamp {
-    fn of(file: &Metadata) -> Self {
-        Self {
-            file: (file.dev(), file.ino()),
-            size: file.size(),
-            modified: (file.mtime(), file.mtime_nsec()),
-            changed: (file.ctime(), file.ctime_nsec()),
-        }
-    }
-}
-
-/// Whether the file at `path` is in another state than `known`, and in one to be believed: an
-/// editor may be at work on a file, or on its directory, that changed a moment ago.
-pub(super) fn has_changed(path: &Path, known: Option<&Stamp>) -> bool {
+/// Whether the file at `path` is in another state than it was `seen` in, and in one to be believed:
+/// an editor may be at work on it. Who writes a file anew empties it first, or takes it away, and
+/// one that buffers writes whole blocks: what may be such a part of a file is left alone for a
+/// moment.
+pub(super) fn has_changed(path: &Path, seen: Option<&Seen>) -> bool {
     match fs::metadata(path) {
-        Ok(file) => known != Some(&Stamp::of(&file)) && is_at_rest(&file),
+        Ok(file) => {
+            let stamp = Some(Stamp::of(&file));
+            if seen.is_some_and(|seen| seen.is_still(stamp)) {
+                return false;
+            }
+            let may_be_a_part = file.size() % SMALLEST_BLOCK == 0;
+            !may_be_a_part || is_at_rest(&file)
+        }
         Err(_) => {
             let directory = || path.parent().and_then(|parent| fs::metadata(parent).ok());
-            known.is_some() && directory().is_none_or(|directory| is_at_rest(&directory))
+            seen.is_some() && directory().is_none_or(|directory| is_at_rest(&directory))
         }
     }
 }
@@ -77,7 +69,9 @@ impl Unreadable {
     pub(super) fn sentence(&self) -> String {
         match self {
             Self::Absent => "the configuration file is not there".to_owned(),
-            Self::Failed(error) => format!("the configuration file cannot be read: {error}"),
+            Self::Failed(error) => {
+                format!("the configuration file cannot be read: {}", plain(error))
+            }
             Self::NotAFile => "the configuration is not a regular file".to_owned(),
             Self::NotOurs(owner, Owner::Root) => {
                 format!("the configuration file belongs to user {owner}; run chown root on it")
@@ -107,7 +101,8 @@ impl From<io::Error> for Unreadable {
 
 /// Read the file, if it can be trusted; its state even if not. A failure of the system's, too many
 /// open files for one, has no state: it is no fault of the file's, and is over without a change of it.
-pub(super) fn read(path: &Path, owner: Owner) -> (Result<Vec<u8>, Unreadable>, Option<Stamp>) {
+pub(super) fn read(path: &Path, owner: Owner) -> (Result<Vec<u8>, Unreadable>, Option<Seen>) {
+    let began = SystemTime::now();
     // Opening a FIFO would wait for a writer.
     let opened = OpenOptions::new()
         .read(true)
@@ -118,7 +113,8 @@ pub(super) fn read(path: &Path, owner: Owner) -> (Result<Vec<u8>, Unreadable>, O
         Ok((metadata, file)) => {
             let text = trust(&metadata, owner).and_then(|()| read_bounded(file));
             let is_state = !matches!(text, Err(Unreadable::Failed(_)));
-            (text, is_state.then(|| Stamp::of(&metadata)))
+            let seen = || Seen::new(Some(Stamp::of(&metadata)), began);
+            (text, is_state.then(seen))
         }
         Err(error) => (Err(error.into()), None),
     }
@@ -153,5 +149,7 @@ fn read_bounded(file: File) -> Result<Vec<u8>, Unreadable> {
 /// A configuration has some hundred lines; a larger file is a mistake.
 const LARGEST_FILE: u64 = 65_536;
 const WRITABLE_BY_OTHERS: u32 = 0o022;
-/// How long a file has to be left alone before it is read again.
+/// How long a file that may be half of one has to be left alone before it is read.
 const REST: Duration = Duration::from_secs(1);
+/// What buffers are multiples of.
+const SMALLEST_BLOCK: u64 = 512;

@@ -1,16 +1,16 @@
-//! The policy in force in this process: read at its first use, looked at again at most once in
-//! [`LOOK_AGAIN_AFTER`], and kept by each context as it began. No lock is waited for, so neither a
-//! thread nor a fork at the wrong moment can hold one up, and what is replaced is freed.
+//! The policy in force in this process: compared with what it was made from at each use, and kept by
+//! each context as it began. No lock is waited for, so neither a thread nor a fork at the wrong
+//! moment can hold one up, and what is replaced is freed.
 #![forbid(unsafe_code)]
 
 use std::ffi::OsString;
 use std::ops::Deref;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, RwLock, TryLockError};
 
 use super::condition::is_address;
-use super::reading::{Reading, Source};
+use super::reading::{IsSetTo, Reading, Source};
 use super::{Policy, Rule, Setting, Terms};
 use crate::advice::{Trouble, advised};
 use crate::oid::Oid;
@@ -33,10 +33,10 @@ pub fn variable(name: &str) -> Option<OsString> {
     ENVIRONMENT.get().and_then(|environment| environment(name))
 }
 
-/// Follow changes of the configuration file, by a clock in seconds that never goes back.
-/// Without one, the policy is read once.
-pub fn follow(seconds: fn() -> u64) {
-    let _ = CLOCK.set(seconds);
+/// Follow changes of the configuration file and of the variables, which are compared by this.
+/// Without it, the policy is read once.
+pub fn follow(is_set_to: IsSetTo) {
+    let _ = FOLLOWS.set(is_set_to);
 }
 
 /// The policy in force. It stays as it is for as long as it is held.
@@ -55,16 +55,21 @@ impl Current {
     pub fn is(&self, other: &Self) -> bool {
         ptr::eq::<Policy>(&**self, &**other)
     }
+
+    #[inline]
+    fn reading(&self) -> &Reading {
+        match &self.0 {
+            Kept::First(reading) => reading,
+            Kept::Later(reading) => reading,
+        }
+    }
 }
 
 impl Deref for Current {
     type Target = Policy;
 
     fn deref(&self) -> &Policy {
-        match &self.0 {
-            Kept::First(reading) => &reading.policy,
-            Kept::Later(reading) => &reading.policy,
-        }
+        &self.reading().policy
     }
 }
 
@@ -79,16 +84,15 @@ pub fn prepare() {
 /// The policy in force in this process.
 #[inline]
 pub fn current() -> Current {
-    if let Some(clock) = CLOCK.get() {
-        let now = clock();
-        if now >= NEXT_LOOK.load(Ordering::Relaxed) {
-            look(now);
-        }
+    let known = if CHANGED.load(Ordering::Acquire) {
+        later()
+    } else {
+        Current(Kept::First(first()))
+    };
+    match FOLLOWS.get() {
+        Some(is_set_to) if known.reading().is_outdated(*is_set_to) => read_again(known),
+        _ => known,
     }
-    if CHANGED.load(Ordering::Acquire) {
-        return later();
-    }
-    Current(Kept::First(first()))
 }
 
 /// The policy as it was when this process first asked.
@@ -233,12 +237,8 @@ fn executable() -> Option<String> {
     Some(path.to_owned())
 }
 
-fn source() -> &'static Source {
-    made_once(&SOURCE, || Source::new(variable))
-}
-
 fn first() -> &'static Reading {
-    made_once(&FIRST, || source().reading())
+    made_once(&FIRST, || Source::new(variable).reading())
 }
 
 /// What is in the cell, or is put there: made before the cell is touched, so that a fork while it
@@ -252,41 +252,25 @@ fn made_once<T>(cell: &'static OnceLock<T>, make: impl FnOnce() -> T) -> &'stati
     cell.get_or_init(|| made)
 }
 
-/// Look at the file, and put what it says now in the place of what it said.
+/// Read the configuration, and put what it says now in the place of what it said.
 #[cold]
-fn look(now: u64) {
-    let known = NEXT_LOOK.load(Ordering::Relaxed);
-    let next = now.saturating_add(LOOK_AGAIN_AFTER);
-    let won = NEXT_LOOK.compare_exchange(known, next, Ordering::Relaxed, Ordering::Relaxed);
-    // Another thread is looking, and a first look has just read.
-    if won.is_err() || FIRST.get().is_none() {
-        return;
+fn read_again(known: Current) -> Current {
+    let read = Source::new(variable).reading().or_keep(known.reading());
+    if read.is_as(known.reading()) {
+        return known;
     }
-    let known = if CHANGED.load(Ordering::Acquire) {
-        later()
-    } else {
-        Current(Kept::First(first()))
-    };
-    let known = match &known.0 {
-        Kept::First(reading) => *reading,
-        Kept::Later(reading) => reading,
-    };
-    if !source().has_changed(known.stamp.as_ref()) {
-        return;
-    }
-    let read = Arc::new(source().reading().or_keep(known));
-    if read.is_as(known) {
-        return;
-    }
-    if put(&read) {
+    let read = Arc::new(read);
+    let says_other = read.policy != *known;
+    if put(&read) && says_other {
         for problem in &read.policy.problems {
             trace!(Misconfigured { problem });
         }
         trace!(ReadAgain);
     }
+    Current(Kept::Later(read))
 }
 
-/// Put a reading in force. It fails while others take theirs: the next look reads again.
+/// Put a reading in force for others. It fails while they take theirs: the next use reads again.
 fn put(read: &Arc<Reading>) -> bool {
     let mut latest = match LATEST.try_write() {
         Ok(latest) => latest,
@@ -318,20 +302,15 @@ fn later() -> Current {
         }
     }
     // A fork at that very moment has left it locked for good.
-    Current(Kept::Later(Arc::new(source().reading())))
+    Current(Kept::Later(Arc::new(Source::new(variable).reading())))
 }
 
 static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
-static CLOCK: OnceLock<fn() -> u64> = OnceLock::new();
-static SOURCE: OnceLock<Source> = OnceLock::new();
+static FOLLOWS: OnceLock<IsSetTo> = OnceLock::new();
 static FIRST: OnceLock<Reading> = OnceLock::new();
 static LATEST: RwLock<Option<Arc<Reading>>> = RwLock::new(None);
 /// Whether [`LATEST`] stands in the place of [`FIRST`].
 static CHANGED: AtomicBool = AtomicBool::new(false);
-/// When to look at the file again, by [`CLOCK`].
-static NEXT_LOOK: AtomicU64 = AtomicU64::new(0);
 
-/// How long what was read is believed, in seconds, without looking at the file again.
-const LOOK_AGAIN_AFTER: u64 = 1;
 /// How often a lock that is held for a few instructions is tried.
 const TRIES: u32 = 1000;

@@ -5,8 +5,8 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use spnego::oid::{self, Oid};
 use spnego::error::plain;
+use spnego::oid::{self, Oid};
 
 use super::{Configured, Level, files};
 
