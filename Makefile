@@ -45,6 +45,10 @@ bench: ## instructions and time of a handshake: raw krb5, the built-in SPNEGO, t
 	$(BUILD)
 	bench/run
 
+explore: ## every order of events of a negotiation under attack, within the large bound (minutes)
+	tools/deps build
+	$(CARGO) test --locked -p spnego --profile explore --test explore -- --ignored --nocapture
+
 fuzz: ## feed the decoders and whole negotiations with damaged tokens
 	tools/deps fuzz
 	tests/fuzz/run
@@ -61,4 +65,4 @@ clean: ## remove what was built
 deps: ## install what all of these need (Debian, root)
 	tools/deps build demo check bench fuzz
 
-.PHONY: help build demo check bench fuzz install uninstall clean deps
+.PHONY: help build demo check bench explore fuzz install uninstall clean deps
