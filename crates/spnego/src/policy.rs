@@ -25,6 +25,7 @@ pub use alone::Alone;
 pub use condition::is_address;
 pub use mechs::{MechPolicy, mechs_named};
 pub use reading::IsSetTo;
+pub(crate) use trusted::user;
 pub use watch::{
     Current, Environment, InForce, at_start, current, follow, for_context, install, prepare,
     program, variable,

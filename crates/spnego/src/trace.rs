@@ -4,15 +4,15 @@
 #![forbid(unsafe_code)]
 
 mod event;
+mod file;
 mod line;
 
 pub use event::{By, Event, Sums};
 
 use std::cell::Cell;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -21,7 +21,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::policy::{self, TraceFormat, TraceTo};
 use crate::role::Role;
+use file::{Opened, Trust, append};
 use line::{Format, Line};
+
+pub use file::check as check_file;
 
 /// `trace!(Dropped { mech, reason })`: an [`Event`]; its fields are looked at only when tracing is
 /// on.
@@ -285,67 +288,6 @@ impl Happened<'_> {
     }
 }
 
-/// The trace file, and which file it was when it was opened.
-struct Opened {
-    file: File,
-    identity: (u64, u64),
-}
-
-/// What a trace file may be.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Trust {
-    /// A regular file under its own name. A pipe whose reader is gone would kill the host program
-    /// by SIGPIPE.
-    Plain,
-    /// Whatever libkrb5 opens and writes to as well, `/dev/stderr` for one.
-    Joined,
-}
-
-impl Opened {
-    fn new(path: &Path, trust: Trust) -> io::Result<Self> {
-        let unfollowed = match trust {
-            Trust::Plain => libc::O_NOFOLLOW,
-            Trust::Joined => 0,
-        };
-        let file = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .custom_flags(unfollowed | libc::O_NONBLOCK | libc::O_NOCTTY)
-            .open(path)?;
-        let metadata = file.metadata()?;
-        if trust == Trust::Plain && !metadata.is_file() {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
-        Ok(Self {
-            identity: (metadata.dev(), metadata.ino()),
-            file,
-        })
-    }
-
-    /// Whether the descriptor still is this file: a host program that closes every descriptor
-    /// (a daemon at its start) may have given the number to a connection.
-    fn is_still_ours(&self) -> bool {
-        let now = self.file.metadata();
-        now.is_ok_and(|now| (now.dev(), now.ino()) == self.identity)
-    }
-}
-
-fn append(path: &Path, trust: Trust, opened: &OnceLock<Opened>, line: &str) -> io::Result<()> {
-    if let Some(opened) = opened.get() {
-        if opened.is_still_ours() {
-            return write_once(&opened.file, line);
-        }
-        // Lost for good; from here on, open it for each line.
-        return write_once(&Opened::new(path, trust)?.file, line);
-    }
-    let new = Opened::new(path, trust)?;
-    write_once(&new.file, line)?;
-    // When another thread was faster, this descriptor is one too many and is closed.
-    let _ = opened.set(new);
-    Ok(())
-}
-
 /// One line by one write, so that lines of several processes do not mix.
 fn write_once(mut file: &File, line: &str) -> io::Result<()> {
     let mut write = || file.write_all(line.as_bytes());
@@ -436,17 +378,17 @@ const AUTHPRIV_INFO: u8 = 10 * 8 + 6;
 const DAYS_IN_400_YEARS: u64 = 146_097;
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::oid::KRB5;
     use std::ffi::OsString;
     use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
 
-    struct Scratch(PathBuf);
+    pub(super) struct Scratch(pub(super) PathBuf);
 
     impl Scratch {
-        fn new(name: &str) -> Self {
+        pub(super) fn new(name: &str) -> Self {
             let name = format!("gss-spnego-trace-{}-{name}", std::process::id());
             let path = std::env::temp_dir().join(name);
             let _ = std::fs::remove_file(&path);
@@ -592,21 +534,6 @@ mod tests {
         assert!(text.ends_with(": two\n"));
         let mode = std::fs::metadata(&scratch.0).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-    }
-
-    #[test]
-    fn descriptor_that_became_another_file_is_left_alone() {
-        let scratch = Scratch::new("identity");
-        let mut opened = Opened::new(&scratch.0, Trust::Plain).unwrap();
-        assert!(opened.is_still_ours());
-        let other = Scratch::new("identity-other");
-        opened.file = File::create(&other.0).unwrap();
-        assert!(!opened.is_still_ours());
-        let lost = OnceLock::new();
-        assert!(lost.set(opened).is_ok());
-        append(&scratch.0, Trust::Plain, &lost, "line\n").unwrap();
-        assert_eq!(std::fs::read_to_string(&scratch.0).unwrap(), "line\n");
-        assert_eq!(std::fs::read_to_string(&other.0).unwrap(), "");
     }
 
     #[test]
