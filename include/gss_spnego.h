@@ -66,7 +66,8 @@
  */
 #define GSS_SPNEGO_INQUIRE_RULE "{ 2 25 4014056348 3 7 }"
 /*
- Why the negotiation failed: texts, those of gss_display_status; none when it did not.
+ Why the negotiation failed: texts, those of gss_display_status; none when it did not, unless a
+ message has arrived in part: how much of it.
  */
 #define GSS_SPNEGO_INQUIRE_REASONS "{ 2 25 4014056348 3 8 }"
 /*

@@ -18,7 +18,7 @@ use gssapi::Mechglue;
 use gssapi::sys::{GSS_C_PROT_READY_FLAG, GSS_C_TRANS_FLAG};
 use spnego::advice::{Trouble, advised};
 use spnego::error::{Error, major};
-use spnego::negotiate::conversation::Conversation;
+use spnego::negotiate::conversation::{Conversation, Unfinished};
 use spnego::negotiate::{Acceptor, Initiator, Record};
 use spnego::oid::Oid;
 use spnego::policy::Rules;
@@ -88,6 +88,26 @@ impl Negotiation {
     }
 }
 
+impl Negotiation {
+    /// What is missing of a message that has arrived in part.
+    fn missing(&self) -> Option<String> {
+        let unfinished = match self {
+            Self::Initiating(negotiating) => negotiating.role.unfinished(),
+            Self::Accepting(negotiating) => negotiating.role.unfinished(),
+            Self::Over | Self::Failed(_) => None,
+        };
+        match unfinished? {
+            Unfinished::Received { so_far, announced } => Some(match announced {
+                Some(announced) => {
+                    format!("{so_far} of {announced} octets of a message have arrived")
+                }
+                None => format!("{so_far} octets of a message have arrived, and not its length"),
+            }),
+            Unfinished::Sent { .. } => None,
+        }
+    }
+}
+
 impl Context {
     fn negotiating(negotiation: Negotiation, record: Record) -> Self {
         Self {
@@ -146,10 +166,12 @@ impl Context {
         match negotiation {
             Negotiation::Initiating(negotiating) => {
                 let _scope = record.scope(Role::Initiator);
+                tell_unfinished(negotiating.role.unfinished());
                 warn(negotiating.role.role().offered(), NOT_HEARD);
             }
             Negotiation::Accepting(negotiating) => {
                 let _scope = record.scope(Role::Acceptor);
+                tell_unfinished(negotiating.role.unfinished());
                 let waited = advised(NOT_ANSWERED.to_owned(), Some(&Trouble::Abandoned));
                 warn(negotiating.role.role().offered(), &waited);
             }
@@ -181,12 +203,13 @@ impl Context {
             record,
         } = &*lock(&self.progress)?;
         let established = self.established.get().map(Inner::mech).copied();
+        let missing = negotiation.missing();
         let (stage, sentences) = match (negotiation, established) {
             (_, Some(_)) => (Stage::Established, &[][..]),
             (Negotiation::Failed(failed), None) => (Stage::Failed, &failed.sentences[..]),
             (Negotiation::Over, None) => (Stage::Failed, &[][..]),
-            _ if record.is_chosen() => (Stage::Chosen, &[][..]),
-            _ => (Stage::Pending, &[][..]),
+            _ if record.is_chosen() => (Stage::Chosen, missing.as_slice()),
+            _ => (Stage::Pending, missing.as_slice()),
         };
         Ok(look(&Story {
             mech: established.or_else(|| negotiation.pending()),
@@ -202,7 +225,7 @@ pub(super) struct Story<'a> {
     /// The mechanism that was taken, or the one whose token went with the offer.
     pub(super) mech: Option<Oid>,
     pub(super) stage: Stage,
-    /// Why it failed.
+    /// Why it failed, or what it waits for in the middle of a message.
     pub(super) sentences: &'a [String],
     pub(super) record: &'a Record,
 }
@@ -324,6 +347,16 @@ pub(super) fn set_sec_context_option(
         Some(inner) => inner.set_option(&option, value.bytes()),
         None => Err(UNFINISHED),
     })?
+}
+
+fn tell_unfinished(message: Option<Unfinished>) {
+    match message {
+        None => {}
+        Some(Unfinished::Received { so_far, announced }) => {
+            trace!(NeverReceived { so_far, announced });
+        }
+        Some(Unfinished::Sent { left }) => trace!(NeverSent { left }),
+    }
 }
 
 fn warn(mech: Option<Oid>, reason: &str) {

@@ -154,6 +154,29 @@ fn every_way_to_set_the_size_cuts_the_tokens_of_either_role() {
 }
 
 #[test]
+fn a_message_whose_pieces_nobody_asks_for_is_told_when_it_is_given_up() {
+    let _ = realm!();
+    for role in ["initiator", "acceptor"] {
+        let trace = scratch_file("unasked.trace");
+        let end = End::new(role)
+            .with("GSS_SPNEGO_MAX_OUTPUT_TOKEN_SIZE", "5")
+            .with("GSS_SPNEGO_TRACE", trace.display().to_string());
+        let [_, second] = end.sizes("", 2)[..] else {
+            panic!("two pieces");
+        };
+        assert_eq!(second, 5);
+        let told = std::fs::read_to_string(&trace).unwrap();
+        let left = told.lines().filter_map(|line| {
+            let (_, rest) = line.split_once(": given up by the program with ")?;
+            rest.strip_suffix(" octets of a message to follow: the peer has not asked for them")
+        });
+        let left: Vec<usize> = left.map(|left| left.parse().unwrap()).collect();
+        let total: usize = End::new(role).sizes("", 1).iter().sum();
+        assert_eq!(left, [total - 10], "{told}");
+    }
+}
+
+#[test]
 fn the_first_size_that_is_set_counts_and_zero_is_set() {
     let _ = realm!();
     for role in ["initiator", "acceptor"] {

@@ -392,12 +392,48 @@ fn fragments_are_told_with_what_is_missing() {
     assert_in_order(
         &traced.acceptor,
         &[
-            "received a fragment of 300 octets, 300 of the message so far",
-            "received a fragment of 300 octets, 600 of the message so far",
+            "received a fragment of 300 octets, 300 of 7",
+            "received a fragment of 300 octets, 600 of 7",
             "received NegTokenInit, ",
             "ESTABLISHED by krb5",
         ],
     );
+}
+
+/// As a proxy does that has a limit for the lines of a header.
+#[test]
+fn a_token_that_was_cut_short_is_told_when_it_arrives_and_when_its_rest_never_came() {
+    let Some(realm) = realm() else { return };
+    let pair = || Pair::new(realm).options("ask=yes messages=no i.mutate.1=cut:300");
+    let traced_as_json = traced(pair(), "GSS_SPNEGO_TRACE_FORMAT=json");
+    let events = traced_as_json.acceptor.lines();
+    let events: Vec<serde_json::Value> = events
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let event = |name| events.iter().find(|event| event["event"] == name).unwrap();
+    let (arrived, given_up) = (event("receive-fragment"), event("receive-incomplete"));
+    let [so_far, announced] =
+        ["so_far", "announced"].map(|octets| arrived[octets].as_u64().unwrap());
+    assert_eq!(so_far + 300, announced);
+    assert_eq!(given_up["announced"], announced);
+
+    let traced = traced(pair(), "");
+    let after = given_up["so_far"].as_u64().unwrap();
+    assert_in_order(
+        &traced.acceptor,
+        &[
+            &format!(
+                "received a fragment of {so_far} octets, {so_far} of {announced} octets so far"
+            ),
+            &format!(
+                "given up by the program after {after} of {announced} octets: the rest never came"
+            ),
+        ],
+    );
+    let report = &traced.output.report;
+    let asked =
+        format!("asked reasons: \"{so_far} of {announced} octets of a message have arrived\"");
+    assert!(part_of(report, "acceptor").contains(&asked), "{report}");
 }
 
 #[test]

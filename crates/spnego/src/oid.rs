@@ -140,7 +140,7 @@ pub mod inquiry {
     pub const SUMS: Oid = numbered(6);
     /// The rule of the configuration.
     pub const RULE: Oid = numbered(7);
-    /// Why the negotiation failed.
+    /// Why the negotiation failed, or what is missing of a message that has arrived in part.
     pub const REASONS: Oid = numbered(8);
     /// The mechanisms that a credential may negotiate.
     pub const NEG_MECHS: Oid = numbered(9);

@@ -3,9 +3,10 @@
 
 use crate::error::{Error, Failure, Misbehaviour};
 use crate::negotiate::fragment::{Assembled, Assembler, Fragmenter};
-use crate::negotiate::{Acceptor, Initiator, Mech, Mechs, Reply, refuse, reject};
+use crate::negotiate::{Acceptor, Initiator, Mech, Mechs, Reply, refuse, reject, silent};
 use crate::role::Role;
 use crate::trace;
+use crate::wire::spnego::{NegState, NegTokenResp};
 
 /// One side of the negotiation, as fragmentation sees it: whole tokens in, whole tokens out.
 pub trait Speaker: Sized {
@@ -71,6 +72,23 @@ enum Pending {
     Sending { rest: Fragmenter, complete: bool },
 }
 
+/// How far a message in pieces has come, in octets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfinished {
+    /// One of the peer's.
+    Received {
+        /// What has arrived.
+        so_far: usize,
+        /// All of it; `None` while its header is not all there.
+        announced: Option<usize>,
+    },
+    /// One of ours.
+    Sent {
+        /// What the peer has not asked for yet.
+        left: usize,
+    },
+}
+
 impl<R: Speaker> Conversation<R> {
     /// Begin a negotiation in a role.
     pub fn new(role: R) -> Self {
@@ -89,6 +107,17 @@ impl<R: Speaker> Conversation<R> {
     /// Whether no message is on its way in pieces.
     pub fn is_whole(&self) -> bool {
         self.pending.is_none()
+    }
+
+    /// The message that is on its way in pieces.
+    pub fn unfinished(&self) -> Option<Unfinished> {
+        self.pending.as_deref().map(|pending| match pending {
+            Pending::Receiving(assembler) => Unfinished::Received {
+                so_far: assembler.arrived(),
+                announced: assembler.announced(),
+            },
+            Pending::Sending { rest, .. } => Unfinished::Sent { left: rest.left() },
+        })
     }
 
     /// The role, for good; a message in pieces is dropped.
@@ -177,10 +206,22 @@ fn more<R: Speaker>(
             let largest = mechs.rules().max_output_token_size;
             Ok(send_next(role, rest, complete, largest))
         }
+        Pending::Sending { .. } if rejects(piece) => {
+            Err(silent(Error::PeerMisbehaved(Misbehaviour::Other(
+                "the peer rejects a fragment (MS-SPNG 3.1.5.6): it may not put fragments together, \
+                 and then max_output_token_size is not for it",
+            ))))
+        }
         Pending::Sending { .. } => Err(refuse(Error::PeerMisbehaved(Misbehaviour::Other(
             "the peer sent a token while fragments of ours were still to come (MS-SPNG 3.1.5.6)",
         )))),
     }
+}
+
+/// Whether it is a NegTokenResp that ends the negotiation.
+fn rejects(token: &[u8]) -> bool {
+    let resp = NegTokenResp::decode(token);
+    resp.is_ok_and(|resp| resp.neg_state == Some(NegState::Reject))
 }
 
 #[cold]
@@ -188,6 +229,7 @@ fn wait<R>(role: R, assembler: Assembler, piece: &[u8]) -> (Conversation<R>, Rep
     trace!(PieceReceived {
         octets: piece.len(),
         so_far: assembler.arrived(),
+        announced: assembler.announced(),
     });
     let waiting = Reply {
         token: None,
@@ -467,6 +509,40 @@ mod tests {
     }
 
     #[test]
+    fn what_is_missing_of_a_message_is_known() {
+        let mechs = &mut NoMechs::with_largest(5);
+        let conversation = Scripted::conversation(vec![reply(ANSWER, true)]);
+        assert_eq!(conversation.unfinished(), None);
+        let (conversation, _) = conversation.step(Some(&TOKEN[..1]), mechs).unwrap();
+        let received = |so_far, announced| Some(Unfinished::Received { so_far, announced });
+        assert_eq!(conversation.unfinished(), received(1, None));
+        let (conversation, _) = conversation.step(Some(&TOKEN[1..4]), mechs).unwrap();
+        assert_eq!(conversation.unfinished(), received(4, Some(TOKEN.len())));
+        let (conversation, _) = conversation.step(Some(&TOKEN[4..]), mechs).unwrap();
+        let left = ANSWER.len() - 5;
+        assert_eq!(conversation.unfinished(), Some(Unfinished::Sent { left }));
+        let (conversation, _) = conversation.step(Some(b""), mechs).unwrap();
+        assert_eq!(conversation.unfinished(), None);
+    }
+
+    #[test]
+    fn a_message_that_was_cut_short_is_told_from_one_that_is_too_long() {
+        let mechs = &mut NoMechs::with_largest(0);
+        for (second, words) in [
+            (
+                TOKEN,
+                "another message after 3 of 6 octets: the rest of that one never came",
+            ),
+            (&[2, 3, 4, 5], "fragments of 7 octets for a message of 6"),
+        ] {
+            let conversation = Scripted::conversation(vec![]);
+            let (conversation, _) = conversation.step(Some(&TOKEN[..3]), mechs).unwrap();
+            let failure = conversation.step(Some(second), mechs).unwrap_err();
+            assert_eq!(failure.error, Error::InvalidToken(words.to_owned()));
+        }
+    }
+
+    #[test]
     fn token_instead_of_asking_for_the_next_piece_is_an_error() {
         let mechs = &mut NoMechs::with_largest(5);
         let conversation = Scripted::conversation(vec![reply(ANSWER, true)]);
@@ -477,6 +553,22 @@ mod tests {
             failure.reject, None,
             "a reject of 9 octets is no piece of 5"
         );
+    }
+
+    #[test]
+    fn a_fragment_that_is_rejected_is_answered_no_more() {
+        let mechs = &mut NoMechs::with_largest(5);
+        let conversation = Scripted::conversation(vec![reply(ANSWER, true)]);
+        let (conversation, _) = conversation.step(Some(TOKEN), mechs).unwrap();
+        let failure = conversation.step(Some(&reject(None)), mechs).unwrap_err();
+        let Error::PeerMisbehaved(Misbehaviour::Other(reason)) = failure.error else {
+            panic!("{failure:?}");
+        };
+        assert!(
+            reason.starts_with("the peer rejects a fragment"),
+            "{reason}"
+        );
+        assert_eq!(failure.reject, None);
     }
 
     #[test]

@@ -52,13 +52,20 @@ impl Assembler {
                 self.received.len()
             )));
         }
+        let before = self.arrived();
         self.received.extend_from_slice(piece);
         let arrived = self.received.len();
         match Announced::by(&self.received) {
             Announced::Message(length) if length == arrived => Ok(Assembled::Whole(self.received)),
-            Announced::Message(length) if length < arrived => Err(Error::InvalidToken(format!(
-                "fragments of {arrived} octets for a message of {length}"
-            ))),
+            Announced::Message(length) if length < arrived => {
+                Err(Error::InvalidToken(match Announced::by(piece) {
+                    Announced::Message(_) => format!(
+                        "another message after {before} of {length} octets: the rest of that one \
+                         never came"
+                    ),
+                    _ => format!("fragments of {arrived} octets for a message of {length}"),
+                }))
+            }
             announced => Self::wait(announced, self.received).map(Assembled::Waiting),
         }
     }
@@ -66,6 +73,14 @@ impl Assembler {
     /// How many octets have arrived.
     pub fn arrived(&self) -> usize {
         self.received.len()
+    }
+
+    /// How many octets the whole message has; `None` while its header is not all there.
+    pub fn announced(&self) -> Option<usize> {
+        match Announced::by(&self.received) {
+            Announced::Message(length) => Some(length),
+            Announced::NothingYet | Announced::Unframed => None,
+        }
     }
 
     #[cold]

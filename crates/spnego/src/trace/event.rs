@@ -42,9 +42,20 @@ pub enum Event<'a> {
     /// A message leaves, whole or to be cut.
     Sent { kind: &'static str, octets: usize },
     /// A piece of a message arrived, and the message is not whole yet.
-    PieceReceived { octets: usize, so_far: usize },
+    PieceReceived {
+        octets: usize,
+        so_far: usize,
+        announced: Option<usize>,
+    },
     /// A piece of a message leaves.
     PieceSent { octets: usize, left: usize },
+    /// The program deletes a context of which a message of the peer is not whole.
+    NeverReceived {
+        so_far: usize,
+        announced: Option<usize>,
+    },
+    /// The program deletes a context of which the peer has not asked for all pieces of a message.
+    NeverSent { left: usize },
     /// The mechanisms of the initiator's list.
     Offered { by: By, mechs: &'a [Oid] },
     /// What an acceptor that speaks first says it accepts.
@@ -176,16 +187,29 @@ impl Event<'_> {
             }
             Self::Received { kind, octets } => message(line.say("received "), kind, octets),
             Self::Sent { kind, octets } => message(line.say("sends "), kind, octets),
-            Self::PieceReceived { octets, so_far } => {
+            Self::PieceReceived {
+                octets,
+                so_far,
+                announced,
+            } => {
                 line.say("received a fragment of ");
                 line.number("octets", whole(octets)).say(" octets, ");
-                line.number("so_far", whole(so_far))
-                    .say(" of the message so far")
+                part(line, so_far, announced).say(" so far")
             }
             Self::PieceSent { octets, left } => {
                 line.say("sends a fragment of ");
                 line.number("octets", whole(octets)).say(" octets, ");
                 line.number("left", whole(left)).say(" to follow")
+            }
+            Self::NeverReceived { so_far, announced } => {
+                line.say("given up by the program after ");
+                part(line, so_far, announced)
+                    .say(": the rest never came, so what sends it, or is in between, cut it short")
+            }
+            Self::NeverSent { left } => {
+                line.say("given up by the program with ");
+                line.number("left", whole(left))
+                    .say(" octets of a message to follow: the peer has not asked for them")
             }
             Self::Offered { by, mechs } => by
                 .tell(line, "we offer ", "the peer offers ")
@@ -310,6 +334,8 @@ impl Event<'_> {
             Self::Sent { .. } => "send",
             Self::PieceReceived { .. } => "receive-fragment",
             Self::PieceSent { .. } => "send-fragment",
+            Self::NeverReceived { .. } => "receive-incomplete",
+            Self::NeverSent { .. } => "send-incomplete",
             Self::Offered { .. } => "offer",
             Self::Invited { .. } => "invite",
             Self::Tried { .. } => "try",
@@ -374,6 +400,18 @@ fn of_rule<'l>(line: &'l mut Line, rule: &str) -> &'l mut Line {
 fn message<'l>(line: &'l mut Line, kind: &str, octets: usize) -> &'l mut Line {
     line.text("kind", kind).say(", ");
     line.number("octets", whole(octets)).say(" octets")
+}
+
+/// So many octets of a message, whose length its header says, when that is there.
+fn part<'l>(line: &'l mut Line, so_far: usize, announced: Option<usize>) -> &'l mut Line {
+    line.number("so_far", whole(so_far));
+    match announced {
+        Some(announced) => {
+            line.say(" of ").number("announced", whole(announced));
+            line.say(" octets")
+        }
+        None => line.say(" octets of a message whose length is still to come"),
+    }
 }
 
 fn because<'l>(line: &'l mut Line, mech: &Oid, words: &str, reason: &str) -> &'l mut Line {
@@ -456,8 +494,14 @@ mod tests {
             Event::PieceReceived {
                 octets,
                 so_far: octets,
+                announced: Some(octets),
             },
             Event::PieceSent { octets, left: 0 },
+            Event::NeverReceived {
+                so_far: octets,
+                announced: None,
+            },
+            Event::NeverSent { left: octets },
             Event::Offered { by, mechs },
             Event::Invited {
                 by: By::Peer,
