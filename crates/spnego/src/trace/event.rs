@@ -403,7 +403,7 @@ fn message<'l>(line: &'l mut Line, kind: &str, octets: usize) -> &'l mut Line {
 }
 
 /// So many octets of a message, whose length its header says, when that is there.
-fn part<'l>(line: &'l mut Line, so_far: usize, announced: Option<usize>) -> &'l mut Line {
+fn part(line: &mut Line, so_far: usize, announced: Option<usize>) -> &mut Line {
     line.number("so_far", whole(so_far));
     match announced {
         Some(announced) => {

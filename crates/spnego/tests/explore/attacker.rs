@@ -261,7 +261,7 @@ fn field(
     let of = |sent: &Sent| fields(&sent.token)[which].clone();
     let last_of = |from: &[Sent], by: Role| {
         let mut last = from.iter().rev().filter(|sent| sent.by == by);
-        last.find_map(|sent| of(sent))
+        last.find_map(of)
     };
     Some(match edit {
         Field::Kept => kept[which].map(<[u8]>::to_vec),
