@@ -546,16 +546,49 @@ fn serve_goes_on_after_clients_that_flood_or_stop() {
 }
 
 #[test]
-fn serve_takes_a_limited_number_of_connections() {
+fn serve_gives_up_whoever_has_idled_longest_and_nobody_in_an_exchange() {
     let realm = realm!();
-    let mut server = Server::start(&with(realm, Side::Ours), &[]);
-    let connect = |_| std::net::TcpStream::connect(("127.0.0.1", server.port)).unwrap();
-    let sockets: Vec<_> = (0..65).map(connect).collect();
-    assert_eq!(server.event("turned-away")["connection"], 65);
-    drop(sockets);
-    server.event("closed");
-    let run = get(&with(realm, Side::Ours), &[&server.url("/")]);
-    assert_eq!(run.status, 0, "{run:?}");
+    let variables = with(realm, Side::Ours);
+    let mut server = Server::start(&variables, &[]);
+    let port = server.port;
+    let connect = || {
+        let socket = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let time = Some(std::time::Duration::from_secs(25));
+        socket.set_read_timeout(time).unwrap();
+        socket
+    };
+    // One that owes the second token of an exchange: Kerberos is offered, without its token.
+    let mut in_exchange = connect();
+    let first = format!("GET / HTTP/1.1\r\nAuthorization: Negotiate {OFFER}\r\n\r\n");
+    in_exchange.write_all(first.as_bytes()).unwrap();
+    let mut head = [0; 12];
+    in_exchange.read_exact(&mut head).unwrap();
+    assert_eq!(&head, b"HTTP/1.1 401");
+    // Some say nothing, some a part of a request now and then.
+    let mut crowd: Vec<_> = (0..63).map(|_| connect()).collect();
+    let dribble = |crowd: &mut Vec<std::net::TcpStream>, octets: &[u8]| {
+        for socket in crowd.iter_mut().step_by(2) {
+            // It may have been given up.
+            let _ = socket.write_all(octets);
+        }
+    };
+    dribble(&mut crowd, b"GET / HTTP/1.1\r\nX: ");
+    for _ in 0..20 {
+        dribble(&mut crowd, b"x");
+        let run = get(&variables, &["-m", "20", &server.url("/")]);
+        assert_eq!(run.status, 0, "{run:?}");
+    }
+    let given_up = server.event("given-up")["connection"].as_u64().unwrap();
+    assert_eq!(given_up, 2, "the first of the crowd");
+    // The one in the exchange was let be, and hears of its second token.
+    in_exchange.write_all(first.as_bytes()).unwrap();
+    let mut rest = Vec::new();
+    in_exchange.shutdown(std::net::Shutdown::Write).unwrap();
+    in_exchange.read_to_end(&mut rest).unwrap();
+    let answers = String::from_utf8_lossy(&rest)
+        .matches("HTTP/1.1 401")
+        .count();
+    assert_eq!(answers, 1, "{}", String::from_utf8_lossy(&rest));
 }
 
 /// As when a user presses the tabulator.
@@ -980,6 +1013,9 @@ impl Report {
         self.0["trace"].as_array().unwrap()
     }
 }
+
+/// A NegTokenInit that lists Kerberos and has no token of it.
+const OFFER: &str = "YBsGBisGAQUFAqARMA+gDTALBgkqhkiG9xIBAgI=";
 
 /// A user of the realm with the SPNEGO of a side.
 fn with(realm: &Realm, side: Side) -> Environment {

@@ -2,11 +2,12 @@
 //! few.
 #![forbid(unsafe_code)]
 
+mod visitors;
+
 use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -25,6 +26,7 @@ use crate::http::tls::Identity;
 use crate::http::{Connection, Request};
 use crate::leg::{self, Observed, Seen, Summary};
 use crate::print::{self, BAD, DOUBTFUL, FAINT, Form, GOOD, Verdict, harmless, styled};
+use visitors::{Pace, Place, Visitors};
 
 /// Serve one page to who signs in, and show each leg
 ///
@@ -94,7 +96,7 @@ impl Serve {
             settings: self.settings(),
             identity,
             bindings,
-            connections: AtomicUsize::new(0),
+            visitors: Visitors::new(CONNECTIONS_MAX),
         };
         match house.open(&self.listen) {
             Ok(never) => match never {},
@@ -132,7 +134,7 @@ struct House {
     settings: Settings,
     identity: Option<Identity>,
     bindings: Option<Vec<u8>>,
-    connections: AtomicUsize,
+    visitors: Arc<Visitors>,
 }
 
 impl House {
@@ -166,14 +168,23 @@ impl House {
                 }
             };
             number += 1;
-            if house.connections.fetch_add(1, Ordering::Relaxed) >= CONNECTIONS_MAX {
-                house.connections.fetch_sub(1, Ordering::Relaxed);
+            let Ok((place, given_up)) = house.visitors.admit(number, &socket) else {
                 house.event(
                     number,
                     styled(DOUBTFUL, "turned away, there are too many"),
                     || json!({"event": "turned-away"}),
                 );
                 continue;
+            };
+            if let Some(other) = given_up {
+                house.event(
+                    other,
+                    styled(
+                        DOUBTFUL,
+                        "given up for another, it has kept waiting longest",
+                    ),
+                    || json!({"event": "given-up"}),
+                );
             }
             let visited = Arc::clone(&house);
             let visit = std::thread::Builder::new().spawn(move || {
@@ -183,8 +194,11 @@ impl House {
                     styled(FAINT, format_args!("from {from}")),
                     || json!({"event": "connected", "from": from.to_string()}),
                 );
-                let end = house.visit(number, socket);
-                house.connections.fetch_sub(1, Ordering::Relaxed);
+                let mut end = house.visit(number, socket, &place);
+                if place.is_given_up() {
+                    end = Err("given up for another connection".to_owned());
+                }
+                drop(place);
                 let text = match &end {
                     Ok(()) => styled(FAINT, "closed"),
                     Err(reason) => styled(BAD, format_args!("closed: {}", harmless(reason))),
@@ -196,7 +210,6 @@ impl House {
                 );
             });
             if let Err(error) = visit {
-                house.connections.fetch_sub(1, Ordering::Relaxed);
                 print::complain(format_args!("{number}: no thread: {}", plain(&error)));
             }
         }
@@ -220,7 +233,7 @@ impl House {
     }
 
     /// One connection, from its first octet to its last.
-    fn visit(&self, number: u64, socket: TcpStream) -> Result<(), String> {
+    fn visit(&self, number: u64, socket: TcpStream, place: &Place) -> Result<(), String> {
         let mut stream = Stream::new(socket, REQUEST_TIME);
         if let Some(identity) = &self.identity {
             stream = identity.accept(stream)?;
@@ -237,7 +250,14 @@ impl House {
             };
             self.show_request(number, &request);
             let body = request.body()?;
+            if !place.goes_on(Pace::Busy) {
+                return Ok(());
+            }
             let answer = server.request(&request.fields.lent());
+            place.goes_on(match server.is_in_exchange() {
+                true => Pace::InExchange,
+                false => Pace::Idle,
+            });
             let reply = self.reply(number, answer, &std::mem::take(&mut *seen.borrow_mut()));
             let keep =
                 reply.keep && !request.old && !request.fields.has_word("Connection", "close");

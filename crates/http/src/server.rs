@@ -121,6 +121,11 @@ impl<S: Contexts> Server<S> {
         self.settings.asker
     }
 
+    /// Whether an exchange is under way, and the client owes a token.
+    pub fn is_in_exchange(&self) -> bool {
+        matches!(self.state, State::Running(_))
+    }
+
     /// Judge a request by all its header fields, before anything of it is acted upon.
     pub fn request(&mut self, fields: &[Field<'_>]) -> Answer {
         let credentials = match Credentials::read(fields, self.settings.asker) {
