@@ -7,6 +7,7 @@ pub mod conversation;
 pub mod fragment;
 mod initiator;
 mod mic;
+pub mod negoex;
 mod portable;
 mod record;
 mod running;

@@ -88,6 +88,18 @@ pub enum Event<'a> {
     MicWrong { reason: &'a str },
     /// The key stream of RC4 is where it was before a mechListMIC.
     Restored { mech: &'a Oid, after: &'static str },
+    /// A message of NEGOEX arrived, by its number in the conversation.
+    NegoexReceived {
+        sequence: u32,
+        kind: &'static str,
+        schemes: &'a str,
+    },
+    /// A message of NEGOEX leaves.
+    NegoexSent {
+        sequence: u32,
+        kind: &'static str,
+        schemes: &'a str,
+    },
     /// The mechanism is established; the negotiation may not be.
     MechDone { mech: &'a Oid },
     /// A weaker mechanism is taken, or an unprotected choice.
@@ -247,6 +259,16 @@ impl Event<'_> {
                 line.mech("mech", mech).say(": RC4 state restored after ");
                 line.text("after", after)
             }
+            Self::NegoexReceived {
+                sequence,
+                kind,
+                schemes,
+            } => negoex(line.say("NegoEx received "), sequence, kind, schemes),
+            Self::NegoexSent {
+                sequence,
+                kind,
+                schemes,
+            } => negoex(line.say("NegoEx sending "), sequence, kind, schemes),
             Self::MechDone { mech } => line.mech("mech", mech).say(": established"),
             Self::Downgraded { mech, from, reason } => {
                 line.say("DOWNGRADE from ").mech("from", from).say(" to ");
@@ -350,6 +372,8 @@ impl Event<'_> {
             Self::MicVerified { .. } => "mic-verified",
             Self::MicWrong { .. } => "mic-wrong",
             Self::Restored { .. } => "restore",
+            Self::NegoexReceived { .. } => "receive-negoex",
+            Self::NegoexSent { .. } => "send-negoex",
             Self::MechDone { .. } => "mech-established",
             Self::Downgraded { .. } => "downgrade",
             Self::Rejected { .. } => "reject",
@@ -412,6 +436,12 @@ fn part(line: &mut Line, so_far: usize, announced: Option<usize>) -> &mut Line {
         }
         None => line.say(" octets of a message whose length is still to come"),
     }
+}
+
+/// As MIT's library traces it, whose file this may be.
+fn negoex<'l>(line: &'l mut Line, sequence: u32, kind: &str, schemes: &str) -> &'l mut Line {
+    line.say("[").number("sequence", sequence).say("]");
+    line.text("kind", kind).say(": ").text("schemes", schemes)
 }
 
 fn because<'l>(line: &'l mut Line, mech: &Oid, words: &str, reason: &str) -> &'l mut Line {
@@ -521,6 +551,16 @@ mod tests {
             Event::Restored {
                 mech,
                 after: "signing",
+            },
+            Event::NegoexReceived {
+                sequence: 3,
+                kind: "VERIFY",
+                schemes: "scheme",
+            },
+            Event::NegoexSent {
+                sequence: 4,
+                kind: "ALERT",
+                schemes: "scheme",
             },
             Event::MechDone { mech },
             Event::Downgraded { mech, from, reason },

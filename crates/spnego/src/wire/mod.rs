@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod framing;
+pub mod negoex;
 pub mod spnego;
 
 use std::fmt;
