@@ -298,17 +298,19 @@ fn failed(error: client::Error) -> Error {
     let minor = match &error {
         client::Error::NotOffered(_) => Minor::HttpNotOffered,
         client::Error::Malformed(_) => Minor::HttpMalformed,
-        client::Error::Refused => Minor::Rejected,
+        client::Error::Refused | client::Error::AskedAnew { .. } => Minor::Rejected,
         client::Error::Context(_) => Minor::MechFailed,
-        client::Error::Unverified(_) => Minor::HttpUnverified,
+        client::Error::Unverified(_) | client::Error::Interrupted { .. } => Minor::HttpUnverified,
         client::Error::NeedsHttp11 => Minor::HttpNeedsHttp11,
         client::Error::ProxyMayShare => Minor::HttpProxyMayShare,
         client::Error::TooLong => Minor::Misbehaved,
     };
-    Error::Http {
-        minor,
-        reason: error.to_string(),
-    }
+    let reason = error.to_string();
+    let reason = match error.remedy() {
+        Some(remedy) => format!("{reason}; {remedy}"),
+        None => reason,
+    };
+    Error::Http { minor, reason }
 }
 
 /// The fields as lines of a message.

@@ -4,23 +4,21 @@
 #![forbid(unsafe_code)]
 
 mod show;
+mod side;
 mod url;
 
-use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Read};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use gssapi::system::{Library, Sessions, User};
-use http::client::{Client, Error, Route, Verdict as Said};
-use http::header::{Challenges, Header, Offer};
-use http::{Asker, Flags, Scheme, Version, binding};
+use http::client::{Client, Route};
+use http::header::Header;
+use http::{Asker, Flags, Version, binding};
 use serde_json::json;
-use spnego::advice::Trouble;
 use spnego::error::plain;
 use spnego::oid;
 use spnego::secret::Secret;
@@ -28,9 +26,11 @@ use spnego::secret::Secret;
 use crate::http::stream::Stream;
 use crate::http::tls::{self, Trust};
 use crate::http::{Connection, Response};
-use crate::leg::{self, Observed, Seen};
-use crate::print::{self, BAD, Form, GOOD, Verdict, harmless, styled};
-use show::{faint, tell, tell_text};
+use crate::leg::Observed;
+use crate::print::{self, Form, Verdict, harmless};
+use crate::wrong::{Code, Wrong};
+use show::{faint, tell, tell_failure};
+use side::Side;
 use url::Url;
 
 /// Get a page, and show each leg of the sign-in
@@ -40,6 +40,14 @@ use url::Url;
 /// status: 0 when the page was got (and nobody had to sign in, or the sign-in succeeded), 1 when
 /// the sign-in failed, the status is an error or the server cannot be reached, 2 when the command
 /// line is wrong. Redirections are shown and not followed.
+///
+/// With --json, a failure has a code that stays what it is. On the way to the server: unknown-host,
+/// connection-refused, unreachable, timed-out, connection-closed, tls, certificate, tls-not-spoken,
+/// tls-wanted, not-http, proxy-refused, proxy-not-named, proxy-may-share. In what it offers:
+/// no-challenge, only-ntlm, not-offered, malformed-challenge. In the exchange: cannot-begin (here),
+/// exchange-failed (by a token of the peer's), refused, connection-not-kept, too-large, interrupted
+/// (an error in the place of a token), unverified, no-end. Of the page: status. Of this machine:
+/// local.
 #[derive(Args)]
 pub(crate) struct Get {
     /// The page: http://host[:port]/path or https://...
@@ -84,12 +92,8 @@ impl Get {
         match self.plan() {
             Ok((plan, user)) => match plan.go(form, user) {
                 Ok(verdict) => verdict,
-                Err(reason) => {
-                    tell(
-                        form,
-                        &format!("! {}", styled(BAD, harmless(&reason))),
-                        || json!({"event": "failure", "reason": reason}),
-                    );
+                Err(wrong) => {
+                    tell_failure(form, &wrong);
                     Verdict::Wrong
                 }
             },
@@ -155,24 +159,18 @@ struct Plan<'a> {
     until: Instant,
 }
 
-/// One asker's side of it.
-struct Side {
-    /// Whom it signs in to.
-    service: String,
-    client: Client<Observed>,
-    seen: Rc<RefCell<Seen>>,
-    credentials: Option<Header>,
-}
-
 impl Plan<'_> {
-    fn go(&self, form: Form, user: Option<User>) -> Result<Verdict, String> {
+    fn go(&self, form: Form, user: Option<User>) -> Result<Verdict, Wrong> {
         let mut proxy = None;
         let mut connection = self.connect(form, &mut proxy)?;
         let certificate = connection.stream().peer_certificate();
         let mut server = self.side(Asker::Server, &self.url, certificate.as_deref(), user)?;
         if self.options.unasked {
             let begun = server.client.begin();
-            server.credentials = Some(begun.map_err(|error| explained(form, &error, &server))?);
+            match begun {
+                Ok(header) => server.credentials = Some(header),
+                Err(error) => return Err(server.explained(form, &error, 0)),
+            }
         }
         for number in 1..=REQUESTS_MAX {
             connection.stream().allow(self.left()?);
@@ -184,10 +182,13 @@ impl Plan<'_> {
             let mut response = exchange(&mut connection, &request);
             // A server may have closed a kept connection in the meantime (RFC 9112 section 9.6).
             if number > 1 && matches!(response, Ok(None)) {
+                server.lose_connection("without a word");
                 connection = self.again(form, &mut proxy, certificate.as_deref())?;
                 response = exchange(&mut connection, &request);
             }
-            let response = response?.ok_or(CLOSED)?;
+            let Some(response) = response? else {
+                return Err(server.left_without_response());
+            };
             show::response(form, number, &response);
             let repeat = if response.status == Asker::Proxy.status() && self.forwards() {
                 // The server has not seen the request, which is repeated as it was.
@@ -200,16 +201,20 @@ impl Plan<'_> {
                 server.next(form, &response)?
             };
             if !repeat {
-                return self.finish(form, &mut connection, &response);
+                let sides = [proxy.as_ref(), Some(&server)].into_iter().flatten();
+                let sides = sides.filter_map(Side::is_signed_in);
+                let signed_in = sides.reduce(|one, other| one && other);
+                return self.finish(form, &mut connection, &response, signed_in);
             }
-            if closes(&response) {
+            if let Some(how) = closes(&response) {
+                server.lose_connection(how);
                 connection = self.again(form, &mut proxy, certificate.as_deref())?;
             } else {
                 let body = response.body("GET")?;
                 connection.body(body, SKIPPED_MAX, &mut io::sink())?;
             }
         }
-        Err(format!("no end after {REQUESTS_MAX} requests"))
+        Err(no_end())
     }
 
     /// The response that is meant for the user.
@@ -218,11 +223,15 @@ impl Plan<'_> {
         form: Form,
         connection: &mut Connection,
         response: &Response,
-    ) -> Result<Verdict, String> {
+        signed_in: Option<bool>,
+    ) -> Result<Verdict, Wrong> {
         let body = response.body("GET")?;
         let octets = match (&self.options.output, form) {
             (Some(file), _) => {
-                let failed = |error: io::Error| format!("{}: {}", file.display(), plain(&error));
+                let failed = |error: io::Error| {
+                    let reason = format!("{}: {}", file.display(), plain(&error));
+                    Wrong::new(Code::Local, reason)
+                };
                 let mut sink = File::create(file).map_err(failed)?;
                 connection.body(body, u64::MAX, &mut sink)?
             }
@@ -241,11 +250,14 @@ impl Plan<'_> {
             &faint(&text),
             || json!({"event": "page", "status": status, "octets": octets, "location": location}),
         );
-        Ok(if status < 400 {
-            Verdict::Well
-        } else {
-            Verdict::Wrong
-        })
+        if status < 400 {
+            return Ok(Verdict::Well);
+        }
+        // A sign-in that failed has been told.
+        if signed_in != Some(false) {
+            tell_failure(form, &page_is_error(response, signed_in.is_some()));
+        }
+        Ok(Verdict::Wrong)
     }
 
     /// The request, for a server or a proxy that forwards it.
@@ -274,7 +286,7 @@ impl Plan<'_> {
         self.proxy.is_some() && !self.url.tls
     }
 
-    fn connect(&self, form: Form, proxy: &mut Option<Side>) -> Result<Connection, String> {
+    fn connect(&self, form: Form, proxy: &mut Option<Side>) -> Result<Connection, Wrong> {
         let next = self.proxy.as_ref().unwrap_or(&self.url);
         let socket = reach(next, self.left()?)?;
         let address = socket.peer_addr().map(|address| address.to_string());
@@ -308,12 +320,13 @@ impl Plan<'_> {
         form: Form,
         proxy: &mut Option<Side>,
         certificate: Option<&[u8]>,
-    ) -> Result<Connection, String> {
+    ) -> Result<Connection, Wrong> {
         let text = faint("* the peer has closed the connection; once more");
         tell(form, &text, || json!({"event": "reconnect"}));
         let mut connection = self.connect(form, proxy)?;
         if connection.stream().peer_certificate().as_deref() != certificate {
-            return Err("the server has another certificate now".to_owned());
+            let reason = "the server has another certificate now";
+            return Err(Wrong::new(Code::Certificate, reason));
         }
         Ok(connection)
     }
@@ -324,7 +337,7 @@ impl Plan<'_> {
         form: Form,
         stream: Stream,
         proxy: &mut Option<Side>,
-    ) -> Result<Stream, String> {
+    ) -> Result<Stream, Wrong> {
         let mut connection = Connection::new(stream);
         for number in 1..=REQUESTS_MAX {
             let credentials = proxy.as_mut().and_then(|side| side.credentials.take());
@@ -335,7 +348,8 @@ impl Plan<'_> {
             for header in &credentials {
                 request += &format!("{}: {}\r\n", header.name, header.value);
             }
-            let response = exchange(&mut connection, &(request + "\r\n"))?.ok_or(CLOSED)?;
+            let response = exchange(&mut connection, &(request + "\r\n"))?;
+            let response = response.ok_or_else(side::closed)?;
             show::response(form, number, &response);
             let asks = response.status == Asker::Proxy.status();
             let repeat = match (asks, proxy.as_mut()) {
@@ -346,10 +360,13 @@ impl Plan<'_> {
             if !repeat {
                 return match response.status {
                     200..=299 => connection.into_stream(),
-                    status => Err(format!("the proxy gives no tunnel: {status}")),
+                    status => Err(no_tunnel(status)),
                 };
             }
-            if closes(&response) {
+            if let Some(how) = closes(&response) {
+                if let Some(side) = proxy.as_mut() {
+                    side.lose_connection(how);
+                }
                 let next = self.proxy.as_ref().unwrap_or(&self.url);
                 connection = Connection::new(Stream::new(reach(next, self.left()?)?, self.left()?));
             } else {
@@ -357,15 +374,16 @@ impl Plan<'_> {
                 connection.body(body, SKIPPED_MAX, &mut io::sink())?;
             }
         }
-        Err(format!("no end after {REQUESTS_MAX} requests"))
+        Err(no_end())
     }
 
-    fn proxy_side<'s>(&self, side: &'s mut Option<Side>) -> Result<&'s mut Side, String> {
+    fn proxy_side<'s>(&self, side: &'s mut Option<Side>) -> Result<&'s mut Side, Wrong> {
         let whom = self.proxy.as_ref().unwrap_or(&self.url);
         if side.is_none() {
             *side = Some(self.side(Asker::Proxy, whom, None, None)?);
         }
-        side.as_mut().ok_or_else(|| "there is no proxy".to_owned())
+        side.as_mut()
+            .ok_or_else(|| Wrong::new(Code::ProxyNotNamed, "there is no proxy"))
     }
 
     fn side(
@@ -374,173 +392,114 @@ impl Plan<'_> {
         whom: &Url,
         certificate: Option<&[u8]>,
         user: Option<User>,
-    ) -> Result<Side, String> {
+    ) -> Result<Side, Wrong> {
         let bindings = certificate
             .filter(|_| !self.options.no_bindings)
             .map(binding::tls_server_end_point)
             .transpose()
-            .map_err(|reason| format!("no channel bindings: {reason} (--no-bindings)"))?;
+            .map_err(|reason| {
+                let reason = format!("no channel bindings: {reason} (--no-bindings)");
+                Wrong::new(Code::Local, reason)
+            })?;
         let mut flags = Flags::MUTUAL;
         if self.options.delegate {
             flags.0 |= Flags::DELEGATED.0;
         }
         let service = format!("HTTP@{}", whom.name());
         let sessions = Sessions::to(Library::Mit, &service, oid::SPNEGO, flags, bindings, user)
-            .map_err(|no| with_remedy(no.reason, no.trouble.as_ref()))?;
+            .map_err(|no| Wrong {
+                code: Code::CannotBegin,
+                reason: no.reason,
+                remedy: no.trouble.as_ref().map(ToString::to_string),
+            })?;
         let route = if self.forwards() && asker == Asker::Server {
             Route::Forwarded
         } else {
             Route::Direct
         };
         let (contexts, seen) = Observed::new(sessions);
-        Ok(Side {
-            service,
-            client: Client::new(asker, Version::Http1, route, contexts),
-            seen,
-            credentials: None,
-        })
+        let client = Client::new(asker, Version::Http1, route, contexts);
+        Ok(Side::new(service, client, seen))
     }
 
-    fn left(&self) -> Result<Duration, String> {
+    fn left(&self) -> Result<Duration, Wrong> {
         let left = self.until.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err("no end within the time limit (--max-time)".to_owned());
+            let reason = "no end within the time limit (--max-time)";
+            return Err(Wrong::new(Code::TimedOut, reason));
         }
         Ok(left)
     }
 }
 
-impl Side {
-    /// Judge a response; whether the request has to be repeated.
-    fn next(&mut self, form: Form, response: &Response) -> Result<bool, String> {
-        let said = self.judged(response);
-        self.follow(form, said)
-    }
-
-    /// The same for an answer to CONNECT. Most proxies (Apache, Squid) make the tunnel without the
-    /// token that proves who they are; who the server in it is, TLS tells.
-    fn tunnelled(&mut self, form: Form, response: &Response) -> Result<bool, String> {
-        let said = self.judged(response);
-        let is_made = matches!(response.status, 200..=299);
-        if is_made && matches!(said, Err(Error::Unverified(_))) && !has_token(response) {
-            let text = "* the proxy has made the tunnel, and has not proved who it is";
-            let event = || json!({"event": "tunnel", "proxy_verified": false});
-            tell(form, &faint(text), event);
-            return Ok(false);
-        }
-        self.follow(form, said)
-    }
-
-    fn judged(&mut self, response: &Response) -> Result<Said, Error> {
-        self.credentials = None;
-        let fields = response.fields.lent();
-        self.client.response(response.status, &fields)
-    }
-
-    fn follow(&mut self, form: Form, said: Result<Said, Error>) -> Result<bool, String> {
-        match said {
-            Ok(Said::Repeat(header)) => {
-                self.credentials = Some(header);
-                Ok(true)
-            }
-            Ok(Said::Authenticated(peer)) => {
-                let seen = self.seen.borrow();
-                let ours = seen.ours;
-                let text = format!("= signed in to {}", harmless(&leg::who(&peer)));
-                tell(form, &styled(GOOD, text), || {
-                    let more = json!({
-                        "event": "verdict",
-                        "signed_in": true,
-                        "spnego": whose(ours),
-                        "persistent": self.client.persistent_auth(),
-                        "negotiation": leg::told_json(seen.told.as_ref()),
-                    });
-                    leg::with(leg::who_json(&peer), more)
-                });
-                let text = match ours {
-                    Some(true) => "* by the SPNEGO of gss-spnego",
-                    Some(false) => "* by the SPNEGO that is built into the library",
-                    None => "* by a SPNEGO that could not be asked whose it is",
-                };
-                tell_text(form, &faint(text));
-                for line in leg::told(seen.told.as_ref()) {
-                    tell_text(form, &faint(&format!("* {}", harmless(&line))));
-                }
-                Ok(false)
-            }
-            Ok(Said::Unconcerned | Said::Interim) => Ok(false),
-            // The page of a server that wants something else is still a page.
-            Err(error @ Error::NotOffered(_)) => {
-                explained(form, &error, self);
-                Ok(false)
-            }
-            Err(error) => Err(explained(form, &error, self)),
-        }
-    }
-}
-
-/// Whether a proxy's answer has a token of either scheme.
-fn has_token(response: &Response) -> bool {
-    let challenges = Challenges::read(&response.fields.lent(), Asker::Proxy);
-    challenges.is_ok_and(|challenges| {
-        [Scheme::Nego2, Scheme::Negotiate]
-            .iter()
-            .any(|scheme| matches!(challenges.offer(*scheme), Offer::Token(_)))
-    })
-}
-
-/// Why the exchange failed, told with what to do; the sentence again.
-fn explained(form: Form, error: &Error, side: &Side) -> String {
-    let seen = side.seen.borrow();
-    let trouble = match (error, &seen.no) {
-        (Error::Context(_), Some(no)) => no.trouble.clone(),
-        (Error::Refused, _) => Some(Trouble::SeePeer),
-        _ => None,
-    };
-    let reason = error.to_string();
-    let verdict = json!({
-        "event": "verdict",
-        "signed_in": false,
-        "reason": reason,
-        "what_to_do": trouble.as_ref().map(ToString::to_string),
-        "spnego": whose(seen.ours),
-    });
-    tell(form, &styled(BAD, "= not signed in"), || verdict);
-    let hint = format!("* spnego doctor {} looks for the cause", side.service);
-    tell_text(form, &faint(&hint));
-    with_remedy(reason, trouble.as_ref())
-}
-
-fn with_remedy(reason: String, trouble: Option<&Trouble>) -> String {
-    match trouble.map(ToString::to_string) {
-        // The plugin's own sentences say it already.
-        Some(remedy) if !reason.contains(&remedy) => format!("{reason}; {remedy}"),
-        _ => reason,
-    }
-}
-
-fn whose(ours: Option<bool>) -> Option<&'static str> {
-    ours.map(|ours| if ours { "gss-spnego" } else { "built-in" })
-}
-
 /// Connect within the time, to the first address that answers.
-fn reach(url: &Url, time: Duration) -> Result<TcpStream, String> {
+fn reach(url: &Url, time: Duration) -> Result<TcpStream, Wrong> {
+    let unknown = |reason: String| {
+        let remedy = "look at the name, and at DNS";
+        Wrong::new(Code::UnknownHost, reason).with_remedy(remedy)
+    };
     let place = (url.name(), url.port);
-    let addresses = place
-        .to_socket_addrs()
-        .map_err(|error| format!("{}: {}", url.host, plain(&error)))?;
-    let mut failure = format!("{} has no address", url.host);
+    let addresses = place.to_socket_addrs().map_err(|error| {
+        let text = plain(&error);
+        let why = text.rsplit(": ").next().unwrap_or(&text);
+        unknown(format!("{}: {why}", url.host))
+    })?;
+    let mut failure = unknown(format!("{} has no address", url.host));
     for address in addresses {
         match TcpStream::connect_timeout(&address, time) {
             Ok(socket) => return Ok(socket),
-            Err(error) => failure = format!("{address}: {}", plain(&error)),
+            Err(error) => failure = not_reached(address, &error),
         }
     }
     Err(failure)
 }
 
+fn not_reached(address: SocketAddr, error: &io::Error) -> Wrong {
+    let wrong = Wrong::of_socket(error);
+    let remedy = match wrong.code {
+        Code::ConnectionRefused => "nobody listens there: see whether the server runs, and where",
+        Code::TimedOut => "nothing answers there: look at the address, and for a firewall",
+        _ => "look at the address, and at the way there",
+    };
+    Wrong::new(wrong.code, format!("{address}: {}", wrong.reason)).with_remedy(remedy)
+}
+
+/// The page is an error, and not for want of a sign-in.
+fn page_is_error(response: &Response, signed_in: bool) -> Wrong {
+    let status = response.status;
+    if status == Asker::Proxy.status() {
+        let reason = "a proxy asks for a sign-in (407), and none was named";
+        return Wrong::new(Code::ProxyNotNamed, reason).with_remedy("name it with --proxy");
+    }
+    let phrase = harmless(&response.reason).to_string();
+    let how = match signed_in {
+        true => "the sign-in is good, and the page is an error",
+        false => "nobody had to sign in, and the page is an error",
+    };
+    Wrong::new(Code::Status, format!("{status} {phrase}: {how}"))
+}
+
+fn no_tunnel(status: u16) -> Wrong {
+    let remedy = match status {
+        403 => "its rules forbid this host or this port: see its configuration",
+        407 => "it asks for a sign-in that cannot be had",
+        400 | 405 | 501 => "it makes no tunnels: see whether it is a proxy, and on which port",
+        502..=504 => "it does not reach the server: see whether that runs, and the proxy's log",
+        _ => "look into its log",
+    };
+    Wrong::new(
+        Code::ProxyRefused,
+        format!("the proxy gives no tunnel: {status}"),
+    )
+    .with_remedy(remedy)
+}
+
+fn no_end() -> Wrong {
+    Wrong::new(Code::NoEnd, format!("no end after {REQUESTS_MAX} requests"))
+}
+
 /// Send a request, and have its final response; `None` when the server has closed the connection.
-fn exchange(connection: &mut Connection, request: &str) -> Result<Option<Response>, String> {
+fn exchange(connection: &mut Connection, request: &str) -> Result<Option<Response>, Wrong> {
     connection.send(request.as_bytes())?;
     for _ in 0..INTERIM_MAX {
         match connection.response()? {
@@ -549,16 +508,25 @@ fn exchange(connection: &mut Connection, request: &str) -> Result<Option<Respons
             Some(response) => return Ok(Some(response)),
         }
     }
-    Err(format!("more than {INTERIM_MAX} interim responses"))
+    Err(Wrong::new(
+        Code::NotHttp,
+        format!("more than {INTERIM_MAX} interim responses"),
+    ))
 }
 
-/// Whether the connection ends with this response. Without a length, its body ends so.
-fn closes(response: &Response) -> bool {
-    response.fields.has_word("Connection", "close")
-        || response.body("GET") == Ok(crate::http::Body::UntilClose)
+/// Whether the connection ends with this response, and by what. Without a length, its body ends so.
+fn closes(response: &Response) -> Option<&'static str> {
+    let has = |word| response.fields.has_word("Connection", word);
+    if has("close") {
+        return Some("by 'Connection: close'");
+    }
+    if response.old && !has("keep-alive") {
+        return Some("for it speaks HTTP/1.0");
+    }
+    let ends_so = response.body("GET") == Ok(crate::http::Body::UntilClose);
+    ends_so.then_some("for the response has no length")
 }
 
-const CLOSED: &str = "the connection was closed without a response";
 const AGENT: &str = concat!("spnego/", env!("CARGO_PKG_VERSION"));
 /// Both askers may take the round trips that the library allows each, and begin anew once.
 const REQUESTS_MAX: usize = 40;

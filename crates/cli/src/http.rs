@@ -13,6 +13,7 @@ use http::header::Field;
 use httparse::{EMPTY_HEADER, Status};
 use spnego::error::plain;
 
+use crate::wrong::{Code, Wrong};
 use stream::Stream;
 
 /// One connection, and what has been read of it beyond the last message.
@@ -30,6 +31,8 @@ pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) reason: String,
     pub(crate) fields: Fields,
+    /// Whether it is HTTP/1.0, whose connections are not kept unless it says so.
+    pub(crate) old: bool,
 }
 
 /// The head of a request.
@@ -65,42 +68,43 @@ impl Connection {
     ///
     /// # Errors
     /// When the peer spoke where it has to wait.
-    pub(crate) fn into_stream(self) -> Result<Stream, String> {
+    pub(crate) fn into_stream(self) -> Result<Stream, Wrong> {
         if self.ahead.is_empty() {
             Ok(self.stream)
         } else {
-            Err("the proxy sent something before TLS began".to_owned())
+            Err(no_http("the proxy sent something before TLS began"))
         }
     }
 
     /// Send a message, or a part of one. That the peer has closed the connection is seen when
     /// something of it is wanted: it may have said why before.
-    pub(crate) fn send(&mut self, octets: &[u8]) -> Result<(), String> {
+    pub(crate) fn send(&mut self, octets: &[u8]) -> Result<(), Wrong> {
         let sent = self.stream.write_all(octets);
         match sent.and_then(|()| self.stream.flush()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             Err(error) if CLOSED.contains(&error.kind()) => Ok(()),
-            sent => sent.map_err(|error| told(&error)),
+            sent => sent.map_err(|error| Wrong::of_socket(&error)),
         }
     }
 
     /// The next response's head, interim ones too; `None` when the server has closed the
     /// connection.
-    pub(crate) fn response(&mut self) -> Result<Option<Response>, String> {
-        self.head("response", |octets| {
+    pub(crate) fn response(&mut self) -> Result<Option<Response>, Wrong> {
+        self.head(RESPONSE, |octets| {
             let mut headers = [EMPTY_HEADER; FIELDS_MAX];
             let mut response = httparse::Response::new(&mut headers);
             response.parse(octets)?;
             Ok(Response {
                 status: response.code.unwrap_or_default(),
                 reason: response.reason.unwrap_or_default().to_owned(),
+                old: response.version == Some(0),
                 fields: Fields::of(response.headers),
             })
         })
     }
 
     /// The next request's head; `None` when the client has closed the connection.
-    pub(crate) fn request(&mut self) -> Result<Option<Request>, String> {
+    pub(crate) fn request(&mut self) -> Result<Option<Request>, Wrong> {
         self.head("request", |octets| {
             let mut headers = [EMPTY_HEADER; FIELDS_MAX];
             let mut request = httparse::Request::new(&mut headers);
@@ -119,7 +123,7 @@ impl Connection {
         &mut self,
         what: &str,
         parse: impl Fn(&[u8]) -> Result<T, httparse::Error>,
-    ) -> Result<Option<T>, String> {
+    ) -> Result<Option<T>, Wrong> {
         let mut looked_at = 0_usize;
         loop {
             let end = end_of_head(&self.ahead, looked_at.saturating_sub(END.len()));
@@ -128,20 +132,18 @@ impl Connection {
                 let head = std::mem::replace(&mut self.ahead, rest);
                 return parse(&head)
                     .map(Some)
-                    .map_err(|error| format!("the {what} is malformed: {error}"));
+                    .map_err(|error| malformed(&head, what, error));
             }
             looked_at = self.ahead.len();
             if looked_at > HEAD_MAX {
-                return Err(format!(
+                return Err(no_http(format!(
                     "the header section of the {what} has more than {HEAD_MAX} octets"
-                ));
+                )));
             }
             if self.more()? == 0 {
                 return match self.ahead.is_empty() {
                     true => Ok(None),
-                    false => Err(format!(
-                        "the connection was closed in the middle of the {what}"
-                    )),
+                    false => Err(cut_short(&self.ahead, what)),
                 };
             }
         }
@@ -156,8 +158,8 @@ impl Connection {
         body: Body,
         most: u64,
         sink: &mut dyn Write,
-    ) -> Result<u64, String> {
-        let too_long = || format!("the body has more than {most} octets");
+    ) -> Result<u64, Wrong> {
+        let too_long = || no_http(format!("the body has more than {most} octets"));
         match body {
             Body::Length(length) if length > most => Err(too_long()),
             Body::Length(length) => self.pass(length, sink).map(|()| length),
@@ -188,7 +190,7 @@ impl Connection {
                     }
                     self.pass(size, sink)?;
                     if !self.line()?.is_empty() {
-                        return Err("a chunk does not end where it says".to_owned());
+                        return Err(no_http("a chunk does not end where it says"));
                     }
                 }
             }
@@ -196,10 +198,10 @@ impl Connection {
     }
 
     /// Exactly `length` octets.
-    fn pass(&mut self, mut length: u64, sink: &mut dyn Write) -> Result<(), String> {
+    fn pass(&mut self, mut length: u64, sink: &mut dyn Write) -> Result<(), Wrong> {
         while length > 0 {
             if self.ahead.is_empty() && self.more()? == 0 {
-                return Err("the connection was closed in the middle of the body".to_owned());
+                return Err(in_the_middle("body"));
             }
             let wanted = usize::try_from(length).unwrap_or(usize::MAX);
             let rest = self.ahead.split_off(wanted.min(self.ahead.len()));
@@ -210,25 +212,27 @@ impl Connection {
         Ok(())
     }
 
-    fn chunk_size(&mut self) -> Result<u64, String> {
+    fn chunk_size(&mut self) -> Result<u64, Wrong> {
         let line = [self.line()?, b"\r\n".to_vec()].concat();
         match httparse::parse_chunk_size(&line) {
             Ok(Status::Complete((_, size))) => Ok(size),
-            _ => Err("the size of a chunk is malformed".to_owned()),
+            _ => Err(no_http("the size of a chunk is malformed")),
         }
     }
 
-    fn trailer(&mut self) -> Result<(), String> {
+    fn trailer(&mut self) -> Result<(), Wrong> {
         for _ in 0..FIELDS_MAX {
             if self.line()?.is_empty() {
                 return Ok(());
             }
         }
-        Err(format!("the trailer has more than {FIELDS_MAX} fields"))
+        Err(no_http(format!(
+            "the trailer has more than {FIELDS_MAX} fields"
+        )))
     }
 
     /// One line of a chunked body, without its end.
-    fn line(&mut self) -> Result<Vec<u8>, String> {
+    fn line(&mut self) -> Result<Vec<u8>, Wrong> {
         loop {
             if let Some(end) = self.ahead.iter().position(|octet| *octet == b'\n') {
                 let rest = self.ahead.split_off(end + 1);
@@ -236,21 +240,21 @@ impl Connection {
                 return Ok(line.trim_ascii_end().to_vec());
             }
             if self.ahead.len() > LINE_MAX {
-                return Err("a line of a chunked body is too long".to_owned());
+                return Err(no_http("a line of a chunked body is too long"));
             }
             if self.more()? == 0 {
-                return Err("the connection was closed in the middle of the body".to_owned());
+                return Err(in_the_middle("body"));
             }
         }
     }
 
-    fn more(&mut self) -> Result<usize, String> {
+    fn more(&mut self) -> Result<usize, Wrong> {
         let mut part = [0; 16 * 1024];
         let length = match self.stream.read(&mut part) {
             Ok(length) => length,
             // Rudely, or without close_notify: HTTP's own lengths tell whether anything is missing.
             Err(error) if CLOSED.contains(&error.kind()) => 0,
-            Err(error) => return Err(told(&error)),
+            Err(error) => return Err(Wrong::of_socket(&error)),
         };
         self.ahead.extend(part.iter().take(length));
         Ok(length)
@@ -289,22 +293,22 @@ impl Fields {
     }
 
     /// What is said of the body's length, if anything.
-    fn length(&self) -> Result<Option<Body>, String> {
+    fn length(&self) -> Result<Option<Body>, Wrong> {
         let mut lengths = self.values("Content-Length");
         let length = lengths.next();
         match (self.values("Transfer-Encoding").next(), length) {
             (Some(coding), None) if coding.trim_ascii().eq_ignore_ascii_case(b"chunked") => {
                 Ok(Some(Body::Chunked))
             }
-            (Some(_), None) => Err("an unknown Transfer-Encoding".to_owned()),
-            (Some(_), Some(_)) => Err("Transfer-Encoding and Content-Length at once".to_owned()),
+            (Some(_), None) => Err(no_http("an unknown Transfer-Encoding")),
+            (Some(_), Some(_)) => Err(no_http("Transfer-Encoding and Content-Length at once")),
             (None, Some(length)) => std::str::from_utf8(length)
                 .ok()
                 .filter(|text| text.bytes().all(|octet| octet.is_ascii_digit()))
                 .and_then(|text| text.parse().ok())
                 .filter(|_| lengths.next().is_none())
                 .map(|length| Some(Body::Length(length)))
-                .ok_or_else(|| "the Content-Length is malformed".to_owned()),
+                .ok_or_else(|| no_http("the Content-Length is malformed")),
             (None, None) => Ok(None),
         }
     }
@@ -312,7 +316,7 @@ impl Fields {
 
 impl Response {
     /// How its body ends.
-    pub(crate) fn body(&self, method: &str) -> Result<Body, String> {
+    pub(crate) fn body(&self, method: &str) -> Result<Body, Wrong> {
         let none = method == "HEAD" || matches!(self.status, 100..=199 | 204 | 304);
         match (none, self.fields.length()?) {
             (true, _) => Ok(Body::Length(0)),
@@ -324,7 +328,7 @@ impl Response {
 
 impl Request {
     /// How its body ends.
-    pub(crate) fn body(&self) -> Result<Body, String> {
+    pub(crate) fn body(&self) -> Result<Body, Wrong> {
         Ok(self.fields.length()?.unwrap_or(Body::Length(0)))
     }
 }
@@ -344,22 +348,47 @@ fn end_of_head(octets: &[u8], from: usize) -> Option<usize> {
     [ends(END), ends(BARE_END)].into_iter().flatten().min()
 }
 
-/// What an error of a socket means.
-fn told(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-            "no end within the time limit".into()
-        }
-        _ => plain(error),
-    }
+/// What is not HTTP, or more of it than anybody sends.
+fn no_http(reason: impl Into<String>) -> Wrong {
+    Wrong::new(Code::NotHttp, reason)
 }
 
-fn unwritten(error: &io::Error) -> String {
-    format!("the body cannot be written: {}", plain(error))
+/// A head that does not parse.
+fn malformed(head: &[u8], what: &str, error: httparse::Error) -> Wrong {
+    if what == RESPONSE && head.starts_with(ALERT) {
+        return speaks_tls();
+    }
+    no_http(format!("the {what} is malformed: {error}"))
+}
+
+/// A head that does not end.
+fn cut_short(head: &[u8], what: &str) -> Wrong {
+    if what == RESPONSE && head.starts_with(ALERT) {
+        return speaks_tls();
+    }
+    in_the_middle(what)
+}
+
+fn in_the_middle(what: &str) -> Wrong {
+    let reason = format!("the connection was closed in the middle of the {what}");
+    Wrong::new(Code::ConnectionClosed, reason)
+}
+
+fn speaks_tls() -> Wrong {
+    let reason = "the server answers by an alert of TLS, which it speaks on this port";
+    Wrong::new(Code::TlsWanted, reason).with_remedy("use https")
+}
+
+fn unwritten(error: &io::Error) -> Wrong {
+    let reason = format!("the body cannot be written: {}", plain(error));
+    Wrong::new(Code::Local, reason)
 }
 
 /// Other ends of a connection than the usual one.
 const CLOSED: [io::ErrorKind; 2] = [io::ErrorKind::UnexpectedEof, io::ErrorKind::ConnectionReset];
+const RESPONSE: &str = "response";
+/// The beginning of an alert of TLS (RFC 8446 section 5.1).
+const ALERT: &[u8] = &[21, 3];
 const END: &[u8] = b"\r\n\r\n";
 const BARE_END: &[u8] = b"\n\n";
 /// A token of Kerberos with a large PAC has 48,000 octets or so, 64,000 in base64; what else is in

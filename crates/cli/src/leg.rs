@@ -211,13 +211,16 @@ pub(crate) fn told(told: Option<&Told>) -> Vec<String> {
         return Vec::new();
     };
     let mut said = vec![format!("mechListMIC {}", told.mic.name())];
-    said.extend(
-        told.dropped
-            .iter()
-            .map(|(mech, reason)| format!("{} was not used: {reason}", shown(mech))),
-    );
+    said.extend(dropped(told));
     said.extend(told.rule.as_ref().map(|rule| format!("{rule} is in force")));
     said
+}
+
+/// The mechanisms that it could not use, in a line for each.
+pub(crate) fn dropped(told: &Told) -> impl Iterator<Item = String> {
+    told.dropped
+        .iter()
+        .map(|(mech, reason)| format!("{} was not used: {reason}", shown(mech)))
 }
 
 /// The same for programs.

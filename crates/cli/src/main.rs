@@ -13,6 +13,7 @@ mod manual;
 mod print;
 mod probe;
 mod serve;
+mod wrong;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -12,6 +12,7 @@ use spnego::advice::Trouble;
 use spnego::error::{Cause, Error, MechError, major};
 use spnego::oid::{self, Oid};
 use spnego::role::Role;
+use std::cell::OnceCell;
 use std::ffi::c_int;
 use std::ptr;
 use std::sync::Arc;
@@ -108,6 +109,8 @@ pub(crate) struct Session {
     context: GlueContext,
     flags: u32,
     is_over: bool,
+    /// Whether SPNEGO is ours, once somebody wants to know: what stands in its place stays there.
+    ours: OnceCell<Option<OurSpnego>>,
 }
 
 /// The library of an application that may not have loaded one yet; it is never unloaded.
@@ -218,6 +221,7 @@ impl Session {
             context: GlueContext::None,
             flags: 0,
             is_over: false,
+            ours: OnceCell::new(),
         }
     }
 
@@ -336,8 +340,10 @@ impl Session {
 
     /// Proof that an initiator's context is of this project's SPNEGO.
     fn ours(&self) -> Option<OurSpnego> {
-        let asks_spnego = self.role() == Role::Initiator && self.terms.mech == oid::SPNEGO;
-        asks_spnego.then(|| ours(self.glue)?.ok()).flatten()
+        if self.role() != Role::Initiator || self.terms.mech != oid::SPNEGO {
+            return None;
+        }
+        *self.ours.get_or_init(|| ours(self.glue)?.ok())
     }
 
     /// What has been established: the peer's name and the rest of what the context tells.

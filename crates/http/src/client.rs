@@ -2,12 +2,12 @@
 //! persists (MS-N2HT section 3.2, RFC 4559).
 #![forbid(unsafe_code)]
 
-use std::fmt;
+mod error;
+
+pub use error::{Error, KEEP_CONNECTIONS};
 
 use super::header::{self, Challenges, Field, Header, Malformed, Offer};
-use super::{
-    Asker, Context, Contexts, Established, LEGS_MAX, NEEDS_HTTP_1_1, Refusal, Scheme, Version,
-};
+use super::{Asker, Context, Contexts, Established, LEGS_MAX, Refusal, Scheme, Version};
 use spnego::oid;
 use spnego::trace;
 
@@ -48,28 +48,6 @@ pub enum Verdict {
     Authenticated(Established),
 }
 
-/// Why the exchange is over without authentication. The client is idle then, and the next request
-/// starts anew.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Error {
-    /// Neither of our schemes is offered; what is.
-    NotOffered(Vec<String>),
-    /// A header field is malformed.
-    Malformed(Malformed),
-    /// The peer does not accept these credentials.
-    Refused,
-    /// Our security context says no: no credential, or the peer's token is wrong.
-    Context(Refusal),
-    /// The response is final, but what would prove the peer is missing: it may come from anybody.
-    Unverified(&'static str),
-    /// The exchange cannot be done on HTTP/2; repeat it over HTTP/1.1.
-    NeedsHttp11,
-    /// A proxy on the way does not promise to keep connections apart.
-    ProxyMayShare,
-    /// The peer goes on and on.
-    TooLong,
-}
-
 impl<S: Contexts> Client<S> {
     /// A client of a new connection; persistent-auth-value is 0 (MS-N2HT section 3.2.3).
     pub fn new(asker: Asker, version: Version, route: Route, contexts: S) -> Self {
@@ -87,6 +65,14 @@ impl<S: Contexts> Client<S> {
     /// authentication (MS-N2HT section 3.2.5).
     pub fn persistent_auth(&self) -> bool {
         self.persistent
+    }
+
+    /// How many tokens the exchange that is under way has made; 0 when none is.
+    pub fn tokens(&self) -> u8 {
+        match &self.exchange {
+            Exchange::Idle => 0,
+            Exchange::Running(running) => running.legs,
+        }
     }
 
     /// Authenticate before being asked to (RFC 4559 section 4.2): the field for the request.
@@ -124,7 +110,7 @@ impl<S: Contexts> Client<S> {
         match std::mem::take(&mut self.exchange) {
             Exchange::Idle => Ok(Verdict::Unconcerned),
             Exchange::Running(running) => {
-                let established = finish(running, fields, self.asker)?;
+                let established = finish(running, status, fields, self.asker)?;
                 self.persistent = self.persists(&established, fields);
                 trace!(HttpAuthenticated {
                     mech: &established.mech,
@@ -154,6 +140,9 @@ impl<S: Contexts> Client<S> {
             (Offer::Token(token), _) if !running.complete => self.advance(running, Some(token)),
             // Whoever does not wait to be asked cannot know of Nego2 before.
             (_, Began::Unasked) if challenges.nego2 != Offer::Absent => self.choose(challenges),
+            _ if running.legs > 1 => Err(Error::AskedAnew {
+                tokens: running.legs,
+            }),
             _ => Err(Error::Refused),
         }
     }
@@ -189,6 +178,7 @@ impl<S: Contexts> Client<S> {
             complete: false,
             began,
             legs: 0,
+            field: 0,
         };
         self.advance(running, token)
     }
@@ -216,6 +206,7 @@ impl<S: Contexts> Client<S> {
         };
         let header = Header::credentials(self.asker, running.scheme, &token);
         running.complete = reply.complete;
+        running.field = header.name.len() + header.value.len() + FIELD_EXTRA;
         self.exchange = Exchange::Running(running);
         Ok(header)
     }
@@ -237,6 +228,7 @@ impl<S: Contexts> Client<S> {
 /// The response is final: use its token, and be sure of the peer.
 fn finish<C: Context>(
     mut running: Running<C>,
+    status: u16,
     fields: &[Field<'_>],
     asker: Asker,
 ) -> Result<Established, Error> {
@@ -256,6 +248,10 @@ fn finish<C: Context>(
                 "the response has a token after the last one of the mechanism",
             ));
         }
+        (_, false) if status >= MULTIPLE_CHOICES && status != NOT_MODIFIED => {
+            let field = running.field;
+            return Err(Error::Interrupted { status, field });
+        }
         (_, false) => {
             return Err(Error::Unverified(
                 "the response lacks the token that proves where it comes from \
@@ -266,33 +262,6 @@ fn finish<C: Context>(
     }
     running.context.established().map_err(Error::Context)
 }
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotOffered(others) if others.is_empty() => {
-                f.write_str("neither Negotiate nor Nego2 is offered, nor anything else")
-            }
-            Self::NotOffered(others) => write!(
-                f,
-                "neither Negotiate nor Nego2 is offered, only {}",
-                others.join(", ")
-            ),
-            Self::Malformed(malformed) => malformed.fmt(f),
-            Self::Refused => f.write_str("the peer does not accept these credentials"),
-            Self::Context(refusal) => f.write_str(&refusal.reason),
-            Self::Unverified(what) => f.write_str(what),
-            Self::NeedsHttp11 => f.write_str(NEEDS_HTTP_1_1),
-            Self::ProxyMayShare => f.write_str(
-                "the proxy does not promise to keep the connections of its clients apart \
-                 (Proxy-Support: Session-Based-Authentication, RFC 4559 section 6)",
-            ),
-            Self::TooLong => write!(f, "no end after {LEGS_MAX} round trips"),
-        }
-    }
-}
-
-impl std::error::Error for Error {}
 
 /// Where the exchange stands.
 #[derive(Default)]
@@ -310,6 +279,8 @@ struct Running<C> {
     complete: bool,
     began: Began,
     legs: u8,
+    /// The octets of the header field that was made last, with its line end.
+    field: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -323,6 +294,12 @@ fn is_initial(token: &[u8]) -> bool {
 }
 
 const SWITCHING_PROTOCOLS: u16 = 101;
+/// The first status that is no success.
+const MULTIPLE_CHOICES: u16 = 300;
+/// This one says that the page is to be had.
+const NOT_MODIFIED: u16 = 304;
+/// `: ` and CR LF.
+const FIELD_EXTRA: usize = 4;
 
 #[cfg(test)]
 mod tests {
@@ -525,6 +502,30 @@ mod tests {
             &[(CHALLENGE, "Negotiate"), (CHALLENGE, "NTLM")],
         );
         assert_eq!(said, Err(Error::Refused));
+    }
+
+    #[test]
+    fn an_error_in_the_place_of_a_token_is_neither_refusal_nor_forgery() {
+        for status in [302, 400, 403, 404, 431, 500, 502] {
+            let mut client = client(krb5_initiator());
+            respond(&mut client, 401, &[(CHALLENGE, "Negotiate")]).unwrap();
+            let said = respond(&mut client, status, &[]);
+            // "Authorization: Negotiate cmVx" and its line end.
+            let field = 31;
+            assert_eq!(said, Err(Error::Interrupted { status, field }));
+        }
+    }
+
+    #[test]
+    fn to_be_asked_anew_after_several_tokens_may_be_the_connections_fault() {
+        let mut client = direct(Version::Http1, ntlm_initiator(), oid::NTLMSSP);
+        respond(&mut client, 401, &[(CHALLENGE, "Negotiate")]).unwrap();
+        assert_eq!(client.tokens(), 1);
+        respond(&mut client, 401, &[(CHALLENGE, "Negotiate Y2hhbGxlbmdl")]).unwrap();
+        assert_eq!(client.tokens(), 2);
+        let said = respond(&mut client, 401, &[(CHALLENGE, "Negotiate")]);
+        assert_eq!(said, Err(Error::AskedAnew { tokens: 2 }));
+        assert_eq!(client.tokens(), 0);
     }
 
     #[test]

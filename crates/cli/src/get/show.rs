@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use crate::http::Response;
 use crate::leg::Summary;
-use crate::print::{self, FAINT, Form, harmless, styled};
+use crate::print::{self, BAD, FAINT, Form, harmless, styled};
+use crate::wrong::Wrong;
 
 pub(super) fn request(
     form: Form,
@@ -94,6 +95,16 @@ pub(super) fn tell(form: Form, text: &str, value: impl FnOnce() -> Value) {
         Form::Text => tell_text(form, text),
         Form::Json => print::json(&value()),
     }
+}
+
+/// Why there is no page.
+pub(super) fn tell_failure(form: Form, wrong: &Wrong) {
+    let text = format!("! {}", styled(BAD, harmless(&wrong.sentence())));
+    tell(
+        form,
+        &text,
+        || json!({"event": "failure", "code": wrong.code.name(), "reason": wrong.sentence()}),
+    );
 }
 
 pub(super) fn tell_text(form: Form, text: &str) {

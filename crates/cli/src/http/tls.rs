@@ -1,6 +1,7 @@
 //! TLS for both sides: whom a client trusts, who a server is.
 #![forbid(unsafe_code)]
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,12 +10,13 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore, ServerConfig,
-    ServerConnection, SignatureScheme, StreamOwned,
+    ClientConfig, ClientConnection, DigitallySignedStruct, Error, InvalidMessage, RootCertStore,
+    ServerConfig, ServerConnection, SignatureScheme, StreamOwned,
 };
 use spnego::error::plain;
 
 use super::stream::Stream;
+use crate::wrong::{Code, Wrong};
 
 /// Whom a client trusts.
 #[derive(Clone, Copy)]
@@ -28,33 +30,63 @@ pub(crate) enum Trust<'a> {
 }
 
 /// Make a client's stream one of TLS, the handshake done.
-pub(crate) fn connect(stream: Stream, host: &str, trust: Trust<'_>) -> Result<Stream, String> {
+pub(crate) fn connect(stream: Stream, host: &str, trust: Trust<'_>) -> Result<Stream, Wrong> {
+    let local = |reason: String| Wrong::new(Code::Local, reason);
     let Stream::Plain(timed) = stream else {
-        return Err("TLS inside of TLS is not supported".to_owned());
+        return Err(local("TLS inside of TLS is not supported".to_owned()));
     };
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(|error| plain(&error))?;
+        .map_err(|error| local(error.to_string()))?;
     let configuration = match trust {
         Trust::Anybody => builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Anybody(provider))),
-        Trust::System => builder.with_root_certificates(of_system()?),
-        Trust::File(file) => builder.with_root_certificates(of_file(file)?),
+        Trust::System => builder.with_root_certificates(of_system().map_err(local)?),
+        Trust::File(file) => builder.with_root_certificates(of_file(file).map_err(local)?),
     }
     .with_no_client_auth();
     let name = ServerName::try_from(host.to_owned())
-        .map_err(|_| format!("{host} is no name that a certificate can have"))?;
-    let connection =
-        ClientConnection::new(Arc::new(configuration), name).map_err(|error| plain(&error))?;
+        .map_err(|_| local(format!("{host} is no name that a certificate can have")))?;
+    let connection = ClientConnection::new(Arc::new(configuration), name)
+        .map_err(|error| local(error.to_string()))?;
     let mut tls = StreamOwned::new(connection, timed);
     while tls.conn.is_handshaking() {
         tls.conn
             .complete_io(&mut tls.sock)
-            .map_err(|error| format!("TLS: {}", plain(&error)))?;
+            .map_err(|error| not_agreed(&error))?;
     }
     Ok(Stream::Client(Box::new(tls)))
+}
+
+/// Why the handshake came to nothing.
+fn not_agreed(error: &io::Error) -> Wrong {
+    let of_tls = error.get_ref().and_then(|inner| inner.downcast_ref());
+    match of_tls {
+        Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
+            let reason = "what the server answers is no TLS, which it does not speak on this port";
+            Wrong::new(Code::TlsNotSpoken, reason).with_remedy("use http, or another port")
+        }
+        Some(Error::InvalidCertificate(problem)) => {
+            let reason = format!("TLS: the server's certificate is not trusted: {problem}");
+            let remedy = "name the certificate of its authority with --cacert";
+            Wrong::new(Code::Certificate, reason).with_remedy(remedy)
+        }
+        Some(problem) => Wrong::new(Code::Tls, format!("TLS: {problem}")),
+        None => {
+            let wrong = Wrong::of_socket(error);
+            if wrong.code != Code::ConnectionClosed {
+                return wrong;
+            }
+            let reason = format!(
+                "TLS: the connection was closed in the handshake ({})",
+                plain(error)
+            );
+            Wrong::new(Code::ConnectionClosed, reason)
+                .with_remedy("where the server speaks no TLS on this port, use http")
+        }
+    }
 }
 
 /// Who a server is.
