@@ -305,6 +305,39 @@ fn settle(
 /// The glue names what it has exported by the identifier in front of it, and finds the mechanism
 /// itself by that: ours has the rest. What is imported is the mechanism's alone, so nothing may be
 /// left in it for the configuration to have its say in.
+/// gss-ntlmssp 1.2 crashes when an acceptor's context is asked for its target, which it has not.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the arguments of RFC 2744 section 5.21"
+)]
+pub(super) fn inquire_context(
+    glue: &'static Mechglue,
+    mut context: In<'_, Context>,
+    mut source: OutHandle<'_, Name>,
+    mut target: OutHandle<'_, Name>,
+    mut lifetime: Out<'_, u32>,
+    mut mech: OutOid<'_>,
+    mut flags: Out<'_, u32>,
+    mut locally_initiated: Out<'_, c_int>,
+    mut open: Out<'_, c_int>,
+) -> Status {
+    if !context.bare().is_some_and(|bare| bare.initiates(glue)) {
+        target = OutHandle::unwanted();
+    }
+    pass!(
+        glue,
+        gss_inquire_context,
+        context,
+        source,
+        target,
+        lifetime,
+        mech,
+        flags,
+        locally_initiated,
+        open
+    )
+}
+
 pub(super) fn export_sec_context(
     glue: &'static Mechglue,
     mut context: InOutHandle<'_, Context>,

@@ -318,7 +318,7 @@ surface! {
         context: In<'_, Context>, source: OutHandle<'_, Name>, target: OutHandle<'_, Name>,
         lifetime: Out<'_, u32>, mech: OutOid<'_>, flags: Out<'_, u32>,
         locally_initiated: Out<'_, c_int>, open: Out<'_, c_int>,
-    ) as gss_inquire_context => body {context::inquire_context};
+    ) as gss_inquire_context => body {context::inquire_context} bare {bare::inquire_context};
     [mit gssi_inquire_sec_context_by_oid, heimdal gss_inquire_sec_context_by_oid](
         context: In<'_, Context>, object: OidIn<'_>, data: OutSet<'_>,
     ) as gss_inquire_sec_context_by_oid => ask_context {gss_inquire_sec_context_by_oid};

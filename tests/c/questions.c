@@ -7,10 +7,9 @@
  * hexadecimal. After each token every function that takes a context is called on what there is.
  * Prints how each conversation ended.
  */
-#include <gssapi/gssapi.h>
-#include <gssapi/gssapi_ext.h>
+#include "common.h"
+
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,7 +39,6 @@ static void ask_everything(gss_ctx_id_t *context)
     gss_release_buffer_set(&minor, &set);
     gss_set_sec_context_option(&minor, context, &demands_mic, &message);
     gss_process_context_token(&minor, *context, &message);
-    gss_complete_auth_token(&minor, *context, &message);
     gss_get_mic(&minor, *context, GSS_C_QOP_DEFAULT, &message, &output);
     gss_release_buffer(&minor, &output);
     gss_verify_mic(&minor, *context, &message, &message, &number);
@@ -57,10 +55,13 @@ static void ask_everything(gss_ctx_id_t *context)
     gss_wrap_iov(&minor, *context, 1, GSS_C_QOP_DEFAULT, &is, iov, 2);
     gss_release_iov_buffer(&minor, iov, 2);
     gss_unwrap_iov(&minor, *context, &is, &number, iov, 2);
+#ifndef HEIMDAL /* which has none of these */
+    gss_complete_auth_token(&minor, *context, &message);
     gss_get_mic_iov_length(&minor, *context, GSS_C_QOP_DEFAULT, iov, 2);
     gss_get_mic_iov(&minor, *context, GSS_C_QOP_DEFAULT, iov, 2);
     gss_release_iov_buffer(&minor, iov, 2);
     gss_verify_mic_iov(&minor, *context, &number, iov, 2);
+#endif
     gss_pseudo_random(&minor, *context, GSS_C_PRF_KEY_FULL, &message, 16, &output);
     gss_release_buffer(&minor, &output);
 }

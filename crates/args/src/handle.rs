@@ -169,8 +169,19 @@ impl<T: Plain> Bare<T> {
 impl<T: Plain<C = gss_ctx_id_struct>> Bare<T> {
     /// Whether it is established.
     pub fn is_open(&self, glue: &'static Mechglue) -> bool {
-        let mut open = 0;
-        // SAFETY: the context is alive in its box, the result is a local, nothing else is asked.
+        let (_, open) = self.sides(glue);
+        open
+    }
+
+    /// Whether it is an initiator's.
+    pub fn initiates(&self, glue: &'static Mechglue) -> bool {
+        let (initiates, _) = self.sides(glue);
+        initiates
+    }
+
+    fn sides(&self, glue: &'static Mechglue) -> (bool, bool) {
+        let (mut initiates, mut open) = (0, 0);
+        // SAFETY: the context is alive in its box, the results are locals, nothing else is asked.
         unsafe {
             glue.gss_inquire_context(
                 &mut 0,
@@ -180,11 +191,11 @@ impl<T: Plain<C = gss_ctx_id_struct>> Bare<T> {
                 ptr::null_mut(),
                 ptr::null_mut(),
                 ptr::null_mut(),
-                ptr::null_mut(),
+                &raw mut initiates,
                 &raw mut open,
             )
         };
-        open != 0
+        (initiates != 0, open != 0)
     }
 }
 
@@ -305,6 +316,16 @@ const FOREIGN: Error = Error::CallerMisused("the handle is not of the kind that 
 pub struct OutHandle<'a, T: Kind> {
     place: *mut *mut T::C,
     caller: PhantomData<&'a mut Handle<T>>,
+}
+
+impl<T: Kind> OutHandle<'_, T> {
+    /// A result that is not wanted.
+    pub fn unwanted() -> Self {
+        Self {
+            place: ptr::null_mut(),
+            caller: PhantomData,
+        }
+    }
 }
 
 impl<T: Plain> Argument for OutHandle<'_, T> {

@@ -10,6 +10,7 @@ use crate::sys::*;
 use spnego::error::{Major, major};
 use spnego::oid::{self, Oid};
 use spnego::wire::framing::InitialToken;
+use spnego::wire::spnego::NegTokenResp;
 use std::mem;
 use std::ptr::{self, NonNull};
 
@@ -68,19 +69,6 @@ pub(crate) struct Returned {
     pub(crate) delegated: Option<Cred>,
 }
 
-/// Whether Heimdal's Kerberos would take a peer's answer for another's: behind the header of another
-/// mechanism it reads a place that nobody has written to, and 7.8 crashes. In DCE style there is none.
-fn heimdal_reads_what_is_not_there(glue: &Mechglue, call: &Init<'_>, token: &[u8]) -> bool {
-    let is_framed = || {
-        InitialToken::decode(token)
-            .is_ok_and(|framed| framed.mech == oid::KRB5.content() && framed.trailing.is_empty())
-    };
-    glue.is_heimdal() && call.mech.is_krb5() && call.flags & GSS_C_DCE_STYLE == 0 && !is_framed()
-}
-
-/// GSS_C_DCE_STYLE of gssapi_ext.h.
-const GSS_C_DCE_STYLE: u32 = 0x1000;
-
 /// The arguments of GSS_Init_sec_context.
 pub(crate) struct Init<'a> {
     pub(crate) cred: LentCred<'a>,
@@ -99,20 +87,54 @@ pub(crate) struct Accept<'a> {
     pub(crate) wants_delegated: bool,
 }
 
+impl Returned {
+    /// Of a token that is not handed on.
+    #[cold]
+    fn defective(glue: &'static Mechglue) -> Self {
+        Self {
+            status: major::DEFECTIVE_TOKEN,
+            minor: 0,
+            flags: 0,
+            lifetime: 0,
+            output: Buffer::empty(glue),
+            source: None,
+            delegated: None,
+        }
+    }
+}
+
+/// Whether Heimdal's Kerberos, as initiator, would read what nobody has written: 7.8 does with every
+/// token that has neither the header of an AP-REP nor that of a KRB-ERROR (RFC 4121 section 4.1),
+/// but in DCE style. Its SPNEGO hands it such tokens too.
+fn crashes_heimdal(token: &[u8], call: &Init<'_>) -> bool {
+    if call.flags & DCE_STYLE != 0 {
+        return false;
+    }
+    if *call.mech != oid::SPNEGO {
+        return call.mech.is_krb5() && !token.is_empty() && !answers_ap_req(token);
+    }
+    let Ok(response) = NegTokenResp::decode(token) else {
+        return false;
+    };
+    let is_ntlm = response.supported_mech == Some(oid::NTLMSSP.content());
+    let token = response.response_token.unwrap_or_default();
+    !is_ntlm && !token.is_empty() && !answers_ap_req(token)
+}
+
+fn answers_ap_req(token: &[u8]) -> bool {
+    InitialToken::decode(token).is_ok_and(|framed| {
+        framed.mech == oid::KRB5.content()
+            && framed.trailing.is_empty()
+            && matches!(framed.inner, [2 | 3, 0, ..])
+    })
+}
+
 impl GlueContext {
     /// GSS_Init_sec_context; `token` is `None` on the first call.
     pub(crate) fn init(&mut self, call: &Init<'_>, token: Option<&[u8]>) -> Returned {
         let glue = call.target.glue();
-        if token.is_some_and(|token| heimdal_reads_what_is_not_there(glue, call, token)) {
-            return Returned {
-                status: major::DEFECTIVE_TOKEN,
-                minor: 0,
-                flags: 0,
-                lifetime: 0,
-                output: Buffer::empty(glue),
-                source: None,
-                delegated: None,
-            };
+        if glue.is_heimdal() && token.is_some_and(|token| crashes_heimdal(token, call)) {
+            return Returned::defective(glue);
         }
         let mut mech = LentOid::new(call.mech);
         let mut lent = LentBuffer::new(token.unwrap_or_default());
@@ -297,5 +319,40 @@ impl Standing<'_> {
     /// The glue it came from.
     pub(super) fn glue(self) -> &'static Mechglue {
         self.0.glue()
+    }
+}
+
+/// GSS_C_DCE_STYLE of gssapi_ext.h.
+const DCE_STYLE: u32 = 0x1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_answers_an_ap_req_is_known_by_its_header() {
+        let framed = |mech: &Oid, inside: &[u8]| {
+            let mech = mech.content();
+            let length = |octets: usize| u8::try_from(octets).unwrap();
+            let head = [
+                0x60,
+                length(2 + mech.len() + inside.len()),
+                6,
+                length(mech.len()),
+            ];
+            [&head[..], mech, inside].concat()
+        };
+        assert!(answers_ap_req(&framed(&oid::KRB5, b"\x02\0\x6f\0")));
+        assert!(answers_ap_req(&framed(&oid::KRB5, b"\x03\0")));
+        for wrong in [
+            framed(&oid::KRB5, b"\x01\0\x6e\0"),
+            framed(&oid::KRB5, b"\x02"),
+            framed(&oid::NTLMSSP, b"\x02\0\x6f\0"),
+            [framed(&oid::KRB5, b"\x02\0"), b"x".to_vec()].concat(),
+            b"\x6f\0".to_vec(),
+            b"AAAAAAAA".to_vec(),
+        ] {
+            assert!(!answers_ap_req(&wrong), "{wrong:02x?}");
+        }
     }
 }
