@@ -12,6 +12,9 @@ define BUILD
 $(CARGO) build --release --locked
 endef
 
+# Optimized: unoptimized it sees little in the same time.
+EXPLORE = $(CARGO) test --locked -p spnego --profile explore --test explore --
+
 # make install
 export DESTDIR PREFIX LIBDIR SYSCONFDIR
 
@@ -39,6 +42,7 @@ check: ## everything that is tested
 	    echo 'SKIPPED: the lints, because this Rust has no clippy (rustup has, Debian 12 not)'; \
 	fi
 	$(CARGO) test --locked --no-fail-fast $(CHECK)
+	$(EXPLORE) --nocapture
 
 bench: ## instructions and time of a handshake: raw krb5, the built-in SPNEGO, the plugin
 	tools/deps bench
@@ -47,7 +51,7 @@ bench: ## instructions and time of a handshake: raw krb5, the built-in SPNEGO, t
 
 explore: ## every order of events of a negotiation under attack, within the large bound (minutes)
 	tools/deps build
-	$(CARGO) test --locked -p spnego --profile explore --test explore -- --ignored --nocapture
+	$(EXPLORE) --ignored --nocapture
 
 fuzz: ## feed the decoders and whole negotiations with damaged tokens
 	tools/deps fuzz

@@ -1,11 +1,13 @@
 //! Every order of events, up to a bound: an initiator, an acceptor and an attacker between them, over
 //! mechanisms of one to three tokens that sign or do not, fail at each of their steps, or demand MICs,
-//! under every rule that matters. What holds of each end stands in world.rs; a violation is shown by its
+//! under every rule that matters. What holds of each end stands in party.rs
+//! and promises.rs; a violation is shown by its
 //! shortest trace.
 //!
 //! `make explore` runs the large bound, optimized; unoptimized, the small one is smaller still.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     reason = "a test stops at the first thing that is not as it must be"
@@ -15,8 +17,12 @@ mod attacker;
 mod choices;
 mod memory;
 mod model;
-mod world;
+mod network;
+mod party;
+mod promises;
+mod sizes;
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,11 +32,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use attacker::{Menu, Sent};
 use choices::Choices;
 use model::{Fails, Plan, Side};
+use network::{Config, Outcome};
 use spnego::oid::{IAKERB, KRB5, NEGOEX, NTLMSSP, Oid};
 use spnego::policy::{self, Downgrade, Rules};
 use spnego::role::Role;
 use spnego::wire::spnego::{MechList, NegTokenInit};
-use world::{Config, Outcome};
 
 /// How far the exploration goes.
 struct Bound {
@@ -64,6 +70,8 @@ enum Setting {
     Mic,
     LegacyWindows,
     NoOptimisticToken,
+    /// Messages leave in pieces.
+    Pieces,
 }
 
 impl Setting {
@@ -76,6 +84,7 @@ impl Setting {
             Self::Mic => rules.require.mic = true,
             Self::LegacyWindows => rules.legacy_windows = true,
             Self::NoOptimisticToken => rules.optimistic_token = false,
+            Self::Pieces => rules.max_output_token_size = 40,
         }
         rules
     }
@@ -92,12 +101,14 @@ const INITIATORS: &[Setting] = &[
     Setting::Mic,
     Setting::LegacyWindows,
     Setting::NoOptimisticToken,
+    Setting::Pieces,
 ];
 const ACCEPTORS: &[Setting] = &[
     Setting::Default,
     Setting::NoFallback,
     Setting::Refuse,
     Setting::Mic,
+    Setting::Pieces,
 ];
 const ORDERS: &[(&[usize], &[usize])] = &[
     (&[0, 1], &[0, 1]),
@@ -127,6 +138,18 @@ const WIDE: Bound = Bound {
     hints: false,
     menu: Menu::long,
     touched: 1,
+};
+
+/// What both can ask for and the other bounds leave out, messages in pieces among it.
+const ASKED: Bound = Bound {
+    name: "one message, every alteration, what can be asked for",
+    tokens: &[[2, 3], [3, 2]],
+    integrity: &[[true, true]],
+    fails: &[WORKS],
+    demands: &[false],
+    initiators: &[Setting::Mic, Setting::NoOptimisticToken, Setting::Pieces],
+    acceptors: &[Setting::Mic, Setting::Refuse, Setting::Pieces],
+    ..WIDE
 };
 
 /// Fewer configurations, two messages altered in the ways that lead somewhere.
@@ -222,7 +245,7 @@ fn small() -> Vec<Bound> {
     if cfg!(debug_assertions) {
         return vec![Bound { touched: 1, ..DEEP }];
     }
-    vec![WIDE, DEEP]
+    vec![WIDE, ASKED, DEEP]
 }
 
 #[test]
@@ -322,7 +345,7 @@ struct Violation {
     config: Config,
     choices: Choices,
     /// Deliveries.
-    length: u32,
+    length: usize,
 }
 
 /// What was seen.
@@ -354,9 +377,13 @@ impl Seen {
     }
 }
 
-fn explore(bounds: Vec<Bound>) {
-    // No configuration and no trace of this machine's.
+/// No configuration and no trace of this machine's.
+fn install() {
     policy::install(|name| (name == policy::CONFIG_VARIABLE).then(Default::default));
+}
+
+fn explore(bounds: Vec<Bound>) {
+    install();
     std::panic::set_hook(Box::new(|_| {}));
     for bound in bounds {
         let (configs, menu) = (bound.configs(), (bound.menu)());
@@ -402,32 +429,35 @@ fn explore_with(configs: &[Config], menu: &Menu, touched: usize) -> Seen {
 
 fn explore_one(config: &Config, menu: &Menu, touched: usize, seen: &Seen) {
     let honest = catch_unwind(AssertUnwindSafe(|| {
-        let other = world::other_session(config);
-        let honest = world::run(config, menu, &other, &mut Choices::honest(), None);
+        let other = network::other_session(config);
+        let honest = network::run(config, menu, &other, &mut Choices::honest(), None);
         honest.map(|honest| (other, honest))
     }));
-    let Ok(Some((other, honest))) = honest else {
-        let found = Violation {
-            config: config.clone(),
-            choices: Choices::honest(),
-            length: 0,
-        };
-        seen.violated("an honest run panics".to_owned(), found);
-        return;
+    let (other, honest) = match honest {
+        Ok(Some(both)) => both,
+        Ok(None) => return,
+        Err(panic) => {
+            let found = Violation {
+                config: config.clone(),
+                choices: Choices::honest(),
+                length: 0,
+            };
+            let why = format!("an honest run panics: {}", said(panic.as_ref()));
+            seen.violated(why, found);
+            return;
+        }
     };
     let mut choices = Choices::with(touched);
     let (mut traces, mut states) = (0, 0);
     loop {
         let known = choices.common_with_last();
-        let run = || world::run(config, menu, &other, &mut choices, None);
+        let run = || network::run(config, menu, &other, &mut choices, None);
         let run = catch_unwind(AssertUnwindSafe(run));
         let why = match &run {
-            Err(_) => Some("it panics".to_owned()),
+            Err(panic) => Some(format!("it panics: {}", said(panic.as_ref()))),
             Ok(Some(outcome)) if choices.is_spent() => {
                 traces += 1;
-                states += usize::try_from(outcome.deliveries)
-                    .unwrap()
-                    .saturating_sub(known);
+                states += outcome.deliveries.saturating_sub(known);
                 let why = outcome.violation(config, &honest);
                 let of_honest = || outcome.honest_violation(config).filter(|_| touched == 0);
                 why.or_else(of_honest)
@@ -439,7 +469,7 @@ fn explore_one(config: &Config, menu: &Menu, touched: usize, seen: &Seen) {
             let found = Violation {
                 config: config.clone(),
                 choices: choices.clone(),
-                length: run.ok().flatten().as_ref().map_or(u32::MAX, length),
+                length: run.ok().flatten().as_ref().map_or(usize::MAX, length),
             };
             seen.violated(why, found);
         }
@@ -452,6 +482,13 @@ fn explore_one(config: &Config, menu: &Menu, touched: usize, seen: &Seen) {
     seen.states.fetch_add(states, Ordering::Relaxed);
 }
 
+/// What a panic says.
+fn said(panic: &dyn Any) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("something else than a text")
+}
+
 /// The trace, message by message.
 fn shown(violation: Violation, menu: &Menu) -> String {
     let Violation {
@@ -459,11 +496,11 @@ fn shown(violation: Violation, menu: &Menu) -> String {
         mut choices,
         ..
     } = violation;
-    let other = catch_unwind(AssertUnwindSafe(|| world::other_session(&config)));
+    let other = catch_unwind(AssertUnwindSafe(|| network::other_session(&config)));
     let other: Vec<Sent> = other.unwrap_or_default();
     let mut log = String::new();
     choices.rewind();
-    let run = || world::run(&config, menu, &other, &mut choices, Some(&mut log));
+    let run = || network::run(&config, menu, &other, &mut choices, Some(&mut log));
     let ended = catch_unwind(AssertUnwindSafe(run));
     let ends = ended.ok().flatten().map_or_else(String::new, |outcome| {
         format!("{:?}\n{:?}\n", outcome.initiator, outcome.acceptor)

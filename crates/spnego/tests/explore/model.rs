@@ -62,9 +62,9 @@ impl Side {
         }
     }
 
-    fn plan(&self, mech: &Oid) -> Result<Plan, MechError> {
+    fn plan(&self, mech: &Oid) -> Plan {
         let known = self.plans.iter().find(|plan| plan.mech == *mech);
-        known.copied().ok_or_else(|| error(*mech, Cause::Unusable))
+        *known.expect("one of the candidates")
     }
 }
 
@@ -79,11 +79,15 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    pub(crate) fn is_done(&self) -> bool {
+        self.next >= self.plan.tokens
+    }
+
     fn say(&mut self) -> Result<Step<Token>, MechError> {
         self.fail_at(self.next)?;
         let token = token(&self.plan.mech, self.next, self.nonces);
         self.next += 1;
-        if self.next >= self.plan.tokens {
+        if self.is_done() {
             return Ok(Step::Done(Some(token)));
         }
         Ok(Step::Continue(token))
@@ -112,7 +116,7 @@ impl Context {
             _ => {}
         }
         self.next += 1;
-        if self.next >= self.plan.tokens {
+        if self.is_done() {
             return Ok(Step::Done(None));
         }
         self.say()
@@ -128,7 +132,10 @@ impl Context {
 
     /// A mechanism is asked for MICs when it is done and can make them, and not before.
     fn mic(&self, sender: Role, message: &[u8]) -> [u8; 8] {
-        assert!(self.plan.integrity && self.next >= self.plan.tokens);
+        assert!(
+            self.plan.integrity && self.is_done(),
+            "no MIC can be made yet"
+        );
         // Before the acceptor's first token its part is not known to both.
         let [initiator, acceptor] = match self.plan.tokens {
             1 => [self.nonces[0], 0],
@@ -184,7 +191,7 @@ impl Mechs for Side {
     }
 
     fn vouch(&mut self, mech: &Oid) -> Result<(), MechError> {
-        match self.plan(mech)?.fails {
+        match self.plan(mech).fails {
             Fails::Unusable => Err(error(*mech, Cause::Unusable)),
             Fails::Never | Fails::At(_) => Ok(()),
         }
@@ -196,7 +203,7 @@ impl Mechs for Side {
         token: Option<&[u8]>,
     ) -> Result<(Context, Step<Token>), MechError> {
         let mut begun = Context {
-            plan: self.plan(mech)?,
+            plan: self.plan(mech),
             role: self.role,
             next: 0,
             nonces: match self.role {
