@@ -900,6 +900,37 @@ fn heimdal_that_crashes_is_a_finding() {
 }
 
 #[test]
+fn a_trace_that_is_not_written_is_explained_though_nobody_else_says_so() {
+    let realm = realm!();
+    let trace = scratch_file("doctor.trace");
+    let mut variables = with(realm, Side::Ours);
+    variables.insert("GSS_SPNEGO_TRACE".into(), trace.display().to_string());
+    let run = doctor(&variables, &["HTTP@localhost"]);
+    let sentence = format!("the trace goes to {}", trace.display());
+    run.report().says("ok", &sentence);
+
+    // Doctor has traced there itself.
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+    std::fs::set_permissions(&trace, mode).unwrap();
+    let run = doctor(&variables, &["HTTP@localhost"]);
+    assert_eq!(run.status, 1, "{run:?}");
+    let remedy = run.report().says(
+        "fault",
+        "by this user: the trace file is writable by others than its owner (mode 666); run chmod \
+         go-w on it",
+    );
+    assert!(
+        remedy.contains("it is made when it is not there"),
+        "{remedy}"
+    );
+
+    let nowhere = format!("{}/trace", trace.display());
+    variables.insert("GSS_SPNEGO_TRACE".into(), nowhere);
+    let run = doctor(&variables, &["HTTP@localhost"]);
+    run.report().says("fault", "by this user: Not a directory");
+}
+
+#[test]
 fn a_policy_that_is_wrong_is_named_by_line_and_column() {
     let realm = realm!();
     let file = scratch_file("spnego.conf");

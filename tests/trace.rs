@@ -644,3 +644,115 @@ fn a_set_user_id_program_traces_nothing_by_its_environment() {
         assert!(!file.exists(), "{variable}");
     }
 }
+
+/// What somebody can do to a trace that others write: each case is made by root in a directory of its own,
+/// and says whether root and whether nobody writes to the file named `trace` in it.
+const PLACED: [(&str, &str, [bool; 2]); 13] = [
+    ("no file", "", [true, true]),
+    ("one of root's", "touch trace", [true, false]),
+    (
+        "one of the user's",
+        "touch trace; chown nobody trace",
+        [false, true],
+    ),
+    (
+        "one of somebody else's",
+        "touch trace; chown daemon trace; chmod 646 trace",
+        [false; 2],
+    ),
+    (
+        "one for everybody",
+        "touch trace; chmod 666 trace",
+        [false; 2],
+    ),
+    (
+        "one for a group",
+        "touch trace; chmod 660 trace",
+        [false; 2],
+    ),
+    ("a second name", "touch other; ln other trace", [false; 2]),
+    ("a link", "ln -s other trace", [false; 2]),
+    ("a pipe", "mkfifo trace; chmod 644 trace", [false; 2]),
+    ("a device", "ln -s /dev/null trace", [false; 2]),
+    (
+        "a directory that is somebody else's link",
+        "mkdir real; chmod 777 real; rmdir inner; ln -s real inner; chown -h daemon inner",
+        [false; 2],
+    ),
+    (
+        "a directory that is root's link where others may put some",
+        "mkdir real; chmod 777 real; rmdir inner; ln -s real inner; chmod 1777 .",
+        [false; 2],
+    ),
+    (
+        "a directory that is root's link",
+        "mkdir real; chmod 777 real; rmdir inner; ln -s real inner",
+        [true, true],
+    ),
+];
+
+#[test]
+fn a_trace_is_written_only_to_a_file_that_nobody_else_could_have_put_there() {
+    if realm().is_none() {
+        return;
+    }
+    let config = MechConfig::new(Side::Ours).with_scripts("a").write();
+    let top = scratch_file("traces");
+    let sh = |directory: &Path, script: &str| {
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-ec", script]).current_dir(directory);
+        shell.status().unwrap().success()
+    };
+    std::fs::create_dir(&top).unwrap();
+    if !sh(
+        &top,
+        "chmod 755 . ..; touch theirs; chown nobody theirs; setpriv --version >/dev/null",
+    ) {
+        skip("files cannot be given away here (not root, or no setpriv)");
+        return;
+    }
+    let run_as = |user: &str, trace: &Path| {
+        std::process::Command::new("setpriv")
+            .args(["--clear-groups", "--reuid", user])
+            .arg(Harness::named("fragments").file())
+            .args(["initiator", "feed"])
+            .env_clear()
+            .env("GSS_MECH_CONFIG", &config)
+            .env("GSS_SPNEGO_CONFIG", "")
+            .env("KRB5CCNAME", "FILE:/nonexistent")
+            .env("GSS_SPNEGO_TRACE", trace)
+            .output()
+            .unwrap()
+    };
+    // What is tried on the file itself, in `inner`, and what on `inner`.
+    for (what, script, writes) in PLACED {
+        for (user, may_write) in ["root", "nobody"].into_iter().zip(writes) {
+            let here = top.join(format!("{what} {user}").replace([' ', '\''], "-"));
+            let inner = here.join("inner");
+            std::fs::create_dir_all(&inner).unwrap();
+            let is_outside = script.contains("inner");
+            let at = if is_outside { &here } else { &inner };
+            assert!(sh(&inner, "chmod 777 .") && sh(at, script), "{what}");
+            let trace = inner.join("trace");
+            let output = run_as(user, &trace);
+            let report = String::from_utf8_lossy(&output.stdout).into_owned();
+            if !report.contains("COMPLETE") && !report.contains("CONTINUE") {
+                skip(&format!("{user} cannot run the test's program: {output:?}"));
+                return;
+            }
+            let written = |file: &Path| std::fs::read(file).is_ok_and(|text| !text.is_empty());
+            let other = ["other", "../real/trace"].map(|name| inner.join(name));
+            let is_written = match what {
+                // Reading a pipe would wait.
+                "a pipe" => false,
+                _ => written(&trace) || other.iter().any(|file| written(file)),
+            };
+            assert_eq!(is_written, may_write, "{what}, {user}: {report}");
+            if may_write && what == "no file" {
+                use std::os::unix::fs::PermissionsExt;
+                let mode = std::fs::metadata(&trace).unwrap().permissions().mode();
+                assert_eq!(mode & 0o7777, 0o600);
+            }
+        }
+    }
+}

@@ -9,9 +9,10 @@ use spnego::advice::Trouble;
 use spnego::error::plain;
 use spnego::oid;
 use spnego::policy::{
-    CONFIG_FILE, CONFIG_VARIABLE, Downgrade, MechPolicy, NtlmProvider, Policy, Terms,
+    CONFIG_FILE, CONFIG_VARIABLE, Downgrade, MechPolicy, NtlmProvider, Policy, Terms, TraceTo,
 };
 use spnego::role::Role;
+use spnego::trace::check_file;
 
 use super::machine::Machine;
 use super::{About, Case, Level, Report, Target};
@@ -31,6 +32,7 @@ pub(crate) fn examine(case: &Case<'_>, machine: &Machine, report: &mut Report) {
         report.add(Level::Note, About::Policy, sentence, None);
     }
     sources(report);
+    trace(&policy, report);
     if policy.names(&oid::NEGOEX) {
         let sentence =
             "mechs names negoex, which no GSS-API library has as a mechanism: it is passed over";
@@ -97,6 +99,27 @@ fn sources(report: &mut Report) {
             let value = value.to_string_lossy();
             let sentence = format!("{name} is set, and overrides the file: {value}");
             report.add(Level::Note, About::Policy, sentence, None);
+        }
+    }
+}
+
+/// Where the trace goes. A program whose trace cannot be written has nobody to tell.
+fn trace(policy: &Policy, report: &mut Report) {
+    let TraceTo::File(file) = &policy.trace else {
+        return;
+    };
+    let file_shown = file.display();
+    match check_file(file) {
+        Ok(()) => {
+            let sentence = format!("the trace goes to {file_shown}");
+            report.add(Level::Ok, About::Policy, sentence, None);
+        }
+        Err(why) => {
+            let sentence = format!("no trace is written to {file_shown} by this user: {why}");
+            let remedy = "name a file in a directory of root or of the service's user; it is made \
+                          when it is not there"
+                .to_owned();
+            report.add(Level::Fault, About::Policy, sentence, Some(remedy));
         }
     }
 }

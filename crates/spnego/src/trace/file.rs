@@ -10,6 +10,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::write_once;
+use crate::error::plain;
 use crate::policy::user;
 
 /// The trace file, and which file it was when it was opened.
@@ -69,16 +70,25 @@ pub(super) fn append(
     Ok(())
 }
 
-/// Whether this process would write its trace to the file at `path`, which is not made.
+/// Whether this process may write its trace to the file at `path`, as far as that can be known without
+/// making it.
 ///
 /// # Errors
 /// Why not, as a sentence.
 pub fn check(path: &Path) -> Result<(), String> {
-    let checked = Place::of(path).and_then(|place| match place.look()? {
-        Some(file) => trust(&file),
-        None => Ok(()),
+    let checked = Place::of(path).and_then(|place| {
+        let Some(file) = place.look()? else {
+            return Ok(());
+        };
+        trust(&file)?;
+        let mut existing = OpenOptions::new();
+        existing
+            .append(true)
+            .custom_flags(NOT_WAITING)
+            .open(place.path())?;
+        Ok(())
     });
-    checked.map_err(|error| error.to_string())
+    checked.map_err(|error| plain(&error))
 }
 
 /// Open the file, or make it, and know that it is one to be trusted.
@@ -98,7 +108,7 @@ fn open(path: &Path, flags: i32) -> io::Result<(File, Metadata)> {
         .append(true)
         .create(true)
         .mode(0o600)
-        .custom_flags(flags | libc::O_NONBLOCK | libc::O_NOCTTY)
+        .custom_flags(flags | NOT_WAITING)
         .open(path)?;
     let metadata = file.metadata()?;
     Ok((file, metadata))
@@ -225,6 +235,8 @@ fn push(left: &mut Vec<PathBuf>, path: &Path) {
     }));
 }
 
+/// A pipe without a reader is an error, and no terminal becomes the process's own.
+const NOT_WAITING: i32 = libc::O_NONBLOCK | libc::O_NOCTTY;
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 /// As many as the kernel follows at most (path_resolution(7)).
 const MOST_LINKS: u32 = 40;
@@ -263,7 +275,7 @@ mod tests {
     /// What is said of the file, before it is opened and by opening it.
     fn refusal(path: &Path) -> Option<String> {
         let opened = Opened::new(path, Trust::Plain).err();
-        let opened = opened.map(|error| error.to_string());
+        let opened = opened.map(|error| plain(&error));
         assert_eq!(check(path).err(), opened, "{}", path.display());
         opened
     }
