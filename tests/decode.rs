@@ -7,6 +7,8 @@
     reason = "a test stops at the first thing that is not as it must be"
 )]
 
+#[path = "decode/files.rs"]
+mod files;
 mod support;
 #[path = "decode/verdicts.rs"]
 mod verdicts;
@@ -804,6 +806,11 @@ fn variables(realm: &Realm) -> Environment {
 
 /// What `curl -v` writes while it signs in, or is refused, at a server of our HTTP library.
 fn curl(client: &Environment, server: &Environment) -> String {
+    curl_with(&["-v"], client, server)
+}
+
+/// The same with other options.
+fn curl_with(options: &[&str], client: &Environment, server: &Environment) -> String {
     let library = Harness::library();
     let program = Harness::linked(
         "http_server",
@@ -823,7 +830,8 @@ fn curl(client: &Environment, server: &Environment) -> String {
     let server = Stopped(process);
     let port = first.trim().strip_prefix("port ").unwrap();
     let output = Command::new("curl")
-        .args(["-q", "-v", "--silent", "--max-time", "20"])
+        .args(["-q", "--silent", "--max-time", "20"])
+        .args(options)
         .args(["--negotiate", "-u", ":"])
         .arg(format!("http://localhost:{port}/"))
         .env("no_proxy", "localhost")
@@ -831,7 +839,8 @@ fn curl(client: &Environment, server: &Environment) -> String {
         .output()
         .unwrap();
     drop(server);
-    String::from_utf8_lossy(&output.stderr).into_owned()
+    let said = [output.stderr, output.stdout].concat();
+    String::from_utf8_lossy(&said).into_owned()
 }
 
 /// A process that is stopped when dropped.

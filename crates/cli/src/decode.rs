@@ -2,27 +2,34 @@
 #![forbid(unsafe_code)]
 
 mod dissect;
+mod input;
+mod legs;
 mod show;
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, Cursor, IsTerminal, Read};
 use std::path::PathBuf;
 
 use clap::Args;
 
 use crate::print::{self, Form, Verdict};
-use dissect::{input, legs};
 use show::Manner;
 use spnego::error::plain;
 
 /// Show every field of a token, and what is wrong with it
 ///
-/// Takes base64 or hexadecimal, whole header fields (Authorization, WWW-Authenticate and those of
-/// proxies, with Negotiate, Nego2, NTLM or Kerberos), a log of `curl -v`, or the token itself:
-/// SPNEGO in all its forms, and the NEGOEX, NTLM, Kerberos and IAKERB in it or by themselves.
-/// Fragments of a token are put together. Each line has the offset of a field in its token, its
-/// length, its name and its value; what is wrong with it stands below, with the section of the
-/// specification that says so.
+/// Takes a token in base64 or hexadecimal, the token itself, and whatever file has tokens in it: logs
+/// of curl (`-v`, `--trace`, `--trace-ascii`), HAR, Chromium's NetLog, tshark's JSON and PDML, streams
+/// that Wireshark follows, dumps of hexdump, xxd and od, logs of Java, Python, .NET, Apache, nginx, IIS
+/// and Squid, lines of SASL; also with gzip, in UTF-16, and with lines that are no text. Header fields
+/// (Authorization, WWW-Authenticate and those of proxies, with Negotiate, Nego2, NTLM or Kerberos) are
+/// found wherever they stand. What is read may be of any size: it is shown as it comes, and not kept.
+///
+/// Tokens of SPNEGO are taken apart in all their forms, and the NEGOEX, NTLM, Kerberos and IAKERB in
+/// them or by themselves. Fragments of a token are put together. Each line has the offset of a field in
+/// its token, its length, its name and its value; what is wrong with it stands below, with the section
+/// of the specification that requires otherwise. Doubtful is what is allowed and weak, or likely not
+/// meant; a note is good to know.
 ///
 /// A token holds no password. But names of users, machines and domains can be read in it, and from
 /// the responses of NTLM and the tickets of Kerberos a password can be guessed offline: treat a
@@ -50,55 +57,39 @@ pub(crate) struct Decode {
 
 impl Decode {
     pub(crate) fn run(self, form: Form) -> Verdict {
-        let octets = self.octets;
-        let found = self.input().and_then(|input| input::find(&input));
-        let legs = match found {
-            Ok(found) => legs::assemble(found),
-            Err(sentence) => return print::usage(sentence),
-        };
         let manner = Manner {
-            legs: legs.len(),
-            octets,
+            octets: self.octets,
         };
-        let examined = legs::examine(&legs);
-        let wrong = match form {
-            Form::Text => show::text(examined, manner),
-            Form::Json => show::json(examined, manner),
-        };
+        let wrong = self.input().and_then(|(input, name)| {
+            let legs = legs::assemble(input::find(input, &name)?);
+            match form {
+                Form::Text => show::text(legs, manner),
+                Form::Json => show::json(legs, manner),
+            }
+        });
         match wrong {
-            0 => Verdict::Well,
-            _ => Verdict::Wrong,
+            Ok(0) => Verdict::Well,
+            Ok(_) => Verdict::Wrong,
+            Err(sentence) => print::usage(sentence),
         }
     }
 
-    fn input(self) -> Result<Vec<u8>, String> {
+    /// What is read, and what it is called.
+    fn input(self) -> Result<(Box<dyn Read>, String), String> {
         if let Some(path) = self.file {
             let name = print::harmless(&path.to_string_lossy());
             let file = File::open(&path).map_err(|error| format!("{name}: {}", plain(&error)))?;
-            return read(file, &name);
+            return Ok((Box::new(file), name));
         }
         if !self.token.is_empty() {
-            return Ok(self.token.join(" ").into_bytes());
+            let given = self.token.join(" ").into_bytes();
+            return Ok((Box::new(Cursor::new(given)), "what was given".to_owned()));
         }
         if io::stdin().is_terminal() {
             return Err(
                 "there is nothing to decode: give a token, --file, or pipe into it".to_owned(),
             );
         }
-        read(io::stdin().lock(), "standard input")
+        Ok((Box::new(io::stdin().lock()), "standard input".to_owned()))
     }
 }
-
-fn read(from: impl Read, name: &str) -> Result<Vec<u8>, String> {
-    let mut input = Vec::new();
-    from.take(LONGEST + 1)
-        .read_to_end(&mut input)
-        .map_err(|error| format!("{name}: {}", plain(&error)))?;
-    match u64::try_from(input.len()) {
-        Ok(length) if length <= LONGEST => Ok(input),
-        _ => Err(format!("{name} has more than {LONGEST} octets")),
-    }
-}
-
-/// The most octets read. A log of a hundred requests with large tickets fits.
-const LONGEST: u64 = 0x40_0000;

@@ -4,9 +4,14 @@
 #[allow(dead_code, reason = "the tool prints what is only counted here")]
 #[path = "../../../crates/cli/src/decode/dissect/mod.rs"]
 mod dissect;
+#[allow(dead_code, reason = "as above")]
+#[path = "../../../crates/cli/src/decode/input/mod.rs"]
+mod input;
+#[allow(dead_code, reason = "as above")]
+#[path = "../../../crates/cli/src/decode/legs.rs"]
+mod legs;
 
 use dissect::field::{Field, Level};
-use dissect::{input, legs};
 
 /// Take `octets` apart by themselves and as what a user may give.
 pub(crate) fn body(octets: &[u8]) {
@@ -18,29 +23,26 @@ pub(crate) fn body(octets: &[u8]) {
     let shown = measure(&field, octets.len());
     assert!(shown <= bound(octets.len()), "{shown} fields and remarks");
 
-    let Ok(found) = input::find(octets) else {
-        return;
-    };
-    assert!(!found.is_empty(), "something was found");
-    let count = found.len();
-    let length: usize = found.iter().map(|found| found.octets.len()).sum();
-    assert!(
-        length <= octets.len(),
-        "tokens are not longer than their text"
-    );
-    let legs = legs::assemble(found);
-    assert_eq!(legs.len(), count, "no leg is lost");
-    let examined: Vec<_> = legs::examine(&legs).collect();
-    assert_eq!(examined.len(), count);
-    let shown: usize = examined
-        .iter()
-        .filter_map(|leg| leg.field.as_ref())
-        .map(|field| measure(field, length))
-        .sum();
-    assert!(
-        shown <= count * bound(0) + bound(length),
-        "{shown} fields and remarks"
-    );
+    let found = || input::find(octets, "the input").expect("what is in memory is read");
+    let count = found().filter(Result::is_ok).count();
+    let mut examiner = legs::Examiner::default();
+    let mut legs = 0;
+    for leg in legs::assemble(found()) {
+        let Ok(leg) = leg else {
+            continue;
+        };
+        legs += 1;
+        let examined = examiner.examine(&leg);
+        let length = match &leg.part {
+            legs::Part::Last { token, .. } => token.len(),
+            _ => leg.found.octets.len(),
+        };
+        if let Some(field) = &examined.field {
+            let shown = measure(field, length) + examined.remarks.len();
+            assert!(shown <= bound(length), "{shown} fields and remarks");
+        }
+    }
+    assert_eq!(legs, count, "no leg is lost");
 }
 
 /// How many fields and remarks there are; each field lies in the token.

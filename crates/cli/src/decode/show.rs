@@ -4,23 +4,35 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::dissect::field::{Field, Level, Remark, Value, hex};
-use super::dissect::input::Way;
-use super::dissect::legs::{Examined, Part};
+use super::input::Way;
+use super::legs::{Examined, Examiner, Leg, Part};
 use crate::print::{self, BAD, DOUBTFUL, FAINT, GOOD, HEADING, NAME, harmless, styled};
 
-/// How many legs there are, and whether octets are shown in full, the sensitive ones too.
+/// Whether octets are shown in full, the sensitive ones too.
 #[derive(Clone, Copy)]
 pub(crate) struct Manner {
-    pub(crate) legs: usize,
     pub(crate) octets: bool,
 }
 
-/// Print legs for people. How much is wrong.
-pub(crate) fn text<'a>(legs: impl Iterator<Item = Examined<'a>>, manner: Manner) -> usize {
+/// Print legs for people, each as it is found. How much is wrong.
+///
+/// # Errors
+/// A sentence, where the input does not go on; what was found before is printed.
+pub(crate) fn text(
+    legs: impl Iterator<Item = Result<Leg, String>>,
+    manner: Manner,
+) -> Result<usize, String> {
     let mut tally = Tally::default();
-    for (number, leg) in (1..).zip(legs) {
+    let mut examiner = Examiner::default();
+    let mut legs = legs.peekable();
+    let mut number = 0;
+    while let Some(leg) = legs.next() {
+        let leg = leg?;
+        number += 1;
+        let is_one_of_several = number > 1 || legs.peek().is_some();
+        let leg = examiner.examine(&leg);
         tally.add(&leg);
-        print::line(styled(HEADING, heading(number, manner.legs, &leg)));
+        print::line(styled(HEADING, heading(number, is_one_of_several, &leg)));
         if !leg.summary.is_empty() {
             print::line(format_args!("  {}", harmless(&leg.summary)));
         }
@@ -41,25 +53,33 @@ pub(crate) fn text<'a>(legs: impl Iterator<Item = Examined<'a>>, manner: Manner)
         count => styled(BAD, format_args!("{count} wrong")),
     };
     print::line(format_args!("{verdict}{doubts}"));
-    tally.wrong
+    Ok(tally.wrong)
 }
 
 /// Print legs as one JSON value, leg by leg. How much is wrong.
-pub(crate) fn json<'a>(legs: impl Iterator<Item = Examined<'a>>, manner: Manner) -> usize {
+///
+/// # Errors
+/// As [`text`].
+pub(crate) fn json(
+    legs: impl Iterator<Item = Result<Leg, String>>,
+    manner: Manner,
+) -> Result<usize, String> {
     let mut tally = Tally::default();
-    print::part("{\"legs\":[");
-    for (number, leg) in (1..).zip(legs) {
+    let mut examiner = Examiner::default();
+    let mut number = 0;
+    for leg in legs {
+        let leg = leg?;
+        let leg = examiner.examine(&leg);
         tally.add(&leg);
-        if number > 1 {
-            print::part(",");
-        }
+        number += 1;
+        print::part(if number == 1 { "{\"legs\":[" } else { "," });
         print::part(print::json_text(&leg_json(number, &leg, manner.octets)));
     }
     let Tally { wrong, doubtful } = tally;
     print::line(format_args!(
         "],\"wrong\":{wrong},\"doubtful\":{doubtful}}}"
     ));
-    wrong
+    Ok(wrong)
 }
 
 /// What there is to be said of all legs.
@@ -77,10 +97,10 @@ impl Tally {
 }
 
 /// What a leg is, in a line.
-fn heading(number: usize, of: usize, leg: &Examined<'_>) -> String {
+fn heading(number: usize, is_one_of_several: bool, leg: &Examined<'_>) -> String {
     let found = &leg.leg.found;
     let mut parts = Vec::new();
-    if of > 1 {
+    if is_one_of_several {
         parts.push(format!("leg {number}"));
     }
     match found.way {
@@ -88,8 +108,8 @@ fn heading(number: usize, of: usize, leg: &Examined<'_>) -> String {
         Way::ToClient => parts.push("server to client <".to_owned()),
         Way::Unknown => {}
     }
-    match (&found.header, found.scheme) {
-        (Some(header), Some(scheme)) => parts.push(format!("{}: {scheme}", harmless(header))),
+    match (found.header, found.scheme) {
+        (Some(header), Some(scheme)) => parts.push(format!("{header}: {scheme}")),
         (None, Some(scheme)) => parts.push(scheme.to_owned()),
         _ => {}
     }
@@ -103,7 +123,7 @@ fn heading(number: usize, of: usize, leg: &Examined<'_>) -> String {
         Part::Whole | Part::Piece { .. } => parts.push(format!("{} octets", found.octets.len())),
     }
     if let Some(line) = found.line {
-        if of > 1 {
+        if is_one_of_several {
             parts.push(format!("line {line}"));
         }
     }

@@ -5,13 +5,15 @@
 use super::Facts;
 use super::der::{self, Element};
 use super::field::{Field, Octets, Value};
-use super::krb5_messages::{self, Schema};
-use super::krb5_tables::{IAKERB_HEADER, TGT_REPLY_MESSAGE, TGT_REQUEST_MESSAGE};
+use super::krb5_messages;
+use super::krb5_tables::{self, IAKERB_HEADER, TGT_REPLY_MESSAGE, TGT_REQUEST_MESSAGE};
 use super::names;
 
 /// Whether `token` begins as a message of Kerberos without a header of GSS-API.
 pub(crate) fn begins(token: Octets<'_>) -> bool {
-    let is_message = token.first().is_some_and(|tag| Schema::of(tag).is_some());
+    let is_message = token
+        .first()
+        .is_some_and(|tag| krb5_tables::message(tag).is_some());
     let mut rest = token;
     is_message
         && Element::next(&mut rest)
@@ -90,7 +92,7 @@ pub(crate) fn message<'a>(octets: Octets<'a>, facts: &mut Facts) -> Field<'a> {
     let Some(mut element) = Element::next(&mut rest) else {
         return Field::new("Kerberos message", octets);
     };
-    let Some(schema) = Schema::of(element.tag) else {
+    let Some(schema) = krb5_tables::message(element.tag) else {
         let mut field = Field::with("octets", octets, Value::Octets(octets.octets));
         field.note(
             "RFC 4120 section 5.10",

@@ -4,59 +4,9 @@
 use super::Facts;
 use super::der::{self, Extension, Numbered, tag};
 use super::field::{Field, Octets, Value};
-use super::krb5_tables::{ERROR_DATA, IAKERB_HEADER, MESSAGES, PRINCIPAL};
+use super::krb5_schema::{Kind, Presence, Schema};
+use super::krb5_tables::{ERROR_DATA, IAKERB_HEADER, PRINCIPAL};
 use super::names::{self, ENCRYPTION_TYPES, NAME_TYPES, STATUSES};
-
-/// A message or a part of one: a SEQUENCE of numbered fields.
-#[derive(Debug)]
-pub(crate) struct Schema {
-    pub(crate) name: &'static str,
-    pub(crate) section: &'static str,
-    pub(super) fields: &'static [(u8, &'static str, Presence, Kind)],
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Presence {
-    Must,
-    May,
-}
-
-/// What is in a field.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Kind {
-    /// A number, and the names of its values.
-    Number(&'static [(u64, &'static str)]),
-    /// A number that can only be this one.
-    Always(u64),
-    /// The type of an encryption.
-    EncryptionType,
-    /// Several of them.
-    EncryptionTypes,
-    /// A BIT STRING of 32 flags.
-    Flags(&'static [(u64, &'static str)]),
-    Text,
-    Time,
-    /// Octets that are an encryption under a key that may come from a password.
-    Cipher,
-    Octets,
-    /// The data of an error.
-    ErrorData,
-    Part(&'static Schema),
-    /// A part with a tag of its own.
-    Tagged(u8, &'static Schema),
-    /// What is shown as it is.
-    Opaque,
-}
-
-impl Schema {
-    /// The message with this tag.
-    pub(crate) fn of(tag: u8) -> Option<&'static Self> {
-        MESSAGES
-            .iter()
-            .find(|(known, _)| *known == tag)
-            .map(|(_, schema)| *schema)
-    }
-}
 
 /// Read `octets`, which should be one SEQUENCE, as `schema` says.
 pub(crate) fn read<'a>(field: &mut Field<'a>, octets: Octets<'a>, schema: &Schema) {

@@ -1,12 +1,19 @@
 //! Which fields the messages of Kerberos have (RFC 4120 section 5), and that of IAKERB.
 #![forbid(unsafe_code)]
 
-use super::krb5_messages::Kind;
-use super::krb5_messages::Presence::{May, Must};
-use super::krb5_messages::Schema;
+use super::krb5_schema::Presence::{May, Must};
+use super::krb5_schema::{Kind, Schema};
 use super::names::KERBEROS_ERRORS;
 
-pub(super) static MESSAGES: [(u8, &Schema); 7] = [
+/// The message with this tag.
+pub(crate) fn message(tag: u8) -> Option<&'static Schema> {
+    MESSAGES
+        .iter()
+        .find(|(known, _)| *known == tag)
+        .map(|(_, schema)| *schema)
+}
+
+static MESSAGES: [(u8, &Schema); 7] = [
     (0x6a, &AS_REQ),
     (0x6b, &AS_REP),
     (0x6c, &TGS_REQ),

@@ -5,18 +5,19 @@
 mod av_pairs;
 mod der;
 pub(crate) mod field;
-pub(crate) mod input;
 mod krb5;
 mod krb5_messages;
+mod krb5_schema;
 mod krb5_tables;
-pub(crate) mod legs;
+mod mech_types;
 mod mic;
-mod names;
+pub(crate) mod names;
 mod negoex;
-mod ntlm;
+pub(crate) mod ntlm;
 mod ntlm_flags;
 mod ntlm_response;
-mod spnego;
+pub(crate) mod shape;
+pub(crate) mod spnego;
 
 use ::spnego::oid::{self, Oid};
 use der::{Element, tag};
@@ -27,8 +28,8 @@ use field::{Field, Octets, Value};
 pub(crate) struct Facts {
     words: Vec<String>,
     depth: usize,
-    negotiation: Option<spnego::Message>,
-    ntlm: Option<ntlm::Ntlm>,
+    pub(crate) negotiation: Option<spnego::Message>,
+    pub(crate) ntlm: Option<ntlm::Ntlm>,
 }
 
 impl Facts {
@@ -59,7 +60,7 @@ pub(crate) fn token(octets: &[u8]) -> (Field<'_>, Facts) {
 }
 
 /// Whether octets begin as a token that can be taken apart.
-fn is_known(octets: &[u8]) -> bool {
+pub(crate) fn is_known(octets: &[u8]) -> bool {
     known(Octets::whole(octets), &mut Facts::default()).is_some()
 }
 

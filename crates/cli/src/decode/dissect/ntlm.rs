@@ -5,7 +5,7 @@ use super::Facts;
 use super::av_pairs::{self, Pairs};
 use super::field::{Field, Octets, Value, utf16};
 use super::ntlm_flags::*;
-use super::ntlm_response::{self, V2_SHORTEST};
+use super::ntlm_response;
 
 /// What later legs are held against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,7 +179,9 @@ impl<'a> Message<'a> {
                 (domain, user) => format!("of {domain}\\{user}"),
             });
         }
-        let pairs = self.responses(flags, &mut lm, &mut nt);
+        let lm_response = self.content(12).unwrap_or(EMPTY);
+        let nt_response = self.content(20).unwrap_or(EMPTY);
+        let pairs = ntlm_response::judge(flags, (&mut lm, lm_response), (&mut nt, nt_response));
         let wanted = if flags & KEY_EXCHANGE == 0 { 0 } else { 16 };
         let length = self.length("EncryptedRandomSessionKey");
         if length != wanted && flags & LOCAL_CALL == 0 {
@@ -207,63 +209,6 @@ impl<'a> Message<'a> {
         }
         facts.ntlm = Some(Ntlm::Authenticate { unprotected });
         self.no_octets_after(SECTION);
-    }
-
-    /// Judge the two responses, and take an NTLMv2 response apart.
-    fn responses(&mut self, flags: u64, lm: &mut Field<'a>, nt: &mut Field<'a>) -> Option<Pairs> {
-        const V1: &str = "MS-NLMP section 2.2.2.6";
-        const V2: &str = "MS-NLMP section 2.2.2.8";
-        const LM: &str = "MS-NLMP section 2.2.2.3";
-        let lm_response = self.content(12).unwrap_or(EMPTY);
-        let nt_response = self.content(20).unwrap_or(EMPTY);
-        let blank = |octets: Octets<'_>| octets.octets.iter().all(|octet| *octet == 0);
-        match nt_response.len() {
-            0 if lm_response.len() <= 1 && flags & LOCAL_CALL != 0 => nt.note(
-                "",
-                "no response: an NTLM local call (LOCAL_CALL, reserved in MS-NLMP, is set by \
-                 Windows where client and server are one machine, which knows the user)",
-            ),
-            0 if lm_response.len() <= 1 => {
-                nt.note("MS-NLMP section 3.2.5.1.2", "no response: an anonymous logon, as in a null session");
-                if flags & ANONYMOUS == 0 {
-                    nt.doubtful(
-                        "MS-NLMP section 2.2.2.5",
-                        "no response, and the ANONYMOUS flag is not set",
-                    );
-                }
-            }
-            0 => nt.doubtful(LM, "an LM response alone, which is all but the password itself"),
-            24 if flags & EXTENDED_SESSION_SECURITY != 0 => {
-                nt.doubtful(V1, "an NTLMv1 response (with a client's challenge): DES, weak");
-            }
-            24 => nt.doubtful(V1, "an NTLMv1 response: DES, weak"),
-            length if length < V2_SHORTEST => nt.wrong(
-                V2,
-                format!("{length} octets are none of the sizes: 24 for NTLMv1, {V2_SHORTEST} and more for NTLMv2"),
-            ),
-            _ => {
-                if lm_response.len() == 24 && !blank(lm_response) {
-                    lm.note("MS-NLMP section 2.2.2.4", "an LMv2 response");
-                } else if lm_response.len() == 24 {
-                    lm.note("MS-NLMP section 3.1.5.1.2", "all zero: NTLMv2 makes no use of it");
-                } else if !lm_response.is_empty() {
-                    lm.wrong(LM, format!("{} octets, where 24 must be", lm_response.len()));
-                }
-                return Some(ntlm_response::v2(nt, nt_response));
-            }
-        }
-        match lm_response.len() {
-            0 | 1 => {}
-            24 if flags & EXTENDED_SESSION_SECURITY != 0 => {
-                lm.note(
-                    V1,
-                    "the client's challenge and sixteen zeros, in place of an LM response",
-                );
-            }
-            24 => lm.doubtful(LM, "an LM response, which is all but the password itself"),
-            other => lm.wrong(LM, format!("{other} octets, where 24 must be")),
-        }
-        None
     }
 
     /// Version and MIC stand before the first of the other fields; either may be left out by old

@@ -3,7 +3,7 @@
 
 use super::der::{self, Element, Extension, Numbered, tag};
 use super::field::{Field, Octets, Value};
-use super::{Facts, mic, names};
+use super::{Facts, mech_types, mic, names};
 use spnego::oid::{self, Oid};
 use spnego::wire::framing;
 
@@ -96,7 +96,7 @@ fn init<'a>(field: &mut Field<'a>, content: Octets<'a>, facts: &mut Facts) {
             0 => {
                 part.name = "mechTypes".into();
                 listed = true;
-                offered = mech_types(&mut part, content);
+                offered = mech_types::read(&mut part, content);
             }
             1 => {
                 part.name = "reqFlags".into();
@@ -195,7 +195,7 @@ fn resp<'a>(field: &mut Field<'a>, content: Octets<'a>, facts: &mut Facts) {
             1 => {
                 part.name = "supportedMech".into();
                 if let Some(mech) = der::only(&mut part, content, tag::OID, SECTION) {
-                    identifier(&mut part, mech);
+                    mech_types::identifier(&mut part, mech);
                     supported = Some(mech.octets.to_vec());
                 }
             }
@@ -214,7 +214,7 @@ fn resp<'a>(field: &mut Field<'a>, content: Octets<'a>, facts: &mut Facts) {
                     "what the server could fall back to (Negotiate Late Fallback, of April 2026); \
                      others pass it over",
                 );
-                mech_types(&mut part, content);
+                mech_types::read(&mut part, content);
             }
             _ => unknown(&mut part, number, content),
         }
@@ -299,70 +299,6 @@ fn judge_resp<'a>(
                 "the mechListMIC repeats the responseToken, as Windows 2000 sends it: it is none",
             );
         }
-    }
-}
-
-/// MechTypeList.
-fn mech_types<'a>(field: &mut Field<'a>, content: Octets<'a>) -> Vec<Vec<u8>> {
-    const SECTION: &str = "RFC 4178 section 4.1";
-    let mut offered: Vec<Vec<u8>> = Vec::new();
-    let Some(mut rest) = der::only(field, content, tag::SEQUENCE, SECTION) else {
-        return offered;
-    };
-    while let Some(mut element) = Element::next(&mut rest) {
-        let mut entry = Field::new("mechType", element.whole);
-        element.blame(&mut entry);
-        if element.tag == tag::OID {
-            identifier(&mut entry, element.content);
-            let mech = element.content.octets;
-            // A hostile list is not compared with itself without end.
-            if offered.iter().take(COMPARED).any(|other| other == mech) {
-                entry.doubtful(SECTION, "offered twice");
-            }
-            if mech == oid::SPNEGO.content() {
-                entry.wrong("RFC 4178 section 3.1", "SPNEGO must not offer itself");
-            }
-            offered.push(mech.to_vec());
-        } else {
-            entry.value = Value::Octets(element.whole.octets);
-            entry.wrong(SECTION, "not an OBJECT IDENTIFIER");
-        }
-        field.push(entry);
-    }
-    if offered.is_empty() {
-        field.wrong(
-            "RFC 4178 section 4.2.1",
-            "an empty list: nothing is offered",
-        );
-    }
-    offered
-}
-
-/// An identifier of a mechanism, and which dialect it is of.
-fn identifier<'a>(field: &mut Field<'a>, content: Octets<'a>) {
-    field.value = names::identifier(content.octets);
-    if !names::is_identifier(content.octets) {
-        field.wrong(
-            "X.690 section 8.19.2",
-            "not an identifier in its shortest form",
-        );
-    }
-    if content.octets == oid::KRB5_MS.content() {
-        field.note(
-            "MS-SPNG section 3.1.5.2",
-            "Kerberos 5 under the identifier that Windows 2000 mis-encoded; Windows still offers it",
-        );
-    } else if content.octets == oid::KRB5_OLD.content() {
-        field.note(
-            "RFC 1964 section 1",
-            "Kerberos 5 under its identifier of before 1996",
-        );
-    } else if content.octets == oid::LATE_FALLBACK.content() {
-        field.note(
-            "MS-SPNG section 3.1.5.4",
-            "Negotiate Late Fallback, of April 2026: no mechanism, but a mark that the next one can be \
-             tried after a failure; others pass it over",
-        );
     }
 }
 
@@ -486,9 +422,6 @@ fn belongs<'a>(field: &mut Field<'a>, token: Octets<'a>, mech: Option<&Vec<u8>>)
 
 /// The fields of a NegTokenInit, and of a NegTokenResp.
 const FIELDS: Extension = Extension::PassedOver { last: 3 };
-
-/// How many entries of a list another one is compared with.
-const COMPARED: usize = 64;
 
 /// MS-SPNG section 2.2.1.
 const HINT: &str = "not_defined_in_RFC4178@please_ignore";

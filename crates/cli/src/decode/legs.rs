@@ -2,14 +2,16 @@
 //! token is held against those before it.
 #![forbid(unsafe_code)]
 
+use std::collections::VecDeque;
+
 use ::spnego::negotiate::fragment::LARGEST_MESSAGE;
 use ::spnego::oid::Oid;
 
-use super::field::{Field, Level, Octets, Remark};
+use super::dissect::field::{Field, Level, Remark};
+use super::dissect::ntlm::Ntlm;
+use super::dissect::spnego::{self, Message};
+use super::dissect::{self, Facts, names, shape};
 use super::input::{Found, Way};
-use super::ntlm::Ntlm;
-use super::spnego::{self, Message};
-use super::{Facts, der, names};
 
 /// A leg: what was found, and what it is a part of.
 #[derive(Debug)]
@@ -50,58 +52,124 @@ impl Examined<'_> {
     }
 }
 
-/// Put fragments together.
-pub(crate) fn assemble(found: Vec<Found>) -> Vec<Leg> {
-    let ways: Vec<_> = found
-        .iter()
-        .map(|found| (found.way, is_continuation(&found.octets)))
-        .collect();
-    let mut pending: Vec<(Way, Pending)> = Vec::new();
-    let mut legs = Vec::new();
-    for (at, found) in found.into_iter().enumerate() {
-        let begun = pending.iter().position(|(way, _)| *way == found.way);
-        let part = match begun {
-            _ if found.octets.is_empty() => Part::Nothing,
-            Some(begun) if is_continuation(&found.octets) => {
-                let (way, mut token) = pending.swap_remove(begun);
+/// Put fragments together, token by token as they are found. A token that may go on waits for the
+/// next one of its direction, and what comes between waits behind it.
+pub(crate) struct Assembled<I> {
+    tokens: I,
+    /// What has been read, in its order; a piece that may be the first one of several has no part yet.
+    waiting: VecDeque<(Found, Option<Part>)>,
+    pending: Vec<(Way, Pending)>,
+    ended: bool,
+}
+
+/// Put the fragments among `tokens` together.
+pub(crate) fn assemble<I>(tokens: I) -> Assembled<I>
+where
+    I: Iterator<Item = Result<Found, String>>,
+{
+    Assembled {
+        tokens,
+        waiting: VecDeque::new(),
+        pending: Vec::new(),
+        ended: false,
+    }
+}
+
+impl<I> Iterator for Assembled<I>
+where
+    I: Iterator<Item = Result<Found, String>>,
+{
+    type Item = Result<Leg, String>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            match self.waiting.front() {
+                Some((_, Some(_))) => {
+                    let (found, part) = self.waiting.pop_front()?;
+                    let part = part.unwrap_or(Part::Whole);
+                    return Some(Ok(Leg { found, part }));
+                }
+                Some((_, None)) if self.ended || self.waiting.len() > MOST_WAITING => {
+                    self.settle_first();
+                    continue;
+                }
+                None if self.ended => return None,
+                _ => {}
+            }
+            match self.tokens.next() {
+                Some(Ok(found)) => self.take(found),
+                Some(Err(error)) => return Some(Err(error)),
+                None => self.ended = true,
+            }
+        }
+    }
+}
+
+impl<I> Assembled<I> {
+    fn take(&mut self, found: Found) {
+        if found.octets.is_empty() {
+            self.waiting.push_back((found, Some(Part::Nothing)));
+            return;
+        }
+        let begun = self.pending.iter().position(|(way, _)| *way == found.way);
+        let goes_on = is_continuation(&found.octets);
+        if let Some(begun) = begun {
+            let (way, mut token) = self.pending.swap_remove(begun);
+            if goes_on {
+                self.settle(way, Some(&token));
                 token.pieces += 1;
                 token.octets.extend_from_slice(&found.octets);
-                if token.octets.len() < token.of {
-                    let have = token.octets.len();
-                    let of = token.of;
-                    pending.push((way, token));
+                let (have, of) = (token.octets.len(), token.of);
+                let part = if have < of {
+                    self.pending.push((way, token));
                     Part::Piece { have, of }
                 } else {
                     Part::Last {
                         token: token.octets,
                         pieces: token.pieces,
                     }
-                }
+                };
+                self.waiting.push_back((found, Some(part)));
+                return;
             }
-            begun => {
-                if let Some(begun) = begun {
-                    pending.swap_remove(begun);
-                }
-                let follows = ways.get(at + 1..).unwrap_or_default();
-                match announced(&found.octets) {
-                    Some(of) if of > found.octets.len() && follows.contains(&(found.way, true)) => {
-                        let octets = found.octets.clone();
-                        let have = octets.len();
-                        let begun = Pending {
-                            octets,
-                            of,
-                            pieces: 1,
-                        };
-                        pending.push((found.way, begun));
-                        Part::Piece { have, of }
-                    }
-                    _ => Part::Whole,
-                }
-            }
+            self.settle(way, None);
+        }
+        let of = shape::announced(&found.octets).filter(|of| *of > found.octets.len());
+        let Some(of) = of.filter(|of| *of <= LARGEST_MESSAGE) else {
+            self.waiting.push_back((found, Some(Part::Whole)));
+            return;
         };
-        legs.push(Leg { found, part });
+        let begun = Pending {
+            octets: found.octets.clone(),
+            of,
+            pieces: 1,
+        };
+        self.pending.push((found.way, begun));
+        self.waiting.push_back((found, None));
     }
-    legs
+
+    /// Say what the first piece of this direction is, which has waited: one of several, or all of a
+    /// token that is cut short.
+    fn settle(&mut self, way: Way, token: Option<&Pending>) {
+        let undecided =
+            |(found, part): &&mut (Found, Option<Part>)| found.way == way && part.is_none();
+        if let Some((found, part)) = self.waiting.iter_mut().find(undecided) {
+            *part = Some(token.map_or(Part::Whole, |token| Part::Piece {
+                have: found.octets.len(),
+                of: token.of,
+            }));
+        }
+    }
+
+    /// Nothing goes on with what has waited longest.
+    fn settle_first(&mut self) {
+        let Some((found, part)) = self.waiting.front_mut() else {
+            return;
+        };
+        *part = Some(Part::Whole);
+        let way = found.way;
+        self.pending.retain(|(pending, _)| *pending != way);
+    }
 }
 
 /// A token of which pieces are missing.
@@ -111,34 +179,35 @@ struct Pending {
     pieces: usize,
 }
 
+/// How many tokens are kept back behind one that may go on. Fragments come one after the other, with
+/// an answer between.
+const MOST_WAITING: usize = 16;
+
 /// Whether octets can only be a later piece: they are there, and are no token by themselves.
 fn is_continuation(octets: &[u8]) -> bool {
     !octets.is_empty()
-        && !octets.starts_with(super::ntlm::SIGNATURE)
-        && announced(octets) != Some(octets.len())
+        && !octets.starts_with(dissect::ntlm::SIGNATURE)
+        && shape::announced(octets) != Some(octets.len())
 }
 
-/// How many octets a token of SPNEGO says that it has.
-pub(crate) fn announced(octets: &[u8]) -> Option<usize> {
-    let [0x60 | 0xa0 | 0xa1, ..] = octets else {
-        return None;
-    };
-    der::announced(Octets::whole(octets))
+/// The legs of one input, each held against those before it.
+#[derive(Default)]
+pub(crate) struct Examiner {
+    conversation: Conversation,
 }
 
-/// Take each leg apart, and hold it against those before it. One after the other: all together
-/// take far more memory than their octets.
-pub(crate) fn examine(legs: &[Leg]) -> impl Iterator<Item = Examined<'_>> {
-    let mut conversation = Conversation::default();
-    legs.iter().map(move |leg| {
+impl Examiner {
+    /// Take a leg apart, and hold it against those before it.
+    pub(crate) fn examine<'a>(&mut self, leg: &'a Leg) -> Examined<'a> {
         let (mut examined, token) = alone(leg);
         if let Some((field, facts)) = token {
-            conversation.take(leg.found.way, &facts, &mut examined.remarks);
+            self.conversation
+                .take(leg.found.way, &facts, &mut examined.remarks);
             examined.summary = facts.summary();
             examined.field = Some(field);
         }
         examined
-    })
+    }
 }
 
 fn alone(leg: &Leg) -> (Examined<'_>, Option<(Field<'_>, Facts)>) {
@@ -149,13 +218,8 @@ fn alone(leg: &Leg) -> (Examined<'_>, Option<(Field<'_>, Facts)>) {
         remarks: Vec::new(),
     };
     if let Some(problem) = &leg.found.problem {
-        // What is in a header field came so; what a user gives may have suffered on the way.
-        let level = match leg.found.header {
-            Some(_) => Level::Wrong,
-            None => Level::Doubtful,
-        };
         examined.remarks.push(Remark {
-            level,
+            level: problem.level,
             section: problem.section,
             text: problem.text.clone(),
         });
@@ -190,8 +254,8 @@ fn alone(leg: &Leg) -> (Examined<'_>, Option<(Field<'_>, Facts)>) {
         });
         return (examined, None);
     }
-    let (field, facts) = super::token(octets);
-    if field.name == super::UNKNOWN && matches!(leg.found.scheme, Some("Negotiate" | "Nego2")) {
+    let (field, facts) = dissect::token(octets);
+    if field.name == dissect::UNKNOWN && matches!(leg.found.scheme, Some("Negotiate" | "Nego2")) {
         wrong(
             &mut examined.remarks,
             "RFC 4559 section 4",
@@ -202,7 +266,7 @@ fn alone(leg: &Leg) -> (Examined<'_>, Option<(Field<'_>, Facts)>) {
 }
 
 /// What the legs so far have settled.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Conversation {
     offered: Vec<Vec<u8>>,
     begun: bool,
