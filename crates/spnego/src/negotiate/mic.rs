@@ -106,3 +106,134 @@ fn sign(mech: &mut impl Mech, list: &[u8]) -> Result<Vec<u8>, Error> {
     trace!(MicSent { octets: mic.len() });
     Ok(mic)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Cause, MechError, major};
+    use crate::oid::KRB5;
+
+    /// A mechanism whose peer's MIC is `theirs`.
+    #[derive(Clone, Copy)]
+    struct Signer {
+        integrity: bool,
+        can_sign: bool,
+    }
+
+    impl Signer {
+        fn error() -> MechError {
+            MechError {
+                mech: KRB5,
+                major: major::FAILURE,
+                cause: Cause::Refused,
+                reason: String::new(),
+                token: None,
+            }
+        }
+    }
+
+    impl Mech for Signer {
+        fn sign(&mut self, list: &[u8]) -> Result<Vec<u8>, MechError> {
+            assert!(self.integrity && list == LIST);
+            self.can_sign.then(|| OURS.to_vec()).ok_or_else(Self::error)
+        }
+
+        fn verify(&mut self, list: &[u8], mic: &[u8]) -> Result<(), MechError> {
+            assert!(self.integrity && list == LIST);
+            (mic == THEIRS).then_some(()).ok_or_else(Self::error)
+        }
+
+        fn integrity(&self) -> bool {
+            self.integrity
+        }
+
+        fn demands_mic(&mut self) -> bool {
+            false
+        }
+    }
+
+    const LIST: &[u8] = b"list";
+    const OURS: &[u8] = b"ours";
+    const THEIRS: &[u8] = b"theirs";
+    const STATES: [Mic; 4] = [Mic::Optional, Mic::Required, Mic::Sent, Mic::Verified];
+    const TURNS: [Turn; 2] = [Turn::Ours, Turn::Theirs];
+
+    /// What comes of one state and one input: the verdict and the state after it. `None`: an error.
+    fn settled(
+        before: Mic,
+        received: Option<&[u8]>,
+        turn: Turn,
+        mut mech: Signer,
+    ) -> Option<(Verdict, Mic)> {
+        let mut mic = before;
+        let verdict = mic.settle(&mut mech, LIST, received, turn).ok()?;
+        Some((verdict, mic))
+    }
+
+    #[test]
+    fn every_state_and_every_input_comes_to_what_section_5_says() {
+        let signer = |can_sign| Signer {
+            integrity: true,
+            can_sign,
+        };
+        for can_sign in [true, false] {
+            let if_signed = |verdict: fn(Vec<u8>) -> Verdict, after| {
+                can_sign.then(|| (verdict(OURS.to_vec()), after))
+            };
+            for before in STATES {
+                for turn in TURNS {
+                    let without = match (before, turn) {
+                        (Mic::Optional, _) => Some((Verdict::Skip, Mic::Optional)),
+                        (Mic::Required, Turn::Ours) => if_signed(Verdict::Ask, Mic::Sent),
+                        (Mic::Required, Turn::Theirs) | (Mic::Sent, _) => None,
+                        (Mic::Verified, _) => Some((Verdict::Agreed, Mic::Verified)),
+                    };
+                    let with = match before {
+                        Mic::Optional | Mic::Required => if_signed(Verdict::Answer, Mic::Verified),
+                        Mic::Sent | Mic::Verified => Some((Verdict::Agreed, Mic::Verified)),
+                    };
+                    for (received, expected) in [
+                        (None, without),
+                        (Some(THEIRS), with),
+                        (Some(&b"other"[..]), None),
+                        (Some(&b""[..]), None),
+                        (Some(OURS), None),
+                    ] {
+                        let what = format!("{before:?} {turn:?} {received:?}");
+                        let settled = settled(before, received, turn, signer(can_sign));
+                        assert_eq!(settled, expected, "{what}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn without_integrity_no_state_and_no_input_matters() {
+        for before in STATES {
+            for turn in TURNS {
+                for received in [None, Some(THEIRS), Some(OURS)] {
+                    let mech = Signer {
+                        integrity: false,
+                        can_sign: false,
+                    };
+                    let settled = settled(before, received, turn, mech);
+                    assert_eq!(settled, Some((Verdict::Skip, before)));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_exchange_that_has_begun_is_not_demanded_again() {
+        for before in STATES {
+            let mut mic = before;
+            mic.require();
+            let after = match before {
+                Mic::Optional => Mic::Required,
+                begun => begun,
+            };
+            assert_eq!(mic, after);
+        }
+    }
+}

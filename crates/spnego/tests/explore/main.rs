@@ -84,7 +84,7 @@ impl Setting {
             Self::Mic => rules.require.mic = true,
             Self::LegacyWindows => rules.legacy_windows = true,
             Self::NoOptimisticToken => rules.optimistic_token = false,
-            Self::Pieces => rules.max_output_token_size = 40,
+            Self::Pieces => rules.max_output_token_size = 20,
         }
         rules
     }
