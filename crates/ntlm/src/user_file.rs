@@ -3,14 +3,14 @@
 //! what it was. It is wiped when the file has changed, or when nobody uses it any more.
 #![forbid(unsafe_code)]
 
-use std::fs::{self, File, Metadata};
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, Weak};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use super::accounts::{AccountSource, Accounts, Claimed, anybody_in, content, failed, open};
 use spnego::lock::held_briefly;
+use spnego::stamp::{Seen, Stamp};
 
 /// A file of users. Whoever holds it keeps what was read of it in memory.
 #[derive(Debug)]
@@ -24,8 +24,8 @@ pub struct UserFile {
 /// What is known of the file, each as of one state of it.
 #[derive(Debug, Default)]
 struct Kept {
-    has_anybody: Option<Stamp>,
-    accounts: Option<(Stamp, Arc<Accounts>)>,
+    has_anybody: Option<Seen>,
+    accounts: Option<(Seen, Arc<Accounts>)>,
 }
 
 impl UserFile {
@@ -62,14 +62,14 @@ impl UserFile {
             return Ok(());
         }
         let now = self.state()?;
-        let known = held_briefly(&self.kept).and_then(|kept| kept.has_anybody.clone());
-        if now.is_at_rest() && known == Some(now) {
+        let known = held_briefly(&self.kept).and_then(|kept| kept.has_anybody);
+        if known.is_some_and(|seen| seen.is_still(Some(now))) {
             return Ok(());
         }
-        let (file, state) = self.open()?;
+        let (file, seen) = self.open()?;
         anybody_in(&self.path, file)?;
         if let Some(mut kept) = held_briefly(&self.kept) {
-            kept.has_anybody = Some(state);
+            kept.has_anybody = Some(seen);
         }
         Ok(())
     }
@@ -79,12 +79,12 @@ impl UserFile {
         if let Some(accounts) = self.read_before()? {
             return Ok(accounts);
         }
-        let (file, state) = self.open()?;
+        let (file, seen) = self.open()?;
         let content = content(&self.path, file)?;
         let accounts = Arc::new(Accounts::parse(content.expose()));
         #[cfg(test)]
         tests::note_read();
-        let read = (state, Arc::clone(&accounts));
+        let read = (seen, Arc::clone(&accounts));
         let earlier = held_briefly(&self.kept).and_then(|mut kept| kept.accounts.replace(read));
         // Of another thread, which has read at the same time.
         drop(earlier);
@@ -97,8 +97,8 @@ impl UserFile {
         let Some(mut kept) = held_briefly(&self.kept) else {
             return now.map(|_| None);
         };
-        if let (Some((state, accounts)), Ok(now)) = (&kept.accounts, &now) {
-            if state == now && now.is_at_rest() {
+        if let (Some((seen, accounts)), Ok(now)) = (&kept.accounts, &now) {
+            if seen.is_still(Some(*now)) {
                 return Ok(Some(Arc::clone(accounts)));
             }
         }
@@ -111,11 +111,12 @@ impl UserFile {
 
     /// The file, and its state before anything of it is read: if it changes meanwhile, the next use
     /// sees another.
-    fn open(&self) -> Result<(File, Stamp), String> {
+    fn open(&self) -> Result<(File, Seen), String> {
+        let began = SystemTime::now();
         let file = open(&self.path)?;
         let metadata = file.metadata();
         let metadata = metadata.map_err(|error| failed(&self.path, &error))?;
-        Ok((file, Stamp::of(&metadata)))
+        Ok((file, Seen::new(Some(Stamp::of(&metadata)), began)))
     }
 
     fn state(&self) -> Result<Stamp, String> {
@@ -131,43 +132,6 @@ impl AccountSource for UserFile {
         self.accounts()?.claimed(domain, user)
     }
 }
-
-/// What tells one state of a file from another.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Stamp {
-    file: (u64, u64),
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Stamp {
-    fn of(file: &Metadata) -> Self {
-        Self {
-            file: (file.dev(), file.ino()),
-            size: file.size(),
-            modified: (file.mtime(), file.mtime_nsec()),
-            changed: (file.ctime(), file.ctime_nsec()),
-        }
-    }
-
-    /// Whether the next change will be another state: two within one tick of the file system's clock
-    /// have the same times. A time in the future is a clock that was set back.
-    fn is_at_rest(&self) -> bool {
-        let (seconds, nanoseconds) = self.changed;
-        let changed = SystemTime::UNIX_EPOCH
-            + Duration::new(
-                u64::try_from(seconds).unwrap_or_default(),
-                u32::try_from(nanoseconds).unwrap_or_default(),
-            );
-        let age = SystemTime::now().duration_since(changed);
-        age.is_ok_and(|age| age >= TICK)
-    }
-}
-
-/// The longest tick that kernels are built with is 10 ms; that of another machine's file system is
-/// not known.
-const TICK: Duration = Duration::from_millis(20);
 
 #[cfg(test)]
 mod tests {
@@ -203,7 +167,7 @@ mod tests {
 
         /// Wait until another state of it would be seen as another.
         fn at_rest(self) -> Self {
-            while !Stamp::of(&fs::metadata(&self.0).unwrap()).is_at_rest() {
+            while !Seen::at(&self.0).is_still(Stamp::at(&self.0)) {
                 std::thread::yield_now();
             }
             self
@@ -269,6 +233,29 @@ mod tests {
         fs::remove_file(&written.0).unwrap();
         assert!(file.claimed("D", "seven").is_err() && file.check().is_err());
         assert!(file.kept.lock().unwrap().accounts.is_none());
+    }
+
+    /// The clock of files need not have ticked between two writings with a reading between them.
+    #[test]
+    fn what_was_read_in_the_tick_of_a_change_is_not_believed_later() {
+        let written = Written::new("tick", "D:one:p\n");
+        let file = UserFile::shared(&written.0);
+        let began = SystemTime::now();
+        let read = file.accounts().unwrap();
+        fs::write(&written.0, "D:two:p\n").unwrap();
+        // As if it had the stamp of the first.
+        let seen = Seen::new(Stamp::at(&written.0), began);
+        {
+            let mut kept = file.kept.lock().unwrap();
+            kept.accounts = Some((seen, read));
+            kept.has_anybody = Some(seen);
+        }
+        let written = written.at_rest();
+        assert!(knows(&file, "two") && !knows(&file, "one"));
+        fs::write(&written.0, "# nobody\n").unwrap();
+        file.kept.lock().unwrap().has_anybody = Some(Seen::new(Stamp::at(&written.0), began));
+        let _nobody_yet = written.at_rest();
+        assert!(file.check().is_err());
     }
 
     #[test]
