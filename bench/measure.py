@@ -4,6 +4,7 @@ import glob
 import os
 import re
 import shutil
+import socket
 import statistics
 import subprocess
 import tempfile
@@ -226,7 +227,9 @@ class Bench:
         mech = world.inner if alone else SPNEGO
         offer = "-" if alone else ",".join(world.offer) or "-"
         flags = str(scenario.flags)
-        arguments = [mech, world.inner, offer, scenario.creds, flags, SERVICE, *actions]
+        # Our own NTLM answers a challenge of its own process only under a name of this machine.
+        service = f"host@{socket.gethostname()}" if world.own_ntlm else SERVICE
+        arguments = [mech, world.inner, offer, scenario.creds, flags, service, *actions]
         program = "handshake-heimdal" if world.heimdal else "handshake"
         return [f"{self.home}/{program}", *arguments]
 
