@@ -202,7 +202,8 @@ impl<'a> Call<'a> {
             }
             _ => return Ok(()),
         };
-        Err(self.forbidden(mech.mech(), what, &Trouble::NtlmTarget))
+        let why = self.in_force.missing(what, &Trouble::NtlmTarget);
+        Err(forbidden(mech.mech(), why))
     }
 
     /// What the initiator's target is to this acceptor; `None`: nobody tells.
@@ -274,15 +275,9 @@ impl<'a> Call<'a> {
 
     /// Whether an initiator binds its context to its channel, where a rule requires it.
     fn may_begin(&self, mech: &Oid) -> Result<(), MechError> {
-        let is_bound = || channel(self.bindings).is_some();
-        if !self.rules.require.channel_bindings || is_bound() {
-            return Ok(());
-        }
-        Err(self.forbidden(
-            mech,
-            "the program gives no channel bindings, which are required by",
-            &Trouble::NoChannelBindings,
-        ))
+        let gives_bindings = || channel(self.bindings).is_some();
+        let required = self.in_force.required_of_program(gives_bindings);
+        required.map_err(|why| forbidden(mech, why))
     }
 
     /// Whether a mechanism that has begun may go on: it is asked for channel bindings at a later leg
@@ -299,20 +294,6 @@ impl<'a> Call<'a> {
         match self.side {
             Side::Initiator { .. } if !mech.is_krb5() => self.may_begin(mech),
             _ => Ok(()),
-        }
-    }
-
-    /// Why a mechanism's context is not what a rule requires.
-    fn forbidden(&self, mech: &Oid, what: &str, trouble: &Trouble) -> MechError {
-        MechError {
-            mech: *mech,
-            major: major::UNAUTHORIZED,
-            cause: Cause::Refused,
-            reason: advised(
-                format!("{what} {}", self.said_by(Setting::Require)),
-                Some(trouble),
-            ),
-            token: None,
         }
     }
 
@@ -711,17 +692,12 @@ impl Mechs for Call<'_> {
 
     fn approve(&self, mech: &Inner) -> Result<(), MechError> {
         let required = self.rules.require;
-        if required.mutual && mech.flags() & GSS_C_MUTUAL_FLAG == 0 {
-            let what = "mutual authentication is required by";
-            return Err(self.forbidden(mech.mech(), what, &Trouble::Policy));
-        }
-        // An initiator's mechanism sends them; an acceptor's tells whether they came.
+        let has = |flag| mech.flags() & flag != 0;
+        let (is_mutual, is_bound) = (has(GSS_C_MUTUAL_FLAG), has(GSS_C_CHANNEL_BOUND_FLAG));
+        self.in_force
+            .required_of_context(self.side.role(), is_mutual, is_bound)
+            .map_err(|why| forbidden(mech.mech(), why))?;
         let is_acceptor = matches!(self.side, Side::Acceptor { .. });
-        if required.channel_bindings && is_acceptor && mech.flags() & GSS_C_CHANNEL_BOUND_FLAG == 0
-        {
-            let what = "the initiator has not shown channel bindings, which are required by";
-            return Err(self.forbidden(mech.mech(), what, &Trouble::NoChannelBindings));
-        }
         if is_acceptor && (required.target || required.channel_bindings) {
             return self.approve_target(mech);
         }
@@ -775,6 +751,17 @@ pub(crate) fn absent(
         .filter(|known| !candidates.iter().any(|mech| mech.same_mech(known)))
         .map(|mech| unusable(mech, &reason(mech)))
         .collect()
+}
+
+/// A mechanism's context that is not what a rule requires, and why.
+fn forbidden(mech: &Oid, reason: String) -> MechError {
+    MechError {
+        mech: *mech,
+        major: major::UNAUTHORIZED,
+        cause: Cause::Refused,
+        reason,
+        token: None,
+    }
 }
 
 /// A mechanism that is not to be used here, and why.

@@ -7,6 +7,7 @@ mod alone;
 mod condition;
 mod mechs;
 mod reading;
+mod required;
 #[cfg(test)]
 mod tests;
 mod trusted;

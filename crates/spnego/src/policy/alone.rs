@@ -47,14 +47,11 @@ impl Alone {
     /// `Forbidden`, with who says so.
     pub fn may_go_on(&self, gives_bindings: bool) -> Result<(), Error> {
         self.allowed().map_err(|why| self.forbidden(&why))?;
-        let required = self.in_force.terms().rules.require.channel_bindings;
-        if required && self.role == Role::Initiator && !gives_bindings {
-            return Err(self.lacks(
-                "the program gives no channel bindings, which are required by",
-                &Trouble::NoChannelBindings,
-            ));
+        if self.role == Role::Acceptor {
+            return Ok(());
         }
-        Ok(())
+        let required = self.in_force.required_of_program(|| gives_bindings);
+        required.map_err(|why| self.forbidden(&why))
     }
 
     /// Whether what was established is what is required of it.
@@ -62,17 +59,10 @@ impl Alone {
     /// # Errors
     /// `Forbidden`, with who says so.
     pub fn approve(&self, is_mutual: bool, is_bound: bool) -> Result<(), Error> {
-        let required = self.in_force.terms().rules.require;
-        if required.mutual && !is_mutual {
-            let what = "mutual authentication is required by";
-            return Err(self.lacks(what, &Trouble::Policy));
-        }
-        // An initiator's mechanism sends them; an acceptor's tells whether they came.
-        if required.channel_bindings && self.role == Role::Acceptor && !is_bound {
-            let what = "the initiator has not shown channel bindings, which are required by";
-            return Err(self.lacks(what, &Trouble::NoChannelBindings));
-        }
-        Ok(())
+        let required = self
+            .in_force
+            .required_of_context(self.role, is_mutual, is_bound);
+        required.map_err(|why| self.forbidden(&why))
     }
 
     /// Whether the mechanism may be used alone; it is then that of the GSS-API library.
@@ -122,11 +112,6 @@ impl Alone {
             .into_iter()
             .take_while(|mech| !mech.same_mech(&self.mech));
         before.find(|mech| prefers || mech.is_krb5())
-    }
-
-    fn lacks(&self, what: &str, trouble: &Trouble) -> Error {
-        let by = self.in_force.terms().said_by(Setting::Require);
-        self.forbidden(&advised(format!("{what} {by}"), Some(trouble)))
     }
 
     fn forbidden(&self, why: &str) -> Error {
