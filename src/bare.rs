@@ -18,6 +18,7 @@ use spnego::oid::{self, Oid};
 use spnego::policy::Alone;
 use spnego::role::Role;
 use spnego::trace::{self, Event, Scope};
+use spnego::wire::framing::is_ntlmssp;
 use std::ffi::c_int;
 use std::sync::OnceLock;
 
@@ -53,7 +54,7 @@ pub(super) fn outcome(glue: &'static Mechglue, status: Major, minor: u32) -> Sta
 
 /// Whether an initiator's first token is one of NTLMSSP (MS-NLMP 2.2.1), by which MIT's glue knows it.
 pub(super) fn is_token(token: &Octets<'_>) -> bool {
-    token.bytes().starts_with(b"NTLMSSP\0")
+    is_ntlmssp(token.bytes())
 }
 
 /// Whether the mechanism may begin, or go on: a context of NTLMSSP keeps no policy, since a newer one
@@ -211,7 +212,6 @@ pub(super) fn accept_sec_context(
     let mut reported = 0;
     let allowed = may_go_on(&ruling, &context, bindings);
     let outcome = allowed.and_then(|()| {
-        // The glue goes by the credential to where a token is for the mechanism behind us.
         let mut reports = Out::to(&mut reported);
         // The glue goes by the credential to where a token is for the mechanism behind us.
         if cred.is_null() && context.bare().is_none() {
@@ -302,9 +302,6 @@ fn settle(
     outcome
 }
 
-/// The glue names what it has exported by the identifier in front of it, and finds the mechanism
-/// itself by that: ours has the rest. What is imported is the mechanism's alone, so nothing may be
-/// left in it for the configuration to have its say in.
 /// gss-ntlmssp 1.2 crashes when an acceptor's context is asked for its target, which it has not.
 #[expect(
     clippy::too_many_arguments,
@@ -338,6 +335,9 @@ pub(super) fn inquire_context(
     )
 }
 
+/// The glue names what it has exported by the identifier in front of it, and finds the mechanism
+/// itself by that: ours has the rest. What is imported is the mechanism's alone, so nothing may be
+/// left in it for the configuration to have its say in.
 pub(super) fn export_sec_context(
     glue: &'static Mechglue,
     mut context: InOutHandle<'_, Context>,

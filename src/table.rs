@@ -22,7 +22,6 @@ use gssapi::{Mechglue, behind, call, catalog, environment};
 use spnego::error::{Error, major};
 use spnego::oid;
 use spnego::policy;
-use spnego::trace;
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
@@ -443,9 +442,7 @@ surface! {
 /// Every glue asks one of the two functions below before any other.
 fn configure() {
     panics::keep_off_descriptors();
-    policy::install(environment::variable);
-    policy::follow(environment::is_set_to);
-    trace::install(environment::unsignalled);
+    environment::install();
     // What panics there would panic again in the first call that needs it, and fail that.
     let _ = panics::caught(policy::prepare);
 }

@@ -3,6 +3,7 @@
 
 use gssapi::{environment, machine};
 use ntlm::{Host, MachineNames};
+use spnego::lock::held_briefly;
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
@@ -25,13 +26,13 @@ impl MachineNames for ThisMachine {
 pub(crate) fn host() -> Arc<Host> {
     static KNOWN: Mutex<Option<Arc<Named>>> = Mutex::new(None);
     // Who cannot have the lock, which a fork may have left locked, makes one for this call.
-    let known = KNOWN.try_lock().ok().and_then(|known| known.clone());
+    let known = held_briefly(&KNOWN).and_then(|known| known.clone());
     let dns = machine::host_name();
     if let Some(known) = known.filter(|known| known.is_still(&dns)) {
         return Arc::clone(&known.host);
     }
     let made = Arc::new(Named::new(dns));
-    if let Ok(mut known) = KNOWN.try_lock() {
+    if let Some(mut known) = held_briefly(&KNOWN) {
         *known = Some(Arc::clone(&made));
     }
     Arc::clone(&made.host)

@@ -2,21 +2,13 @@
 //! SPNEGO and its policy, so the policy is asked here.
 #![forbid(unsafe_code)]
 
-use crate::environment;
 use crate::session::Session;
 use crate::sys::{GSS_C_CHANNEL_BOUND_FLAG, GSS_C_MUTUAL_FLAG};
 use spnego::error::Error;
 use spnego::oid::{self, Oid};
-use spnego::policy::{self, Alone};
+use spnego::policy::Alone;
 use spnego::role::Role;
-use spnego::trace;
-
-/// Have the policy read as the plugin reads it, which may be in this process as well, or not.
-pub(crate) fn configure() {
-    policy::install(environment::variable);
-    policy::follow(environment::is_set_to);
-    trace::install(environment::unsignalled);
-}
+use spnego::wire::framing::is_ntlmssp;
 
 /// What an acceptor's first token was.
 pub(crate) enum FirstToken {
@@ -63,7 +55,7 @@ impl FirstToken {
 /// The mechanism that a glue hands a first token to. Lengths are passed over as the glue passes over
 /// them: what it makes nothing of is nobody's, but what it takes must not be missed here.
 fn named(token: &[u8]) -> Option<Oid> {
-    if token.starts_with(b"NTLMSSP\0") {
+    if is_ntlmssp(token) {
         return Some(oid::NTLMSSP);
     }
     match token.split_first()? {

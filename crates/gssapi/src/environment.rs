@@ -1,6 +1,7 @@
 //! The environment as a setuid program may read it: not at all. Whose process this is, where, and
 //! when. And writing without the signals that a write may bring.
 
+use spnego::{policy, trace};
 use std::ffi::{CStr, OsStr, OsString, c_char, c_int};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -9,6 +10,14 @@ use std::{mem, ptr};
 unsafe extern "C" {
     /// As `getenv`, but null when the kernel marked the program as privileged; glibc and musl.
     fn secure_getenv(name: *const c_char) -> *mut c_char;
+}
+
+/// Have policy and trace see this process as it is: in the plugin and in every other user of this crate,
+/// of which one process may have both.
+pub fn install() {
+    policy::install(variable);
+    policy::follow(is_set_to);
+    trace::install(unsignalled);
 }
 
 /// The value of an environment variable; `None` when unset, and always in a program that runs with

@@ -4,7 +4,8 @@
 
 use std::sync::Arc;
 
-use crate::alone::{self, FirstToken};
+use crate::alone::FirstToken;
+use crate::environment;
 use crate::session::{self, AppCred, Holder, Refused, Terms};
 use crate::{Mechglue, call};
 use spnego::advice::Trouble;
@@ -215,7 +216,7 @@ impl Sessions {
     /// Contexts of this library on these terms.
     pub fn new(glue: &'static Mechglue, terms: Terms) -> Self {
         if terms.target.is_none() {
-            alone::configure();
+            environment::install();
         }
         Self {
             glue,

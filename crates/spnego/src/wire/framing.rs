@@ -40,6 +40,11 @@ impl<'a> InitialToken<'a> {
     }
 }
 
+/// Whether `token` begins like a message of NTLMSSP, which has no header (MS-NLMP section 2.2.1).
+pub fn is_ntlmssp(token: &[u8]) -> bool {
+    token.starts_with(b"NTLMSSP\0")
+}
+
 /// Whether `token` may be the first token of `mech`: it names that mechanism, or none.
 ///
 /// Kerberos goes by three identifiers that are not told apart: some initiators list one and send
@@ -49,7 +54,7 @@ pub fn may_belong(token: &[u8], mech: &Oid) -> bool {
     if token.first() == Some(&AP_REQ) {
         return mech.is_krb5();
     }
-    if token.starts_with(b"NTLMSSP\0") {
+    if is_ntlmssp(token) {
         return *mech == oid::NTLMSSP;
     }
     match InitialToken::decode(token) {
